@@ -1,0 +1,15 @@
+"""Errors of the engine. Messages name the thing and the rule; they never hold a data value."""
+
+from __future__ import annotations
+
+
+class DesensitizeError(Exception):
+    """The root of this package's errors, for a caller who maps them all at once."""
+
+
+class InvalidPlan(DesensitizeError):
+    """A plan, hierarchy or option cannot be used; the message says which and what would be accepted."""
+
+
+class InvalidInput(DesensitizeError):
+    """The table (or file) cannot be used; the message says which column and what would be accepted."""
