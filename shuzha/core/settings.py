@@ -1,0 +1,104 @@
+"""What an installation can set: one TOML file, each value also as `SHUZHA_<NAME>` in the environment."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from shuzha.core.clock import Clock, OffsetClock, SystemClock
+from shuzha.core.errors import Invalid
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of one installation; addresses are what a browser uses, `data` holds everything it keeps."""
+
+    data: Path
+    database_url: str = ""
+    jurisdiction: str = "jinan"
+    city_code: str = "370100"
+    bind: str = "127.0.0.1"
+    portal_host: str = "portal.localhost"
+    portal_port: int = 8000
+    api_host: str = "api.localhost"
+    api_port: int = 8001
+    api_workers: int = 1
+    sandbox_host: str = "sandbox.localhost"
+    sandbox_port: int = 8002
+    sandbox_environment: Path = Path(".venv-sandbox")
+    scheme: str = "http"
+    demo: bool = False
+
+    @property
+    def records_url(self) -> str:
+        """The records database: the set URL, or SQLite in the data folder."""
+        return self.database_url or f"sqlite:///{self.data}/records/records.db"
+
+    @property
+    def portal_url(self) -> str:
+        """The portal's address as a browser sees it."""
+        return f"{self.scheme}://{self.portal_host}:{self.portal_port}"
+
+    @property
+    def api_url(self) -> str:
+        """The consumer API's address."""
+        return f"{self.scheme}://{self.api_host}:{self.api_port}"
+
+    @property
+    def sandbox_url(self) -> str:
+        """The sandbox's address: always another host name than the portal's."""
+        return f"{self.scheme}://{self.sandbox_host}:{self.sandbox_port}"
+
+    def folder(self, name: str) -> Path:
+        """Return a folder of the data directory (raw, releases, homes, vault, products, logs, usage, keys, run)."""
+        return self.data / name
+
+    def clock(self) -> Clock:
+        """Return the installation's clock; production refuses one with an offset."""
+        clock = OffsetClock(self.data / "run" / "clock-offset")
+        if self.demo:
+            return clock
+        if clock.offset():
+            raise Invalid("production refuses to start with a clock offset", rule="clock.demo_only", accepted="demo = true")
+        return SystemClock()
+
+
+def load_settings(path: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings of a file and the environment; refuses names it does not know and values of a wrong type."""
+    environment = os.environ if environment is None else environment
+    path = path or Path(environment.get("SHUZHA_SETTINGS", "shuzha.toml"))
+    values: dict[str, object] = tomllib.loads(path.read_text("utf-8")) if path.exists() else {}
+    known = {field.name: field for field in fields(Settings)}
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise Invalid(f"{path.name}: unknown setting `{unknown[0]}`", rule="settings", accepted=", ".join(known))
+    for name in known:
+        if f"SHUZHA_{name.upper()}" in environment:
+            values[name] = environment[f"SHUZHA_{name.upper()}"]
+    values.setdefault("data", "var/data")
+    converted = {name: _convert(name, str(known[name].type), value) for name, value in values.items()}
+    settings = Settings(**converted)  # type: ignore[arg-type]
+    if settings.portal_host == settings.sandbox_host:
+        raise Invalid(
+            "portal_host and sandbox_host are the same", rule="settings.hosts",
+            accepted="two host names: a notebook is other people's HTML, and cookies ignore ports",
+        )  # fmt: skip
+    return settings
+
+
+def _convert(name: str, kind: str, value: object) -> object:
+    try:
+        match kind:
+            case "Path":
+                return Path(str(value)).absolute()
+            case "int":
+                return int(str(value))
+            case "bool":
+                return {"true": True, "1": True, "false": False, "0": False}[str(value).lower()]
+            case _:
+                return str(value)
+    except (ValueError, KeyError):
+        raise Invalid(f"setting `{name}` is not a {kind}", rule="settings") from None
