@@ -43,7 +43,7 @@ def _names(random: np.random.Generator, industry: Integers) -> pl.Series:
     trade = draws.pick([word for _, word, _, _ in vocabulary.INDUSTRIES], industry)
     return (
         pl.DataFrame({"a": first, "b": second, "c": third, "t": trade})
-        .select(pl.format("武汉{}{}{}{}有限公司", "a", "b", "c", "t").alias("n"))
+        .select(pl.format("济南{}{}{}{}有限公司", "a", "b", "c", "t").alias("n"))
         .to_series()
     )
 
@@ -69,7 +69,7 @@ def _licences(random: np.random.Generator, industry: Integers, today: dt.date) -
             "has_one": has_one,
         }
     ).with_columns(
-        pl.format("鄂{}字第{}号", pl.col("licence_kind").str.slice(0, 2), "licence_number").alias("licence_number")
+        pl.format("鲁{}字第{}号", pl.col("licence_kind").str.slice(0, 2), "licence_number").alias("licence_number")
     )
     return frame.select(pl.when("has_one").then(pl.exclude("has_one")))
 

@@ -101,7 +101,7 @@ def _strangers(random: np.random.Generator, city: City, count: int) -> pl.DataFr
     born = pl.Series([TODAY - dt.timedelta(days=int(day)) for day in days], dtype=pl.Date)
     birth = born.dt.strftime("%Y%m%d").cast(pl.Int64).to_numpy()
     number = digits.resident_ids(
-        np.full(tries, 420106, dtype=np.int64), birth, draws.integers(random, 0, 500, tries) * 2 + male
+        np.full(tries, 370102, dtype=np.int64), birth, draws.integers(random, 0, 500, tries) * 2 + male
     )
     strangers = pl.DataFrame({"resident_id": number, "name": people.person_names(random, male)})
     held = city.register("residents").scan().select("resident_id").collect()
