@@ -1,7 +1,7 @@
 """Working days (工作日) of mainland China, make-up days included.
 
-The table is `chinesecalendar`'s, exact for the years it holds and loud past its end; a yearly notice can be imported on
-top. A due date that reaches past the table is counted in plain weekdays and marked *provisional*, never passed off as sure.
+The table is `chinesecalendar`'s, exact for the years it holds and loud past its end; a yearly notice can be imported
+on top. A due date that reaches past the table is counted in plain weekdays and marked *provisional*.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Due:
 class WorkingCalendar:
     """Counts working days; `notice` maps days of years beyond the table to worked (True) or not."""
 
-    def __init__(self, notice: Mapping[dt.date, bool] | None = None):
+    def __init__(self, notice: Mapping[dt.date, bool] | None = None) -> None:
         self._notice = dict(notice or {})
         self._years = {day.year for day in self._notice}
 

@@ -36,7 +36,7 @@ class SystemClock:
 class FixedClock:
     """A clock for tests that moves only when told."""
 
-    def __init__(self, moment: dt.datetime):
+    def __init__(self, moment: dt.datetime) -> None:
         self._moment = moment
 
     def now(self) -> dt.datetime:
@@ -52,7 +52,7 @@ class FixedClock:
 class OffsetClock:
     """The host's clock plus an offset kept in a file: the demo's clock, shared by every process."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path) -> None:
         self._path = path
 
     def now(self) -> dt.datetime:

@@ -11,7 +11,9 @@ class ShuzhaError(Exception):
 
     code = "error"
 
-    def __init__(self, message: str, *, code: str | None = None, rule: str | None = None, accepted: str | None = None):
+    def __init__(
+        self, message: str, *, code: str | None = None, rule: str | None = None, accepted: str | None = None
+    ) -> None:
         super().__init__(message)
         if code is not None:
             self.code = code

@@ -1,4 +1,4 @@
-"""Ids that sort by time and say what they name: `ent_` an entry, `exp_` an export request, `prd_` a product …
+"""Ids that sort by time and say what they name: `ent_` an entry, `exp_` an export request, `prd_` a product ….
 
 An id is a prefix and the 26 lower-case Crockford base-32 letters of a UUIDv7 (RFC 9562 section 5.7): 48 bits of
 milliseconds, then a counter and random bits, so that ids made by one process never go backwards.

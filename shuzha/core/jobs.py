@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 class Jobs:
     """The queue of one installation; the worker process consumes it, every process may put into it."""
 
-    def __init__(self, path: Path, *, immediate: bool = False):
+    def __init__(self, path: Path, *, immediate: bool = False) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._huey = SqliteHuey("shuzha", filename=str(path), immediate=immediate, immediate_use_memory=False)
         self._functions: dict[str, JobFunction] = {}
@@ -45,7 +45,9 @@ class Jobs:
 
     def start_consumer(self, workers: int = 2) -> Any:
         """Run the jobs in background threads of this process; the returned consumer has `stop(graceful=True)`."""
-        consumer = self._huey.create_consumer(workers=workers, initial_delay=0.05, max_delay=0.2, check_worker_health=False)
+        consumer = self._huey.create_consumer(
+            workers=workers, initial_delay=0.05, max_delay=0.2, check_worker_health=False
+        )
         consumer.start()
         return consumer
 

@@ -23,7 +23,7 @@ KEY_BYTES = 32
 class KeyRing:
     """The keys of one installation; never printed, logged or passed on a command line."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._master = read_secret(folder / "master.key")
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Literal
 
+import msgspec
+
 from shuzha.core.calendar import Due, WorkingCalendar
 from shuzha.core.clock import city_date
 from shuzha.core.errors import Invalid, NotFound
@@ -25,9 +27,9 @@ class LawRule:
     article: str
     jurisdiction: str
     valid_from: dt.date
-    valid_to: dt.date | None
     actor: str
     text: str
+    valid_to: dt.date | None = None
     days: int | None = None
     years: int | None = None
     on_lapse: Lapse = "escalate"
@@ -45,7 +47,7 @@ class LawRule:
 class LawBook:
     """The rules of one jurisdiction, and the due dates that follow from them."""
 
-    def __init__(self, rules: Mapping[str, LawRule], calendar: WorkingCalendar):
+    def __init__(self, rules: Mapping[str, LawRule], calendar: WorkingCalendar) -> None:
         self._rules = dict(rules)
         self._calendar = calendar
 
@@ -59,7 +61,7 @@ class LawBook:
             if not file.is_file():
                 raise Invalid(f"no law file for jurisdiction `{layer}`", rule="law.jurisdiction")
             for rule in tomllib.loads(file.read_text("utf-8"))["rule"]:
-                found[rule["id"]] = LawRule(jurisdiction=layer, **_dates(rule))
+                found[rule["id"]] = msgspec.convert(rule | {"jurisdiction": layer}, LawRule)
         return cls(found, calendar or WorkingCalendar())
 
     @property
@@ -85,7 +87,3 @@ class LawBook:
     def remaining(self, due: Due, now: dt.datetime) -> int:
         """Return the working days left until a due date, negative when it is past."""
         return self._calendar.remaining(city_date(now), due.date)
-
-
-def _dates(rule: Mapping[str, object]) -> dict[str, object]:
-    return {"valid_to": None, **rule}

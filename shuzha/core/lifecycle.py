@@ -33,7 +33,7 @@ class Move(Generic[State]):
 class Lifecycle(Generic[State]):
     """The table of one noun; refuses at import a table that is not sound."""
 
-    def __init__(self, noun: str, states: type[State], initial: State, moves: Iterable[Move[State]]):
+    def __init__(self, noun: str, states: type[State], initial: State, moves: Iterable[Move[State]]) -> None:
         self.noun = noun
         self.states = states
         self.initial = initial

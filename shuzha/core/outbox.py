@@ -1,4 +1,4 @@
-"""How news travels: subscribers are joined in `shuzha.server`; every process hears of a committed event within a second.
+"""How news travels: subscribers are joined in `shuzha.server`; every process hears of an event within a second.
 
 A *follower* reads the outbox in order. A durable follower keeps its place in the database and sees each event at least
 once, also after a crash (its handlers must bear a repeat); a live one starts at the newest event, for caches that load
@@ -24,7 +24,9 @@ log = logging.getLogger(__name__)
 class Follower:
     """Reads the outbox and calls the handlers of each event's tag (`*` hears all, `authorization:*` a noun's)."""
 
-    def __init__(self, database: Database, handlers: Mapping[str, list[Handler]], *, durable_name: str | None = None):
+    def __init__(
+        self, database: Database, handlers: Mapping[str, list[Handler]], *, durable_name: str | None = None
+    ) -> None:
         self._database = database
         self._handlers = {tag: list(found) for tag, found in handlers.items()}
         self._name = durable_name

@@ -58,7 +58,7 @@ class Json(sa.types.TypeDecorator[Any]):
     impl = sa.Text
     cache_ok = False
 
-    def __init__(self, hint: Any):
+    def __init__(self, hint: Any) -> None:
         super().__init__()
         self._hint = hint
 
@@ -93,14 +93,14 @@ class Noun(Generic[Record]):
         lifecycle: Lifecycle[Any] | None = None,
         unique: Iterable[tuple[str, ...]] = (),
         index: Iterable[str] = (),
-    ):
+    ) -> None:
         self.name = name
         self.record = record
         self._hints = typing.get_type_hints(record)
         fields = [field.name for field in dataclasses.fields(record)]  # type: ignore[arg-type]
         if fields[0] != "id" or "revision" not in fields:
             raise TypeError(f"record {record.__name__} needs `id` first and `revision`")
-        columns = [self._column(field, lifecycle) for field in fields]
+        columns = [self._column(field) for field in fields]
         extras: list[sa.schema.SchemaItem] = [sa.UniqueConstraint(*names) for names in unique]
         extras += [sa.Index(None, field) for field in index]
         if lifecycle is not None:
@@ -109,7 +109,7 @@ class Noun(Generic[Record]):
         self.table = sa.Table(name, METADATA, *columns, *extras)
         self._fields = tuple(fields)
 
-    def _column(self, field: str, lifecycle: Lifecycle[Any] | None) -> sa.Column[Any]:
+    def _column(self, field: str) -> sa.Column[Any]:
         hint, nullable = _without_none(self._hints[field])
         return sa.Column(field, _column_type(hint), primary_key=field == "id", nullable=nullable)
 
@@ -117,7 +117,7 @@ class Noun(Generic[Record]):
         """Return the row of a record."""
         return {field: _plain(getattr(record, field)) for field in self._fields}
 
-    def from_row(self, row: Mapping[str, Any]) -> Record:
+    def from_row(self, row: sa.RowMapping | Mapping[str, Any]) -> Record:
         """Return the record of a row."""
         return self.record(**{field: self._value(field, row[field]) for field in self._fields})
 

@@ -62,7 +62,9 @@ class Settings:
         if self.demo:
             return clock
         if clock.offset():
-            raise Invalid("production refuses to start with a clock offset", rule="clock.demo_only", accepted="demo = true")
+            raise Invalid(
+                "production refuses to start with a clock offset", rule="clock.demo_only", accepted="demo = true"
+            )
         return SystemClock()
 
 

@@ -71,7 +71,7 @@ class Event:
 class Work:
     """One open transaction and the verbs on records; made by `Database.work` and `Database.read`."""
 
-    def __init__(self, connection: sa.Connection, clock: Clock, actor: Actor | None):
+    def __init__(self, connection: sa.Connection, clock: Clock, actor: Actor | None) -> None:
         self.connection = connection
         self._clock = clock
         self._actor = actor
@@ -154,7 +154,7 @@ def _broken_rule(error: sa.exc.IntegrityError) -> str:
 class Database:
     """The records store of one process: SQLite in WAL mode by default, PostgreSQL by its URL."""
 
-    def __init__(self, url: str, clock: Clock):
+    def __init__(self, url: str, clock: Clock) -> None:
         self.url = url
         self.clock = clock
         self.engine = _engine(url)
