@@ -1,0 +1,80 @@
+"""Turns a page's facts into HTML: one Jinja environment, autoescaped and strict about names that are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from shuzha.core.actor import Actor
+from shuzha.portal.i18n import COOKIE, LANGUAGES, Speech, negotiate
+
+_TEMPLATES = Path(__file__).parent / "templates"
+STATIC = Path(__file__).parent / "static"
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self' {sandbox}"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NavItem:
+    """One entry of the navigation: where it leads, its message id and the roles that see it (empty: everyone)."""
+
+    href: str
+    label: str
+    roles: frozenset[str] = frozenset()
+
+    def is_for(self, actor: Actor | None) -> bool:
+        """Return whether this person sees the entry."""
+        return actor is not None and (not self.roles or bool(self.roles & actor.roles))
+
+
+class Renderer:
+    """Renders templates for one installation."""
+
+    def __init__(self, navigation: Sequence[NavItem], *, sandbox_url: str, demo: bool):
+        self._navigation = tuple(navigation)
+        self._demo = demo
+        self._headers = {name: text.replace("{sandbox}", sandbox_url) for name, text in SECURITY_HEADERS.items()}
+        self._environment = Environment(
+            loader=FileSystemLoader(_TEMPLATES),
+            autoescape=select_autoescape(default=True),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            extensions=["jinja2.ext.do"],
+        )
+
+    def page(self, request: Request, template: str, status: int = 200, **facts: Any) -> HTMLResponse:
+        """Return a page; `facts` are the template's names, beside the request's speech, actor and token."""
+        speech = speech_of(request)
+        actor: Actor | None = getattr(request.state, "actor", None)
+        html = self._environment.get_template(template).render(
+            speech=speech,
+            t=speech.t,
+            actor=actor,
+            csrf=getattr(request.state, "csrf", ""),
+            navigation=[item for item in self._navigation if item.is_for(actor)],
+            path=request.url.path,
+            languages=LANGUAGES,
+            demo=self._demo,
+            **facts,
+        )
+        return HTMLResponse(html, status, headers=self._headers)
+
+
+def speech_of(request: Request) -> Speech:
+    """Return the language of a request."""
+    return Speech(negotiate(request.cookies.get(COOKIE), request.headers.get("accept-language")))
