@@ -4,3 +4,21 @@ The package stands alone: it knows no database, no web and nothing of the platfo
 """
 
 from __future__ import annotations
+
+from desensitize.anonymize import Anonymized, anonymize
+from desensitize.errors import DesensitizeError, InvalidInput, InvalidPlan
+from desensitize.hierarchy import Hierarchy
+from desensitize.risk import Limits, Risk, limits_of, measure_risk
+
+__all__ = [
+    "Anonymized",
+    "DesensitizeError",
+    "Hierarchy",
+    "InvalidInput",
+    "InvalidPlan",
+    "Limits",
+    "Risk",
+    "anonymize",
+    "limits_of",
+    "measure_risk",
+]

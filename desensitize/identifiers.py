@@ -1,7 +1,7 @@
 """Check digits of Chinese identifiers, one value at a time (the table versions are in `detectors`).
 
-Words: a *body* is an identifier without its check character. Every function is pure, takes ASCII text and answers without raising,
-except the three that compute a check character, which refuse a body of the wrong form.
+Words: a *body* is an identifier without its check character. Every function is pure, takes ASCII text and answers
+without raising, except the three that compute a check character, which refuse a body of the wrong form.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _USCC_VALUE = {character: value for value, character in enumerate(USCC_ALPHABET)
 _DIGITS = frozenset("0123456789")
 _EARLIEST_BIRTH_YEAR = 1880
 
-# The first two digits of a resident ID: provinces of GB/T 2260, 81-83 for the residence permit of Hong Kong, Macau and Taiwan
-# residents, 9 for a foreigner's permanent residence card since 2023-12.
+# The first two digits of a resident ID: provinces of GB/T 2260, 81-83 for the residence permit of Hong Kong, Macau
+# and Taiwan residents, 9 for a foreigner's permanent residence card since 2023-12.
 PROVINCE_CODES: frozenset[str] = frozenset(
     [
         "11",
@@ -91,8 +91,8 @@ def _is_birth_date(text8: str) -> bool:
 def is_resident_id(text: str) -> bool:
     """Say whether `text` is an 18-digit resident ID: region prefix, real birth date and check digit all hold.
 
-    Residence permits of Hong Kong, Macau and Taiwan residents (81, 82, 83) and foreigners' cards (9) have the same form and pass.
-    A legacy 15-digit number has no check digit: see `is_resident_id_15`.
+    Residence permits of Hong Kong, Macau and Taiwan residents (81, 82, 83) and foreigners' cards (9) have the same
+    form and pass. A legacy 15-digit number has no check digit: see `is_resident_id_15`.
     """
     if len(text) != 18 or not _all_digits(text[:17]):
         return False
@@ -102,7 +102,10 @@ def is_resident_id(text: str) -> bool:
 
 
 def is_resident_id_15(text: str) -> bool:
-    """Say whether `text` has the form of a legacy 15-digit resident ID (region prefix and a real date of 19YY); it has no check digit."""
+    """Say whether `text` has the form of a legacy 15-digit resident ID (region prefix and a real date of 19YY).
+
+    It has no check digit.
+    """
     if len(text) != 15 or not _all_digits(text):
         return False
     return text[:2] in PROVINCE_CODES and _is_birth_date("19" + text[6:12])
@@ -114,17 +117,16 @@ def uscc_check_character(body17: str) -> str:
     Refuses a body that is not 17 characters of the code's alphabet (no I, O, Z, S, V; upper case).
     """
     if len(body17) != 17 or any(character not in _USCC_VALUE for character in body17):
-        raise InvalidInput(
-            "a credit code body has exactly 17 characters of 0-9 and A-Y without I, O, S, V, Z"
-        )
-    total = sum(
-        _USCC_VALUE[character] * weight for character, weight in zip(body17, USCC_WEIGHTS, strict=True)
-    )
+        raise InvalidInput("a credit code body has exactly 17 characters of 0-9 and A-Y without I, O, S, V, Z")
+    total = sum(_USCC_VALUE[character] * weight for character, weight in zip(body17, USCC_WEIGHTS, strict=True))
     return USCC_ALPHABET[-total % 31]
 
 
 def is_uscc(text: str) -> bool:
-    """Say whether `text` is a unified social credit code: department, kind, six-digit region and check character all hold."""
+    """Say whether `text` is a unified social credit code.
+
+    Department, kind, six-digit region and check character all hold.
+    """
     if len(text) != 18 or any(character not in _USCC_VALUE for character in text):
         return False
     if text[0] not in "123456789ANY" or not _all_digits(text[2:8]):
@@ -144,5 +146,8 @@ def luhn_digit(body: str) -> str:
 
 
 def is_luhn(text: str) -> bool:
-    """Say whether the last digit of `text` is the Luhn check digit of the rest. Length and issuer are the caller's business."""
+    """Say whether the last digit of `text` is the Luhn check digit of the rest.
+
+    Length and issuer are the caller's business.
+    """
     return len(text) > 1 and _all_digits(text) and luhn_digit(text[:-1]) == text[-1]

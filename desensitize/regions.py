@@ -1,8 +1,9 @@
 """Administrative divisions of China: six-digit codes of GB/T 2260, their names, and the prefix hierarchy.
 
-Words: a *code* has six digits, two each for province, city and district; `330106` is a district, `330100` its city, `330000` its
-province. *Current* codes are those in force on 2023-06-30 (National Bureau of Statistics, published 2023-09-11, plus Taiwan, Hong Kong
-and Macau); *former* codes were published by the Ministry of Civil Affairs between 1980 and 2019 and live on inside resident IDs.
+Words: a *code* has six digits, two each for province, city and district; `330106` is a district, `330100` its city,
+`330000` its province. *Current* codes are those in force on 2023-06-30 (National Bureau of Statistics, published
+2023-09-11, plus Taiwan, Hong Kong and Macau); *former* codes were published by the Ministry of Civil Affairs
+between 1980 and 2019 and live on inside resident IDs.
 """
 
 from __future__ import annotations
@@ -64,6 +65,4 @@ def list_districts(city: str) -> tuple[str, ...]:
 
 def list_cities(province: str) -> tuple[str, ...]:
     """Return the codes of the current cities of a province code such as `330000`, in order."""
-    return tuple(
-        code for code in REGIONS if code[:2] == province[:2] and code[2:4] != "00" and code[4:] == "00"
-    )
+    return tuple(code for code in REGIONS if code[:2] == province[:2] and code[2:4] != "00" and code[4:] == "00")

@@ -71,6 +71,4 @@ def test_resident_check_digit_finds_any_single_changed_digit(body: str, place: i
 @given(st.text(ids.USCC_ALPHABET, min_size=17, max_size=17), st.integers(0, 16), st.integers(1, 30))
 def test_credit_check_character_finds_any_single_changed_character(body: str, place: int, shift: int) -> None:
     other = ids.USCC_ALPHABET[(ids.USCC_ALPHABET.index(body[place]) + shift) % 31]
-    assert ids.uscc_check_character(body) != ids.uscc_check_character(
-        body[:place] + other + body[place + 1 :]
-    )
+    assert ids.uscc_check_character(body) != ids.uscc_check_character(body[:place] + other + body[place + 1 :])

@@ -1,0 +1,183 @@
+"""The table as anonymization sees it.
+
+The distinct tuples of quasi-identifiers, how many rows and which entities stand behind each.
+
+Words: an *attribute* is one quasi-identifier with its hierarchy bound to the values in the table; a *tuple* is one
+combination of leaves; an *entity* is whose data a row is; it is *single* when all its rows fall in one tuple,
+otherwise it appears as *pairs*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from desensitize.errors import InvalidInput
+from desensitize.hierarchy import Hierarchy
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Levels = tuple[int, ...]
+_KEY_SPACE = 2**62
+_COUNTING_SPACE = 4_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """A quasi-identifier: for each level the code of every leaf, the label of every code.
+
+    And the share of the domain it covers.
+    """
+
+    column: str
+    leaves: tuple[str | None, ...]
+    codes: tuple[Ints, ...]
+    labels: tuple[tuple[str | None, ...], ...]
+    shares: tuple[Floats, ...]
+
+    @property
+    def height(self) -> int:
+        """Return the number of levels."""
+        return len(self.codes)
+
+
+def bind(column: str, hierarchy: Hierarchy, leaves: Sequence[str | None]) -> Attribute:
+    """Return the attribute of `column` for these leaves. Refuses what `Hierarchy.list_rows` refuses."""
+    rows = hierarchy.list_rows(leaves, column)
+    codes, labels, shares = [], [], []
+    for level in range(len(rows[0])):
+        index: dict[str | None, int] = {}
+        code = np.fromiter((index.setdefault(row[level], len(index)) for row in rows), np.int64, len(rows))
+        codes.append(code)
+        labels.append(tuple(index))
+        shares.append(np.bincount(code)[code] / len(rows))
+    return Attribute(column, tuple(row[0] for row in rows), tuple(codes), tuple(labels), tuple(shares))
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Distinct tuples with their weights.
+
+    `rows` behind each, `singles` (entities found nowhere else), and the pairs of the others.
+    """
+
+    attributes: tuple[Attribute, ...]
+    leaf: tuple[Ints, ...]
+    rows: Ints
+    singles: Ints
+    pair_tuple: Ints
+    pair_entity: Ints
+
+    @property
+    def total_rows(self) -> int:
+        """Return how many rows the table has."""
+        return int(self.rows.sum())
+
+    def classes(self, levels: Levels) -> tuple[Ints, int]:
+        """Return, for every tuple, the number of its class at these levels, and how many class numbers there may be."""
+        key = np.zeros(len(self.rows), np.int64)
+        space = 1
+        for attribute, leaf, level in zip(self.attributes, self.leaf, levels, strict=True):
+            size = len(attribute.labels[level])
+            if size == 1:
+                continue
+            if space * size >= _KEY_SPACE:
+                key, space = _densify(key)
+            key = key * size + attribute.codes[level][leaf]
+            space *= size
+        return (key, space) if space <= max(_COUNTING_SPACE, 4 * len(key)) else _densify(key)
+
+    def rebase(self, levels: Levels) -> Histogram:
+        """Return the histogram with all tuples merged that are equal at these levels.
+
+        It serves every node at or above them.
+        """
+        key, _ = self.classes(levels)
+        _, first, member = np.unique(key, return_index=True, return_inverse=True)
+        size = len(first)
+        rows = np.bincount(member, self.rows, size).astype(np.int64)
+        singles = np.bincount(member, self.singles, size).astype(np.int64)
+        pairs = np.unique(np.stack([self.pair_entity, member[self.pair_tuple]]), axis=1)
+        now_single = np.bincount(pairs[0], minlength=1)[pairs[0]] == 1
+        singles += np.bincount(pairs[1][now_single], minlength=size)
+        left = pairs[:, ~now_single]
+        return Histogram(self.attributes, tuple(leaf[first] for leaf in self.leaf), rows, singles, left[1], left[0])
+
+
+def _densify(key: Ints) -> tuple[Ints, int]:
+    values, dense = np.unique(key, return_inverse=True)
+    return dense.astype(np.int64), len(values)
+
+
+def as_leaf(column: str, dtype: pl.DataType) -> pl.Expr:
+    """Return the expression that writes a column's values as leaves (text; whole floats without their point).
+
+    Refuses nested types.
+    """
+    expr = pl.col(column)
+    if dtype.is_nested() or dtype == pl.Binary or dtype == pl.Object:
+        raise InvalidInput(
+            f"column `{column}` is {dtype}; a quasi-identifier is text, a number, a date or a truth value"
+        )
+    if dtype.is_float():
+        whole = expr.is_finite() & (expr.round() == expr)
+        return (
+            pl.when(whole)
+            .then(expr.cast(pl.Int64, strict=False).cast(pl.String))
+            .otherwise(expr.cast(pl.String))
+            .alias(column)
+        )
+    return expr.cast(pl.String)
+
+
+def build(frame: pl.LazyFrame, hierarchies: Mapping[str, Hierarchy], entity: str | None) -> Histogram:
+    """Return the histogram of `frame`.
+
+    Refuses a column that is not there, a null entity, and a leaf without generalization.
+    """
+    schema = frame.collect_schema()
+    for column in [*hierarchies, *([entity] if entity else [])]:
+        if column not in schema:
+            raise InvalidInput(f"column `{column}` is not in the table; it has: {', '.join(schema.names())}")
+    if entity in hierarchies:
+        raise InvalidInput(f"column `{entity}` cannot be both the entity and a quasi-identifier")
+    keys = {f"q{position}": column for position, column in enumerate(hierarchies)}
+    wanted = [as_leaf(column, schema[column]).alias(key) for key, column in keys.items()]
+    tuples, pairs = _collect(frame, wanted, list(keys), entity)
+    attributes = tuple(
+        bind(column, hierarchies[column], tuples[key].unique().to_list()) for key, column in keys.items()
+    )
+    leaf = tuple(_index(tuples[key], attribute) for key, attribute in zip(keys, attributes, strict=True))
+    empty = np.zeros(0, np.int64)
+    rows = tuples["rows"].to_numpy().astype(np.int64)
+    if pairs is None:
+        return Histogram(attributes, leaf, rows, rows.copy(), empty, empty)
+    return Histogram(attributes, leaf, rows, tuples["singles"].to_numpy().astype(np.int64), *pairs)
+
+
+def _collect(
+    frame: pl.LazyFrame, wanted: list[pl.Expr], keys: list[str], entity: str | None
+) -> tuple[pl.DataFrame, tuple[Ints, Ints] | None]:
+    if entity is None:
+        tuples = frame.select(wanted).group_by(keys).agg(pl.len().alias("rows")).collect(engine="streaming")
+        return tuples, None
+    by_entity = frame.select(*wanted, pl.col(entity).alias("e")).group_by([*keys, "e"]).agg(pl.len().alias("rows"))
+    found = by_entity.collect(engine="streaming")
+    if found["e"].null_count():
+        raise InvalidInput(f"entity column `{entity}` holds nulls; every row must say whose it is")
+    found = found.with_columns((pl.len().over("e") == 1).alias("single"))
+    tuples = found.group_by(keys).agg(pl.col("rows").sum(), pl.col("single").sum().alias("singles")).with_row_index("t")
+    several = found.filter(~pl.col("single"))
+    several = several.join(tuples.select("t", *keys), on=keys, how="left", nulls_equal=True)
+    numbers = several.select(pl.col("t").cast(pl.Int64), (pl.col("e").rank("dense").cast(pl.Int64) - 1))
+    return tuples, (numbers["t"].to_numpy().astype(np.int64), numbers["e"].to_numpy().astype(np.int64))
+
+
+def _index(values: pl.Series, attribute: Attribute) -> Ints:
+    table = pl.DataFrame({"leaf": pl.Series(attribute.leaves, dtype=pl.String)}).with_row_index("code")
+    found = values.to_frame("leaf").join(table, on="leaf", how="left", nulls_equal=True, maintain_order="left")
+    return found["code"].to_numpy().astype(np.int64)

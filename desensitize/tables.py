@@ -1,0 +1,54 @@
+"""Opening a table: a DataFrame, a LazyFrame, or a Parquet or CSV file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeAlias
+
+import polars as pl
+
+from desensitize.errors import InvalidInput
+
+Table: TypeAlias = pl.DataFrame | pl.LazyFrame | str | Path
+_SNIFFED = 1 << 20
+
+
+def open_table(table: Table) -> pl.LazyFrame:
+    """Return `table` as a LazyFrame.
+
+    A CSV file is read as text throughout, so that no leading zero and no 18th digit is lost.
+
+    Refuses a file that is missing, of another kind, empty, or not UTF-8.
+    """
+    if isinstance(table, pl.LazyFrame):
+        return table
+    if isinstance(table, pl.DataFrame):
+        return table.lazy()
+    path = Path(table)
+    if not path.is_file():
+        raise InvalidInput(f"file `{path.name}` does not exist")
+    if path.suffix.lower() == ".parquet":
+        return pl.scan_parquet(path)
+    if path.suffix.lower() in (".csv", ".txt", ".tsv"):
+        return _open_csv(path)
+    raise InvalidInput(f"file `{path.name}` is neither .parquet nor .csv")
+
+
+def _open_csv(path: Path) -> pl.LazyFrame:
+    with path.open("rb") as handle:
+        head = handle.read(_SNIFFED)
+    text = _decode(head, path.name, whole=len(head) < _SNIFFED)
+    first = text.split("\n", 1)[0]
+    if not first.strip():
+        raise InvalidInput(f"file `{path.name}` is empty; its first line must name the columns")
+    separator = max(",;\t", key=first.count)
+    return pl.scan_csv(path, separator=separator, infer_schema=False)
+
+
+def _decode(head: bytes, name: str, *, whole: bool) -> str:
+    try:
+        return head.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if not whole and error.start > len(head) - 4:
+            return head[: error.start].decode("utf-8-sig")
+        raise InvalidInput(f"file `{name}` is not UTF-8 text (byte {error.start}); save it as UTF-8 first") from error
