@@ -29,11 +29,11 @@ def _is_independent(actor: Actor, resource: Resource) -> bool:
     return known and actor.organisation != resource.organisation and _is_other(actor, resource)
 
 
-def _is_platform(actor: Actor, resource: Resource) -> bool:
+def _is_platform(actor: Actor, _resource: Resource) -> bool:
     return actor.organisation == SYSTEM_ORGANISATION and actor.roles == {"platform"}
 
 
-def _is_any(actor: Actor, resource: Resource) -> bool:
+def _is_any(_actor: Actor, _resource: Resource) -> bool:
     return True
 
 
