@@ -1,0 +1,67 @@
+"""Findings: what a rule says of a file, a table or a cell, and the verdict that follows from the worst of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+
+class Severity(StrEnum):
+    """How a finding binds: nothing with a block leaves; review needs people; a note is for information."""
+
+    BLOCK = "block"
+    REVIEW = "review"
+    NOTE = "note"
+
+
+class Verdict(StrEnum):
+    """What the checks say of a whole output."""
+
+    PASS = "pass"  # noqa: S105 - a verdict
+    REVIEW = "review"
+    BLOCK = "block"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One rule's answer: the figure that was measured, the limit, and what would be accepted.
+
+    `cell` names the cell by its labels, None when the finding is about the whole output; `file` and `place` say
+    where.
+    """
+
+    rule: str
+    severity: Severity
+    accepted: str
+    cell: dict[str, str | None] | None = None
+    figure: float | int | None = None
+    limit: float | int | None = None
+    file: str = ""
+    place: str = ""
+
+    def with_file(self, file: str) -> Finding:
+        """Return the same finding about the file of this name."""
+        return replace(self, file=file)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the finding as plain JSON."""
+        return {
+            "rule": self.rule,
+            "severity": self.severity.value,
+            "file": self.file,
+            "place": self.place,
+            "cell": self.cell,
+            "figure": self.figure,
+            "limit": self.limit,
+            "accepted": self.accepted,
+        }
+
+
+def worst(findings: Iterable[Finding]) -> Verdict:
+    """Return the verdict of the worst severity; a note counts as a pass."""
+    severities = {finding.severity for finding in findings}
+    if Severity.BLOCK in severities:
+        return Verdict.BLOCK
+    return Verdict.REVIEW if Severity.REVIEW in severities else Verdict.PASS

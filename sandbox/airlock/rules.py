@@ -1,0 +1,122 @@
+"""The parameters of the disclosure rules, and what each rule means: one list for checks, docs and pages.
+
+Defaults follow the strictest of ACRO and OpenSAFELY. Only the authority changes them; `Rules.version` names a set
+of values.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sandbox.airlock.findings import Severity
+from shuzha.core.errors import Invalid
+
+Label = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The parameters in force. `structural_zeros` lists cells empty by nature, each as (column, label) pairs."""
+
+    min_entities: int = 10
+    nk_n: int = 2
+    nk_k: float = 0.90
+    p_percent: float = 0.10
+    min_dof: int = 10
+    share_low: float = 0.05
+    share_high: float = 0.95
+    extreme_entities: int = 10
+    round_base: int = 5
+    structural_zeros: tuple[tuple[Label, ...], ...] = ()
+
+    def __post_init__(self) -> None:
+        if (
+            self.min_entities < 1
+            or self.nk_n < 1
+            or self.min_dof < 0
+            or self.extreme_entities < 1
+            or self.round_base < 1
+        ):
+            raise Invalid("the disclosure rules refuse a count below one", rule="airlock.rules", accepted="1 or more")
+        if not (0 < self.nk_k <= 1 and self.p_percent >= 0 and 0 <= self.share_low < self.share_high <= 1):
+            raise Invalid(
+                "the disclosure rules refuse a share out of order", rule="airlock.rules", accepted="0 to 1, low < high"
+            )
+
+    @property
+    def version(self) -> str:
+        """The name of these values: the first 16 hex digits of the SHA-256 of their canonical JSON."""
+        return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()[:16]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the parameters as plain JSON."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleNote:
+    """What a rule asks, for people: its parameters in `Rules`, how it binds, and where its definition comes from."""
+
+    rule: str
+    parameters: tuple[str, ...]
+    severity: Severity
+    meaning: str
+    source: str
+
+
+NOTES: Final[tuple[RuleNote, ...]] = (
+    RuleNote(
+        "min_count", ("min_entities",), Severity.BLOCK,
+        "each cell rests on at least this many distinct entities with a non-null value", "OpenSAFELY (10), ACRO (10)",
+    ),
+    RuleNote(
+        "dominance_nk", ("nk_n", "nk_k"), Severity.BLOCK,
+        "the share of the largest n entities in a cell's absolute total is below k (sum, mean)", "ACRO, (n,k) rule",
+    ),
+    RuleNote(
+        "dominance_p", ("p_percent",), Severity.BLOCK,
+        "what the two largest entities leave of a cell's absolute total is at least p of the largest (sum, mean)",
+        "ACRO, p% rule",
+    ),
+    RuleNote(
+        "dof", ("min_dof",), Severity.BLOCK,
+        "a figure of spread (std, var) has at least this many degrees of freedom: entities less one", "ACRO",
+    ),
+    RuleNote(
+        "zero_cell", ("structural_zeros",), Severity.BLOCK,
+        "no combination of labels is empty unless declared, and no cell holds the whole of a margin", "SDC handbook",
+    ),
+    RuleNote(
+        "class_disclosure", ("share_low", "share_high"), Severity.BLOCK,
+        "the members of a cell do not all share one value, and a published share lies within these limits",
+        "SDC handbook",
+    ),
+    RuleNote(
+        "extreme", ("extreme_entities",), Severity.BLOCK,
+        "a min, max or median is the value of at least this many entities; then it still needs review", "OpenSAFELY",
+    ),
+    RuleNote("unknown_aggregate", (), Severity.BLOCK, "a figure that no rule here covers does not pass", "Shuzha"),
+    RuleNote("label_pii", (), Severity.BLOCK, "no identifier stands in a heading, label, cell or file name", "Shuzha"),
+    RuleNote("file_type", (), Severity.BLOCK, "the content is of a type on the list, whatever the name says", "Shuzha"),
+    RuleNote("file_size", (), Severity.BLOCK, "rows, bytes and number of files stay within the limits", "Shuzha"),
+    RuleNote("scope", (), Severity.BLOCK, "a specification reads only what the grant gives", "Shuzha"),
+    RuleNote(
+        "kernel_differs", (), Severity.REVIEW,
+        "the notebook's own bytes agree with what the platform computed, which is what is released", "Shuzha",
+    ),
+    RuleNote(
+        "rerun_differs", (), Severity.REVIEW,
+        "the clean room made the same outputs as the submission declares", "Shuzha",
+    ),
+    RuleNote("free_form", (), Severity.REVIEW, "people judge what the platform cannot compute itself", "Shuzha"),
+    RuleNote(
+        "suppressed", (), Severity.NOTE,
+        "cells that a rule blocks were left out, with others so that no margin gives them back",
+        "SDC handbook",
+    ),
+    RuleNote("rounding", ("round_base",), Severity.NOTE, "a repair is on offer for blocked cells", "OpenSAFELY (5)"),
+)  # fmt: skip

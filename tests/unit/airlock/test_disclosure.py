@@ -1,0 +1,291 @@
+"""Every disclosure rule at its boundary, by entity where rows are not entities."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import polars as pl
+import pytest
+
+from sandbox.airlock.disclosure import Report, Rules, check_table
+from shuzha.core.errors import Invalid
+
+
+def people(count: int, **columns: Any) -> pl.DataFrame:
+    """A frame of one row for each of `count` persons; a column is a list or one value for all."""
+    return pl.DataFrame({"person": range(count)}).with_columns(
+        **{name: pl.Series(value) if isinstance(value, list) else pl.lit(value) for name, value in columns.items()}
+    )
+
+
+def rules_of(report: Report) -> set[str]:
+    return {finding.rule for finding in report.findings if finding.severity != "note"}
+
+
+def spread(count: int) -> list[float]:
+    """Values that no rule but min_count minds."""
+    return [100.0 + place for place in range(count)]
+
+
+# min_count ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("count", "verdict"), [(10, "pass"), (9, "block")])
+def test_min_count_counts_rows_without_a_key(count: int, verdict: str) -> None:
+    report = check_table(people(count, place="A"), rows=["place"])
+    assert report.verdict == verdict
+    assert report.cells.to_dicts() == [{"place": "A", "entities": count, "values": count, "verdict": verdict}]
+
+
+@pytest.mark.parametrize(("persons", "verdict"), [(10, "pass"), (9, "block")])
+def test_min_count_counts_distinct_entities_not_rows(persons: int, verdict: str) -> None:
+    frame = people(persons, place="A")
+    report = check_table(pl.concat([frame] * 5), rows=["place"], entity="person")
+    assert report.verdict == verdict
+    assert report.cells["entities"].to_list() == [persons]
+    assert report.cells["values"].to_list() == [persons * 5]
+
+
+def test_min_count_takes_no_notice_of_rows_without_a_value() -> None:
+    frame = people(12, place="A", income=[1.0] + [None] * 11)
+    report = check_table(frame, rows=["place"], value="income", entity="person")
+    found = next(finding for finding in report.findings if finding.rule == "min_count")
+    assert (found.figure, found.limit, found.cell) == (1, 10, {"place": "A"})
+    assert report.verdict == "block"
+
+
+def test_min_count_takes_no_notice_of_nan() -> None:
+    frame = people(12, place="A", income=[1.0] * 3 + [float("nan")] * 9)
+    assert check_table(frame, rows=["place"], value="income").cells["entities"].to_list() == [3]
+    sums = check_table(frame, rows=["place"], value="income", aggregate="sum")
+    assert sums.cells["entities"].to_list() == [3]
+
+
+def test_min_count_counts_rows_of_nobody_as_no_entity() -> None:
+    frame = people(20, place="A").with_columns(person=pl.when(pl.col("person") < 9).then("person"))
+    report = check_table(frame, rows=["place"], entity="person")
+    assert report.verdict == "block"
+    assert report.cells["entities"].to_list() == [9]
+
+
+def test_check_keeps_a_null_label_as_a_cell_of_its_own() -> None:
+    report = check_table(people(13, place=["A"] * 10 + [None] * 3), rows=["place"])
+    assert report.cells.filter(pl.col("place").is_null())["verdict"].to_list() == ["block"]
+    assert report.findings[0].cell == {"place": None}
+
+
+def test_check_judges_the_whole_where_nothing_groups() -> None:
+    assert check_table(people(10), rows=[]).verdict == "pass"
+    assert check_table(people(9), rows=[], entity="person").verdict == "block"
+
+
+def test_check_takes_column_names_that_are_like_its_own() -> None:
+    frame = people(10, d0="A", e="B").rename({"person": "v"})
+    report = check_table(frame, rows=["d0"], columns=["e"], entity="v")
+    assert report.verdict == "pass"
+    assert report.cells.columns == ["d0", "e", "entities", "values", "verdict"]
+
+
+# dominance ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("largest", "verdict"), [(898.0, "pass"), (900.0, "block")])
+def test_dominance_nk_blocks_from_the_limit_on(largest: float, verdict: str) -> None:
+    # Two of eleven hold `largest` of 1,000; the p rule is set out of the way.
+    rest = (1000 - largest) / 9
+    values = [largest / 2, largest / 2] + [rest] * 9
+    report = check_table(people(11, place="A", income=values), rows=["place"], value="income", aggregate="sum", rules=Rules(p_percent=0))
+    assert report.verdict == verdict
+    assert rules_of(report) == ({"dominance_nk"} if verdict == "block" else set())
+
+
+def test_dominance_nk_looks_at_entities_not_rows() -> None:
+    # One person's income stands in ninety rows: no row is large, the person is.
+    frame = pl.DataFrame({"person": [0] * 90 + list(range(1, 12)), "place": "A", "income": [10.0] * 90 + spread(11)})
+    frame = frame.with_columns(income=pl.col("income") / 10)
+    assert check_table(frame, rows=["place"], value="income", aggregate="sum").verdict == "pass"
+    many = frame.with_columns(income=pl.when(pl.col("person") == 0).then(pl.col("income") * 1000).otherwise("income"))
+    assert "dominance_nk" in rules_of(check_table(many, rows=["place"], value="income", aggregate="sum", entity="person"))
+    assert "dominance_nk" not in rules_of(check_table(many, rows=["place"], value="income", aggregate="sum"))
+
+
+def test_dominance_uses_absolute_values_of_negatives() -> None:
+    values = [-1_000.0, 900.0, *spread(10)[:9]]
+    values[2:] = [1.0, -1.0, 1.5, -1.5, 2.0, -2.0, 1.0, -1.0, 0.5]
+    report = check_table(people(11, place="A", income=values), rows=["place"], value="income", aggregate="mean")
+    assert {"dominance_nk"} <= rules_of(report)
+
+
+@pytest.mark.parametrize(("rest", "verdict"), [(10.0, "pass"), (9.0, "block")])
+def test_dominance_p_asks_what_is_left_of_the_largest(rest: float, verdict: str) -> None:
+    # The largest is 100, the second 1: the others must leave ten.
+    values = [100.0, 1.0] + [rest / 10] * 10
+    report = check_table(people(12, place="A", income=values), rows=["place"], value="income", aggregate="sum", rules=Rules(nk_k=1))
+    assert report.verdict == verdict
+    assert rules_of(report) == ({"dominance_p"} if verdict == "block" else set())
+
+
+def test_dominance_does_not_judge_a_count() -> None:
+    frame = people(11, place="A", income=[1e9] + [1.0] * 10)
+    assert check_table(frame, rows=["place"], value="income", aggregate="count").verdict == "pass"
+
+
+def test_dominance_blocks_a_cell_whose_values_are_all_zero() -> None:
+    report = check_table(people(20, place="A", income=[0.0] * 20), rows=["place"], value="income", aggregate="sum")
+    assert {"dominance_nk", "dominance_p", "class_disclosure"} <= rules_of(report)
+
+
+# zero_cell ---------------------------------------------------------------------------------------------------------------
+
+
+def crossed(counts: dict[tuple[str, str], int]) -> pl.DataFrame:
+    rows = [(a, b) for (a, b), count in counts.items() for _ in range(count)]
+    return pl.DataFrame(rows, schema=["a", "b"], orient="row").with_row_index("person")
+
+
+FULL = {("x", "p"): 20, ("x", "q"): 20, ("y", "p"): 20, ("y", "q"): 20}
+
+
+def test_zero_cell_passes_a_full_table() -> None:
+    report = check_table(crossed(FULL), rows=["a"], columns=["b"], entity="person")
+    assert report.verdict == "pass"
+    assert report.cells.height == 4
+
+
+@pytest.mark.parametrize("how", [{"rows": ["a"], "columns": ["b"]}, {"rows": ["a", "b"], "columns": []}])
+def test_zero_cell_blocks_an_empty_combination_and_the_cell_that_holds_the_margin(how: dict[str, list[str]]) -> None:
+    report = check_table(crossed(FULL | {("x", "q"): 0}), **how, entity="person")
+    found = [(finding.cell, finding.figure) for finding in report.findings if finding.rule == "zero_cell"]
+    assert ({"a": "x", "b": "q"}, 0) in found
+    assert ({"a": "x", "b": "p"}, 20) in found
+    empty = report.cells.filter(pl.col("entities") == 0).to_dicts()
+    assert empty == [{"a": "x", "b": "q", "entities": 0, "values": 0, "verdict": "block"}]
+
+
+def test_zero_cell_accepts_a_declared_structural_zero() -> None:
+    frame = crossed(FULL | {("x", "q"): 0, ("x", "r"): 20, ("y", "r"): 20})
+    declared = Rules(structural_zeros=((("a", "x"), ("b", "q")),))
+    assert check_table(frame, rows=["a"], columns=["b"], rules=declared).verdict == "block"  # y has all of column q
+    narrow = crossed({("x", "p"): 20, ("x", "r"): 20, ("y", "p"): 20, ("y", "q"): 20, ("z", "q"): 20, ("z", "p"): 20, ("y", "r"): 20, ("z", "r"): 20})
+    assert check_table(narrow, rows=["a"], columns=["b"], rules=declared).verdict == "pass"
+    assert check_table(narrow, rows=["a"], columns=["b"]).verdict == "block"
+
+
+def test_zero_cell_does_not_mind_one_label_alone() -> None:
+    assert check_table(crossed({("x", "p"): 20, ("x", "q"): 20}), rows=["a"], columns=["b"]).verdict == "pass"
+
+
+# class_disclosure --------------------------------------------------------------------------------------------------------
+
+
+def test_class_disclosure_blocks_members_who_share_one_value() -> None:
+    report = check_table(people(20, place="A", income=[7.0] * 20), rows=["place"], value="income", aggregate="mean")
+    assert rules_of(report) == {"class_disclosure"}
+    varied = people(20, place="A", income=[7.0] * 19 + [8.0])
+    assert check_table(varied, rows=["place"], value="income", aggregate="mean").verdict == "pass"
+
+
+@pytest.mark.parametrize(("ones", "verdict"), [(4, "block"), (5, "pass"), (95, "pass"), (96, "block"), (0, "block"), (100, "block")])
+def test_class_disclosure_keeps_a_share_within_limits(ones: int, verdict: str) -> None:
+    frame = people(100, place="A", insured=[True] * ones + [False] * (100 - ones))
+    rules = Rules(p_percent=0, nk_k=1)
+    report = check_table(frame, rows=["place"], value="insured", aggregate="mean", entity="person", rules=rules)
+    assert ("class_disclosure" in rules_of(report)) == (verdict == "block")
+
+
+# dof, extreme, unknown ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("count", "verdict"), [(11, "pass"), (10, "block")])
+@pytest.mark.parametrize("aggregate", ["std", "var"])
+def test_dof_asks_for_ten_degrees_of_freedom(aggregate: str, count: int, verdict: str) -> None:
+    report = check_table(people(count, place="A", income=spread(count)), rows=["place"], value="income", aggregate=aggregate)
+    assert report.verdict == verdict
+    assert rules_of(report) == ({"dof"} if verdict == "block" else set())
+
+
+@pytest.mark.parametrize("aggregate", ["min", "max"])
+@pytest.mark.parametrize(("holders", "verdict"), [(10, "review"), (9, "block")])
+def test_extreme_counts_the_entities_that_have_the_value(aggregate: str, holders: int, verdict: str) -> None:
+    edge = -5.0 if aggregate == "min" else 500.0
+    frame = people(30, place="A", income=[edge] * holders + spread(30 - holders))
+    report = check_table(frame, rows=["place"], value="income", aggregate=aggregate, entity="person")
+    assert report.verdict == verdict
+    assert rules_of(report) == {"extreme"}
+
+
+@pytest.mark.parametrize(("holders", "verdict"), [(11, "review"), (9, "block")])
+def test_extreme_counts_the_entities_at_the_median(holders: int, verdict: str) -> None:
+    side = (31 - holders) // 2
+    frame = people(2 * side + holders, place="A", income=[1.0] * side + [5.0] * holders + [9.0] * side)
+    report = check_table(pl.concat([frame] * 2), rows=["place"], value="income", aggregate="median", entity="person")
+    assert report.verdict == verdict
+
+
+def test_extreme_blocks_a_median_between_two_values() -> None:
+    frame = people(40, place="A", income=[1.0] * 20 + [2.0] * 20)
+    assert check_table(frame, rows=["place"], value="income", aggregate="median").verdict == "block"
+
+
+@pytest.mark.parametrize("aggregate", ["kurtosis", "", "COUNT", len, lambda values: values, None])
+def test_unknown_aggregate_blocks(aggregate: str | Callable[..., Any]) -> None:
+    report = check_table(people(100, place="A", income=1.0), rows=["place"], value="income", aggregate=aggregate)
+    assert report.verdict == "block"
+    assert rules_of(report) == {"unknown_aggregate"}
+
+
+# labels ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("label", ["11010519491231002X", "手机13812345678联系", "zhang@example.com", 13812345678, "6222021234567890128"])
+def test_label_pii_blocks_an_identifier_in_a_label(label: str | int) -> None:
+    report = check_table(people(20, who=[label] * 20), rows=["who"])
+    assert rules_of(report) == ({"label_pii"} if label != "6222021234567890128" else rules_of(report))
+    assert str(label) not in str([finding.place for finding in report.findings])
+
+
+def test_label_pii_passes_codes_and_years() -> None:
+    assert check_table(people(20, district="370102", year=2026), rows=["district"], columns=["year"]).verdict == "pass"
+
+
+# bad input ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"rows": ["nowhere"]}, "no column `nowhere`"),
+        ({"rows": ["place"], "columns": ["place"]}, "twice"),
+        ({"rows": ["place"], "aggregate": "sum"}, "names no value"),
+        ({"rows": ["place"], "aggregate": "sum", "value": "word"}, "is no number"),
+        ({"rows": ["place"], "aggregate": "sum", "value": "endless"}, "infinite"),
+        ({"rows": ["entities"]}, "a column `entities` of its own"),
+    ],
+)
+def test_check_refuses_bad_input(asked: dict[str, Any], message: str) -> None:
+    frame = people(12, place="A", word="w", endless=[float("inf")] * 12, entities=1)
+    with pytest.raises(Invalid, match=message):
+        check_table(frame, **asked)
+
+
+def test_rules_refuse_values_that_make_no_sense() -> None:
+    for wrong in ({"min_entities": 0}, {"nk_k": 1.5}, {"share_low": 0.9, "share_high": 0.1}):
+        with pytest.raises(Invalid):
+            Rules(**wrong)
+
+
+def test_rules_version_names_the_values() -> None:
+    assert Rules().version == Rules().version
+    assert Rules().version != Rules(min_entities=11).version
+
+
+def test_check_blocks_an_empty_population() -> None:
+    report = check_table(people(0, place="A"), rows=["place"])
+    assert report.cells.is_empty()
+    assert (report.verdict, rules_of(report)) == ("block", {"zero_cell"})
+
+
+def test_check_counts_the_findings_it_leaves_out() -> None:
+    report = check_table(pl.DataFrame({"place": range(1_200)}), rows=["place"])
+    assert [finding.place for finding in report.findings if finding.cell is None and finding.rule == "min_count"] == ["700 more cells"]
