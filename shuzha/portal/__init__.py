@@ -1,1 +1,1 @@
-"""The pages: each calls services and owns no table. Server HTML that works without JavaScript, in Chinese and English."""
+"""The pages: each calls services and owns no table. HTML that works without JavaScript, in Chinese and English."""

@@ -19,7 +19,8 @@ STATIC = Path(__file__).parent / "static"
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self' {sandbox}"
+        "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; "
+        "form-action 'self' {sandbox}"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
@@ -44,7 +45,7 @@ class NavItem:
 class Renderer:
     """Renders templates for one installation."""
 
-    def __init__(self, navigation: Sequence[NavItem], *, sandbox_url: str, demo: bool):
+    def __init__(self, navigation: Sequence[NavItem], *, sandbox_url: str, demo: bool) -> None:
         self._navigation = tuple(navigation)
         self._demo = demo
         self._headers = {name: text.replace("{sandbox}", sandbox_url) for name, text in SECURITY_HEADERS.items()}

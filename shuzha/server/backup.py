@@ -1,0 +1,202 @@
+"""`shuzha backup | restore`: all that an installation keeps: records, usage, logs, lake, releases, vault, products, keys.
+
+A backup is a folder with a manifest that holds the SHA-256 of every file. It is taken while the platform runs: the
+records' write lock is held while the databases are copied, so the audit log in it is never behind the records that feed
+it; the other files are immutable and are copied after the records that name them. A restore goes into an empty data folder,
+checks every hash first, and verifies both logs before it says done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import hashlib
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from shuzha import __version__
+from shuzha.core.clock import Clock
+from shuzha.core.errors import Conflict, Invalid, NotFound
+from shuzha.core.settings import Settings
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+_LEFT_OUT = frozenset({"run", "scratch"})
+_SQLITE_BESIDE = ("-wal", "-shm", "-journal")
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class BackupFile:
+    """One file of a backup: its path below the data folder, size, SHA-256 and mode."""
+
+    path: str
+    size: int
+    sha256: str
+    mode: int
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a backup holds, when and by which version it was taken."""
+
+    format: int
+    version: str
+    taken_at: dt.datetime
+    files: tuple[BackupFile, ...]
+
+    @property
+    def size(self) -> int:
+        """The bytes of all files."""
+        return sum(file.size for file in self.files)
+
+
+def backup(settings: Settings, target: Path, clock: Clock, progress: Progress = lambda _text: None) -> Manifest:
+    """Write a backup into the new folder `target` and return its manifest; nothing is left of one that failed.
+
+    Refuses an existing target, and records that are not SQLite (back those up with their own database's tools).
+    """
+    records = _records_file(settings)
+    if target.exists():
+        raise Conflict(
+            "the backup's folder exists already", rule="backup.target", accepted="a folder that does not exist"
+        )
+    half = target.with_name(target.name + ".partial")
+    shutil.rmtree(half, ignore_errors=True)
+    half.mkdir(parents=True, mode=0o700)
+    try:
+        with _write_lock(records):
+            for path in sorted(_databases(settings.data)):
+                progress(f"database {path.relative_to(settings.data)}")
+                _copy_database(path, half / path.relative_to(settings.data))
+        for path in sorted(_plain_files(settings.data)):
+            progress(str(path.relative_to(settings.data)))
+            _copy_file(path, half / path.relative_to(settings.data))
+        manifest = Manifest(FORMAT, __version__, clock.now(), tuple(_describe(half)))
+        (half / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1))
+        half.rename(target)
+    except BaseException:
+        shutil.rmtree(half, ignore_errors=True)
+        raise
+    return manifest
+
+
+def restore(source: Path, data: Path, progress: Progress = lambda _text: None) -> Manifest:
+    """Put a backup into the empty folder `data` and return its manifest, every hash checked before anything is moved."""
+    manifest = read_manifest(source)
+    if data.exists() and any(data.iterdir()):
+        raise Conflict("the data folder is not empty", rule="restore.empty", accepted="an empty or a new folder")
+    half = data.with_name(data.name + ".partial")
+    shutil.rmtree(half, ignore_errors=True)
+    try:
+        for file in manifest.files:
+            progress(file.path)
+            place = _inside(half, file.path)
+            _copy_file(source / file.path, place)
+            if _sha256(place) != file.sha256:
+                raise Invalid(f"the backup is damaged: {file.path} has another hash", rule="restore.hash")
+            place.chmod(file.mode)
+        for folder in (half, *(path for path in half.rglob("*") if path.is_dir())):
+            folder.chmod(0o700 if "keys" in folder.parts else 0o755)
+        if data.exists():
+            data.rmdir()
+        half.rename(data)
+    except BaseException:
+        shutil.rmtree(half, ignore_errors=True)
+        raise
+    return manifest
+
+
+def read_manifest(source: Path) -> Manifest:
+    """Return the manifest of a backup folder, or say that it is none."""
+    path = source / MANIFEST
+    if not path.is_file():
+        raise NotFound(f"{source.name} is no backup: it has no {MANIFEST}")
+    try:
+        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+    except msgspec.DecodeError:
+        raise Invalid(f"{MANIFEST} of the backup cannot be read", rule="restore.manifest") from None
+    if manifest.format != FORMAT:
+        raise Invalid(f"the backup has format {manifest.format}", rule="restore.format", accepted=f"format {FORMAT}")
+    return manifest
+
+
+def _records_file(settings: Settings) -> Path:
+    if not settings.records_url.startswith("sqlite:///"):
+        raise Invalid(
+            "the records are not in SQLite", rule="backup.records", accepted="the database's own dump for them"
+        )
+    return Path(settings.records_url.removeprefix("sqlite:///"))
+
+
+@contextlib.contextmanager
+def _write_lock(records: Path) -> Iterator[None]:
+    with contextlib.closing(sqlite3.connect(records, timeout=60, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        finally:
+            connection.execute("ROLLBACK")
+
+
+def _walk(data: Path) -> Iterator[Path]:
+    for folder, names, files in os.walk(data):
+        if Path(folder) == data:
+            names[:] = [name for name in names if name not in _LEFT_OUT]
+        yield from (Path(folder) / name for name in files if not (Path(folder) / name).is_symlink())
+
+
+def _is_database(path: Path) -> bool:
+    if path.suffix not in {".db", ".sqlite"}:
+        return False
+    with path.open("rb") as file:
+        return file.read(16) == b"SQLite format 3\0"
+
+
+def _databases(data: Path) -> Iterator[Path]:
+    return (path for path in _walk(data) if _is_database(path))
+
+
+def _plain_files(data: Path) -> Iterator[Path]:
+    beside = tuple(suffix + end for suffix in (".db", ".sqlite") for end in _SQLITE_BESIDE)
+    return (
+        path for path in _walk(data) if not path.name.endswith(beside) and path.is_file() and not _is_database(path)
+    )
+
+
+def _copy_database(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.closing(sqlite3.connect(source)) as here, contextlib.closing(sqlite3.connect(target)) as there:
+        here.backup(there)
+    target.chmod(source.stat().st_mode & 0o777)
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target, follow_symlinks=False)
+    target.chmod(source.stat().st_mode & 0o777)
+
+
+def _describe(folder: Path) -> Iterator[BackupFile]:
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        status = path.stat()
+        yield BackupFile(path.relative_to(folder).as_posix(), status.st_size, _sha256(path), status.st_mode & 0o777)
+
+
+def _inside(folder: Path, relative: str) -> Path:
+    place = (folder / relative).resolve()
+    if not place.is_relative_to(folder.resolve()):
+        raise Invalid("the backup's manifest names a path outside its folder", rule="restore.path")
+    return place
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

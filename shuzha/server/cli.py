@@ -1,0 +1,61 @@
+"""The command line: `shuzha …`. Every command has `--json`, shows progress on a terminal and ends with one of four codes.
+
+0 done · 1 refused by a rule · 2 bad input · 3 failure. Rooms are imported inside the commands, so that `scan` on a file
+starts without the server.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import typer
+
+from shuzha import __version__
+from shuzha.core.errors import Invalid, NotAllowed, NotFound, ShuzhaError, TransitionNotAllowed
+from shuzha.server.commands import files, operations
+
+REFUSED, BAD_INPUT, FAILURE = 1, 2, 3
+
+app = typer.Typer(
+    name="shuzha",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Shuzha 数闸: a privacy-preserving sandbox and product service for a city's authorized public data.",
+)
+files.register(app)
+operations.register(app)
+
+
+@app.callback(invoke_without_command=True)
+def _root(*, version: bool = typer.Option(False, "--version", help="Print the version and end.")) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def exit_code(error: BaseException) -> int:
+    """Return the exit code that an error ends a command with."""
+    if isinstance(error, (NotAllowed, TransitionNotAllowed)):
+        return REFUSED
+    if isinstance(error, (Invalid, NotFound, ValueError, FileNotFoundError)):
+        return BAD_INPUT
+    return FAILURE
+
+
+def main() -> None:
+    """Run the command line; an error prints one sentence and never a data value."""
+    try:
+        code = app(standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        code = stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = BAD_INPUT
+    except click.exceptions.Abort:
+        code = FAILURE
+    except (ShuzhaError, ValueError, OSError) as error:
+        typer.secho(f"shuzha: {error}", fg="red", err=True)
+        code = exit_code(error)
+    sys.exit(code or 0)
