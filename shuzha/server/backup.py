@@ -1,9 +1,9 @@
-"""`shuzha backup | restore`: all that an installation keeps: records, usage, logs, lake, releases, vault, products, keys.
+"""`shuzha backup | restore`: all that an installation keeps (records, usage, logs, lake, releases, vault, keys).
 
 A backup is a folder with a manifest that holds the SHA-256 of every file. It is taken while the platform runs: the
-records' write lock is held while the databases are copied, so the audit log in it is never behind the records that feed
-it; the other files are immutable and are copied after the records that name them. A restore goes into an empty data folder,
-checks every hash first, and verifies both logs before it says done.
+records' write lock is held while the databases are copied, so the audit log in it is never behind the records that
+feed it; the other files are immutable and are copied after the records that name them. A restore goes into an empty
+data folder and checks every hash before anything is moved; the command then verifies both logs.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def backup(settings: Settings, target: Path, clock: Clock, progress: Progress = 
 
 
 def restore(source: Path, data: Path, progress: Progress = lambda _text: None) -> Manifest:
-    """Put a backup into the empty folder `data` and return its manifest, every hash checked before anything is moved."""
+    """Put a backup into the empty folder `data` and return its manifest; every hash is checked before it is moved."""
     manifest = read_manifest(source)
     if data.exists() and any(data.iterdir()):
         raise Conflict("the data folder is not empty", rule="restore.empty", accepted="an empty or a new folder")

@@ -1,4 +1,4 @@
-"""The command line: `shuzha …`. Every command has `--json`, shows progress on a terminal and ends with one of four codes.
+"""The command line: `shuzha …`. Every command has `--json`, shows progress on a terminal, ends with one of four codes.
 
 0 done · 1 refused by a rule · 2 bad input · 3 failure. Rooms are imported inside the commands, so that `scan` on a file
 starts without the server.

@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import products.serving.store
+import sandbox.airlock.store
+import sandbox.workspaces.store
 import sqlalchemy as sa
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -15,9 +18,6 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 import products.registry.store
-import products.serving.store
-import sandbox.airlock.store
-import sandbox.workspaces.store
 import shuzha.authorization.store
 import shuzha.catalog.store
 import shuzha.people.store
@@ -30,7 +30,8 @@ from shuzha.core.work import Database
 # Imported so that METADATA holds every room's tables.
 STORES = (
     products.registry.store, products.serving.store, sandbox.airlock.store, sandbox.workspaces.store,
-    shuzha.authorization.store, shuzha.catalog.store, shuzha.people.store, shuzha.releases.store, shuzha.settlement.store,
+    shuzha.authorization.store, shuzha.catalog.store, shuzha.people.store, shuzha.releases.store,
+    shuzha.settlement.store,
 )  # fmt: skip
 _FOLDER = Path(__file__).parent / "migrations"
 

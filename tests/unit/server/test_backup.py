@@ -1,0 +1,98 @@
+"""A backup holds everything, is restored only whole, and refuses to overwrite."""
+
+import dataclasses
+import sqlite3
+import threading
+
+import pytest
+
+from shuzha.core.actor import platform_actor
+from shuzha.core.clock import SystemClock
+from shuzha.core.errors import Conflict, Invalid, NotFound
+from shuzha.core.keys import KeyRing
+from shuzha.core.settings import Settings
+from shuzha.core.work import Database
+from shuzha.server.backup import backup, restore
+
+ACTOR = platform_actor("test")
+
+
+@pytest.fixture
+def settings(tmp_path):
+    settings = Settings(data=tmp_path / "data")
+    KeyRing.create(settings.folder("keys"))
+    database = Database(settings.records_url, SystemClock())
+    database.create_tables()
+    with database.work(ACTOR) as work:
+        work.emit("test:event", "x", "something happened")
+    part = settings.folder("raw") / "ent_1" / "part-0.parquet"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"PAR1 not really")
+    run = settings.folder("run")
+    run.mkdir()
+    (run / "writer.pid").write_text("1")
+    return settings
+
+
+def test_restore_gives_back_records_files_and_closed_keys(settings, tmp_path):
+    backup(settings, tmp_path / "copy", SystemClock())
+    restore(tmp_path / "copy", tmp_path / "new")
+    again = dataclasses.replace(settings, data=tmp_path / "new")
+    assert Database(again.records_url, SystemClock()).last_sequence() == 1
+    assert (again.folder("raw") / "ent_1" / "part-0.parquet").read_bytes() == b"PAR1 not really"
+    assert KeyRing(again.folder("keys")).derive("a") == KeyRing(settings.folder("keys")).derive("a")
+    assert not again.folder("run").exists()
+
+
+def test_backup_under_load_is_a_consistent_copy(settings, tmp_path):
+    stop = threading.Event()
+    database = Database(settings.records_url, SystemClock())
+
+    def write():
+        while not stop.is_set():
+            with database.work(ACTOR) as work:
+                work.emit("test:event", "x", "something happened")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        backup(settings, tmp_path / "copy", SystemClock())
+    finally:
+        stop.set()
+        writer.join()
+    with sqlite3.connect(tmp_path / "copy" / "records" / "records.db") as copy:
+        assert copy.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_restore_refuses_a_damaged_backup_and_leaves_nothing(settings, tmp_path):
+    backup(settings, tmp_path / "copy", SystemClock())
+    (tmp_path / "copy" / "raw" / "ent_1" / "part-0.parquet").write_bytes(b"PAR1 not reallY")
+    with pytest.raises(Invalid, match=r"part-0\.parquet has another hash"):
+        restore(tmp_path / "copy", tmp_path / "new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "data"]
+
+
+def test_restore_refuses_a_folder_that_holds_something(settings, tmp_path):
+    backup(settings, tmp_path / "copy", SystemClock())
+    with pytest.raises(Conflict, match="not empty"):
+        restore(tmp_path / "copy", settings.data)
+
+
+def test_restore_refuses_a_folder_that_is_no_backup(settings, tmp_path):
+    with pytest.raises(NotFound, match="no backup"):
+        restore(settings.data, tmp_path / "new")
+
+
+def test_restore_refuses_a_manifest_that_leaves_its_folder(settings, tmp_path):
+    backup(settings, tmp_path / "copy", SystemClock())
+    manifest = tmp_path / "copy" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace("raw/ent_1/part-0.parquet", "../../escaped"))
+    (tmp_path / "escaped").write_bytes(b"PAR1 not really")
+    with pytest.raises(Invalid, match="outside"):
+        restore(tmp_path / "copy", tmp_path / "deep" / "new")
+
+
+def test_backup_refuses_an_existing_target(settings, tmp_path):
+    (tmp_path / "copy").mkdir()
+    with pytest.raises(Conflict, match="exists"):
+        backup(settings, tmp_path / "copy", SystemClock())
