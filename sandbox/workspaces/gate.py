@@ -1,0 +1,204 @@
+"""The gate: a process that JupyterHub runs as its proxy, with configurable-http-proxy's command line and REST API.
+
+    python -m sandbox.workspaces.gate --controls FILE --usage FILE [--static ENV] [--screen-budget BYTES] + CHP options
+
+It listens for browsers, obeys the hub through the REST API (token in CONFIGPROXY_AUTH_TOKEN), reads its orders several
+times a second, and freezes the processes of a suspended workspace when it runs with the rights to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hmac
+import logging
+import os
+import signal
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from sandbox.workspaces.controls import Controls, FileControls
+from sandbox.workspaces.gate_proxy import Front, Gatekeeper
+from sandbox.workspaces.limits import CgroupHost
+from sandbox.workspaces.meter import Meter
+from sandbox.workspaces.upstream import Clients, RouteTable
+from sandbox.workspaces.warden import Warden
+
+log = logging.getLogger("sandbox.workspaces.gate")
+
+POLL_SECONDS = 0.1
+SAVE_SECONDS = 0.25
+DEFAULT_SCREEN_BUDGET = 64 * 1024**2
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Return the options: configurable-http-proxy's that JupyterHub passes, and the gate's own."""
+    parser = argparse.ArgumentParser(prog="shuzha-gate")
+    parser.add_argument("--ip", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--socket")
+    parser.add_argument("--api-ip", default="127.0.0.1")
+    parser.add_argument("--api-port", type=int)
+    parser.add_argument("--api-socket")
+    parser.add_argument("--default-target")
+    parser.add_argument("--error-target")
+    parser.add_argument("--log-level", default="info", choices=["debug", "info", "warn", "error"])
+    parser.add_argument("--controls", type=Path, required=True)
+    parser.add_argument("--usage", type=Path, required=True)
+    parser.add_argument("--static", type=Path)
+    parser.add_argument("--screen-budget", type=int, default=DEFAULT_SCREEN_BUDGET)
+    parser.add_argument("--no-freeze", action="store_true", help="leave the processes of suspended workspaces alone")
+    return parser.parse_args(arguments)
+
+
+@dataclass(slots=True)
+class Gate:
+    """A gate that is put together: its two applications, its keeper, its routes."""
+
+    keeper: Gatekeeper
+    routes: RouteTable
+    clients: Clients
+    front: web.Application
+    api: web.Application
+
+
+def build_gate(
+    controls: Controls, meter: Meter, *, token: str, static: Path | None = None, default_target: str | None = None
+) -> Gate:
+    """Return a gate over `controls` and `meter`; whoever knows `token` may change its routes."""
+    keeper, routes, clients = Gatekeeper(controls, meter), RouteTable(default_target), Clients()
+    keeper.refresh()
+    front = web.Application(client_max_size=0)
+    front.router.add_route("*", "/{path:.*}", Front(keeper, routes, clients, static).handle)
+    return Gate(keeper, routes, clients, front, RoutesApi(routes, clients, token).application())
+
+
+class RoutesApi:
+    """The REST API by which the hub changes the gate's routes, as configurable-http-proxy has it."""
+
+    def __init__(self, routes: RouteTable, clients: Clients, token: str) -> None:
+        self._routes = routes
+        self._clients = clients
+        self._token = token
+
+    def application(self) -> web.Application:
+        """Return the API as an application; every request must show the token."""
+        api = web.Application(middlewares=[web.middleware(self._authorized)])
+        api.router.add_get("/api/routes{path:.*}", self._read)
+        api.router.add_post("/api/routes{path:.*}", self._put)
+        api.router.add_delete("/api/routes{path:.*}", self._drop)
+        return api
+
+    async def _authorized(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        given = request.headers.get("Authorization", "")
+        if not self._token or not hmac.compare_digest(given.encode(), f"token {self._token}".encode()):
+            return web.Response(status=403)
+        answer: web.StreamResponse = await handler(request)
+        return answer
+
+    async def _read(self, request: web.Request) -> web.Response:
+        if not _prefix(request).strip("/"):
+            return web.json_response({path: route.describe() for path, route in self._routes.list_routes().items()})
+        route = self._routes.get(_prefix(request))
+        return web.Response(status=404) if route is None else web.json_response(route.describe())
+
+    async def _put(self, request: web.Request) -> web.Response:
+        try:
+            body = await request.json()
+            target = body.pop("target")
+            self._routes.put(_prefix(request), target, body)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return web.Response(status=400, text="a route needs a JSON object with an http or http+unix target")
+        return web.Response(status=201)
+
+    async def _drop(self, request: web.Request) -> web.Response:
+        route = self._routes.get(_prefix(request))
+        if route is None:
+            return web.Response(status=404)
+        self._routes.drop(_prefix(request))
+        if all(other.target != route.target for other in self._routes.list_routes().values()):
+            await self._clients.forget(route.target)
+        return web.Response(status=204)
+
+
+def _prefix(request: web.Request) -> str:
+    return request.rel_url.raw_path.removeprefix("/api/routes") or "/"
+
+
+async def watch(gate: Gate, warden: Warden | None) -> None:
+    """Read the orders for ever and act on them; the orders are read on time even while processes are being frozen."""
+    saved = 0.0
+    loop = asyncio.get_running_loop()
+    freezing: asyncio.Future[None] | None = None
+    while True:
+        gate.keeper.refresh()
+        if warden is not None and (freezing is None or freezing.done()) and gate.keeper.orders is not None:
+            if freezing is not None and (error := freezing.exception()) is not None:
+                log.error("cannot freeze: %s", error)
+            freezing = loop.run_in_executor(None, warden.obey, gate.keeper.orders)
+        if loop.time() - saved >= SAVE_SECONDS:
+            gate.keeper.meter.save()
+            saved = loop.time()
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def run(options: argparse.Namespace) -> None:
+    """Serve until asked to end; what was counted is written before it ends."""
+    token = os.environ.pop("CONFIGPROXY_AUTH_TOKEN", "")
+    meter = Meter(options.usage, default_budget=options.screen_budget)
+    gate = build_gate(
+        FileControls(options.controls), meter, token=token, static=options.static,
+        default_target=options.default_target,
+    )  # fmt: skip
+    warden = None if options.no_freeze else Warden(CgroupHost.detect())
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    runners = [web.AppRunner(app, access_log=None, handler_cancellation=True) for app in (gate.front, gate.api)]
+    for runner in runners:
+        await runner.setup()
+    await _listen(runners[0], options.socket, options.ip, options.port)
+    await _listen(runners[1], options.api_socket, options.api_ip, options.api_port or options.port + 1)
+    watching = asyncio.create_task(watch(gate, warden))
+    await asyncio.wait({watching, asyncio.create_task(ended.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    watching.cancel()
+    for exchange in list(gate.keeper.exchanges):
+        exchange.cut()
+    for runner in runners:
+        await runner.cleanup()
+    await gate.clients.close()
+    meter.close()
+
+
+async def _listen(runner: web.AppRunner, path: str | None, ip: str, port: int) -> None:
+    if path is None:
+        site: web.BaseSite = web.TCPSite(runner, ip, port, reuse_address=True)
+    else:
+        _remove_dead_socket(Path(path))
+        site = web.UnixSite(runner, path)
+    await site.start()
+
+
+def _remove_dead_socket(path: Path) -> None:
+    """Take away the socket that a killed gate left; one that somebody listens on stays, and starting then fails."""
+    if not path.is_socket():
+        return
+    with socket.socket(socket.AF_UNIX) as probe:
+        if probe.connect_ex(str(path)) != 0:
+            path.unlink()
+
+
+def main() -> None:
+    """Run the gate from the command line."""
+    options = parse_arguments()
+    level = {"warn": "warning"}.get(options.log_level, options.log_level).upper()
+    logging.basicConfig(level=level, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    asyncio.run(run(options))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""A workspace's home: made for its own user, with the starter notebooks in it; read by the platform without trust."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+NOTEBOOKS = "notebooks"
+
+
+class UnsafePath(ValueError):
+    """A name inside a jail's folder leads elsewhere, or is not what was expected; the message says which rule."""
+
+
+def prepare_home(home: Path, uid: int, starter: Path | None = None) -> None:
+    """Make `home` for the user `uid`, closed to others, with the starter notebooks; what is there already is kept."""
+    home.parent.mkdir(parents=True, exist_ok=True)
+    home.parent.chmod(0o711)
+    folder = home / NOTEBOOKS
+    if folder.is_dir():
+        return
+    home.mkdir(exist_ok=True)
+    folder.mkdir()
+    for notebook in sorted(starter.glob("*.ipynb")) if starter is not None else ():
+        copy = folder / notebook.name
+        copy.write_bytes(notebook.read_bytes())
+        copy.chmod(0o600)
+    for path in (*folder.iterdir(), folder, home):
+        if os.geteuid() == 0:
+            os.lchown(path, uid, uid)
+        if path.is_dir():
+            path.chmod(0o700)
+
+
+def read_beneath(folder: Path, name: str, most: int) -> bytes:
+    """Return the bytes of the plain file `name` under `folder`, a folder that somebody else may be changing.
+
+    No link is followed, at any step; a name that leaves the folder, a file that is no plain file or is larger than
+    `most` bytes is refused with `UnsafePath`.
+    """
+    parts = Path(name).parts
+    if not parts or Path(name).is_absolute() or ".." in parts:
+        raise UnsafePath(f"cannot read {name!r}: only names inside the folder are accepted")
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for place, part in enumerate(parts):
+            last = place == len(parts) - 1
+            kind = os.O_NONBLOCK if last else os.O_DIRECTORY
+            try:
+                deeper = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | kind, dir_fd=number)
+            except OSError as error:
+                raise UnsafePath(f"cannot read {name!r}: it is absent or a link ({error.strerror})") from error
+            os.close(number)
+            number = deeper
+        return _read_plain(number, name, most)
+    finally:
+        os.close(number)
+
+
+def _read_plain(number: int, name: str, most: int) -> bytes:
+    status = os.fstat(number)
+    if not stat.S_ISREG(status.st_mode):
+        raise UnsafePath(f"cannot read {name!r}: it is not a plain file")
+    if status.st_nlink > 1:
+        raise UnsafePath(f"cannot read {name!r}: it has a second name (a hard link)")
+    content = bytearray()
+    while piece := os.read(number, min(1024 * 1024, most + 1 - len(content))):
+        content += piece
+        if len(content) > most:
+            raise UnsafePath(f"cannot read {name!r}: it is larger than {most} bytes")
+    return bytes(content)

@@ -1,0 +1,260 @@
+"""The jail: a bubblewrap container without a network, described by a value and started from it.
+
+`JailSpec` says what is inside; `bwrap_arguments` turns it into options (pure); `start_jail` runs it in its control
+group under its own uid. Options travel by a memory file, so no token ever stands in a process list.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sandbox.workspaces.limits import Cgroup, CgroupHost, Limits
+from sandbox.workspaces.seccomp import compile_filter
+
+INSIDE_UID = 1000
+INSIDE_HOME = "/home/analyst"
+INSIDE_ENVIRONMENT = "/opt/env"
+INSIDE_DATA = "/data"
+INSIDE_SCRATCH = "/tmp"  # noqa: S108 - the jail's own, made new for each
+INSIDE_SHARED = "/dev/shm"  # noqa: S108 - likewise
+
+ETC = {
+    "/etc/passwd": f"root:x:0:0:root:/:/usr/sbin/nologin\nanalyst:x:{INSIDE_UID}:{INSIDE_UID}::{INSIDE_HOME}:/bin/sh\n",
+    "/etc/group": f"root:x:0:\nanalyst:x:{INSIDE_UID}:\n",
+    "/etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
+    "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
+}
+"""The whole of /etc inside, but for the server's configuration; nothing of the host's /etc is shown."""
+
+_INFO_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """One folder or file of the host shown inside; read-only unless it says otherwise."""
+
+    host: Path
+    inside: str
+    writable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class JailSpec:
+    """All that a jail is: who runs in it, what it sees, what it may use, what it starts.
+
+    `name` names its control group, `uid` is its own user on the host. `variables` may hold tokens.
+    """
+
+    name: str
+    uid: int
+    environment: Path
+    mounts: tuple[Mount, ...]
+    command: tuple[str, ...]
+    variables: tuple[tuple[str, str], ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    directory: str = INSIDE_HOME
+    ends_with_parent: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what could widen a jail: root, relative paths, a mount outside the folders meant for mounts."""
+        if self.uid < INSIDE_UID:
+            raise ValueError(f"cannot jail uid {self.uid}: a jail runs as its own user, {INSIDE_UID} or above")
+        for mount in self.mounts:
+            if not mount.host.is_absolute() or ".." in Path(mount.inside).parts:
+                raise ValueError(f"cannot mount at {mount.inside}: both paths must be absolute and without ..")
+            if not mount.inside.startswith((INSIDE_HOME, f"{INSIDE_DATA}/", "/gate/", "/etc/jupyter", "/job/")):
+                raise ValueError(f"cannot mount at {mount.inside}: only home, /data, /gate, /job, /etc/jupyter fit")
+
+
+def bwrap_arguments(spec: JailSpec, etc: Mapping[str, int], seccomp: int, info: int) -> tuple[str, ...]:
+    """Return bubblewrap's options for `spec`; `etc`, `seccomp` and `info` are the numbers of open files."""
+    options = [
+        "--unshare-user", "--unshare-all", "--disable-userns", "--uid", str(INSIDE_UID), "--gid", str(INSIDE_UID),
+        "--new-session", "--cap-drop", "ALL", "--clearenv", "--hostname", "workspace",
+        "--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin", "--symlink", "usr/sbin", "/sbin",
+        "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64",
+        "--ro-bind", str(spec.environment), INSIDE_ENVIRONMENT, "--proc", "/proc", "--dev", "/dev",
+        "--size", str(spec.limits.scratch_bytes), "--tmpfs", INSIDE_SCRATCH,
+        "--size", str(spec.limits.scratch_bytes), "--tmpfs", INSIDE_SHARED,
+    ]  # fmt: skip
+    if spec.ends_with_parent:
+        options.append("--die-with-parent")
+    for path, number in sorted(etc.items()):
+        options += ["--ro-bind-data", str(number), path]
+    for mount in spec.mounts:
+        options += ["--bind" if mount.writable else "--ro-bind", str(mount.host), mount.inside]
+    options += ["--remount-ro", "/", "--seccomp", str(seccomp), "--info-fd", str(info)]
+    for name, value in spec.variables:
+        options += ["--setenv", name, value]
+    return (*options, "--chdir", spec.directory)
+
+
+@dataclass(slots=True)
+class Jail:
+    """A running jail: its outer process, the first process inside as the host sees it, and its group."""
+
+    outer: int
+    inner: int
+    group: Cgroup
+    process: subprocess.Popen[bytes] | None = None
+
+    def exit_code(self) -> int | None:
+        """Return None while anything of the jail lives, else its exit code (0 when it is not known)."""
+        if self.process is not None:
+            return self.process.poll()
+        if self.group.paths:
+            return None if self.group.list_processes() else 0
+        return None if Path(f"/proc/{self.inner}").exists() else 0
+
+    def stop(self, grace: float = 2.0) -> bool:
+        """Ask the jail's command to end, then end everything; return whether nothing is left."""
+        if grace > 0 and not self.group.is_frozen():
+            self._ask_to_end(grace)
+        gone = self.group.kill()
+        if not self.group.paths:
+            _kill(self.inner)
+            _kill(self.outer)
+        if self.process is not None:
+            self.process.wait(timeout=5)
+        self.group.remove()
+        return gone
+
+    def _ask_to_end(self, grace: float) -> None:
+        # bubblewrap forwards no signal, so the command itself (the child of the first process inside) is told.
+        children = Path(f"/proc/{self.inner}/task/{self.inner}/children")
+        try:
+            asked = [int(child) for child in children.read_text().split()]
+        except OSError:
+            return
+        for child in asked:
+            _kill(child, signal.SIGTERM)
+        deadline = time.monotonic() + grace
+        while self.exit_code() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+
+def start_jail(
+    spec: JailSpec, host: CgroupHost, *, pass_fds: tuple[int, ...] = (), output: int = subprocess.DEVNULL
+) -> Jail:
+    """Start `spec` and return it running. Raises `JailFailed` with bubblewrap's reason when it cannot be built."""
+    check_mounts(spec)
+    group = host.group(spec.name)
+    group.create(spec.limits)
+    read_info, write_info = os.pipe()
+    etc = {path: _memory_file(path, text.encode()) for path, text in ETC.items()}
+    filter_ = _memory_file("seccomp", compile_filter())
+    arguments = "\0".join(bwrap_arguments(spec, etc, filter_, write_info)) + "\0"
+    given = _memory_file("arguments", arguments.encode())
+    ours = (*etc.values(), filter_, given, write_info)
+    try:
+        process = subprocess.Popen(
+            ["bwrap", "--args", str(given), "--", *spec.command],
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, env={}, cwd="/", start_new_session=True,
+            pass_fds=(*ours, *pass_fds), preexec_fn=_become(spec, group),  # noqa: PLW1509 - only system calls in it
+        )  # fmt: skip
+    except OSError as error:
+        group.remove()
+        raise JailFailed(f"cannot start the jail {spec.name}: {error.strerror or error}") from error
+    finally:
+        for number in ours:
+            os.close(number)
+    inner = _read_info(read_info)
+    if inner is None:
+        code = process.wait(timeout=_INFO_SECONDS)
+        group.kill()
+        group.remove()
+        raise JailFailed(f"cannot start the jail {spec.name}: bubblewrap ended with {code}; `shuzha doctor` says why")
+    return Jail(process.pid, inner, group, process)
+
+
+class JailFailed(RuntimeError):
+    """A jail could not be built; the message says which and why, and never holds an option's value."""
+
+
+def check_mounts(spec: JailSpec) -> None:
+    """Refuse, before anything starts, a mount that is absent or that the jail's own user could not reach."""
+    for mount in (*spec.mounts, Mount(spec.environment, INSIDE_ENVIRONMENT)):
+        if not mount.host.exists():
+            raise JailFailed(f"cannot start the jail {spec.name}: what belongs at {mount.inside} is not there")
+        if os.geteuid() != 0:
+            continue
+        for parent in mount.host.parents:
+            status = parent.stat()
+            if status.st_uid != spec.uid and not status.st_mode & 0o001:
+                raise JailFailed(
+                    f"cannot start the jail {spec.name}: the way to what belongs at {mount.inside} is closed at"
+                    f" {parent}; it needs mode o+x (0711)"
+                )
+
+
+def check_host(uid: int = 65534) -> tuple[str, ...]:
+    """Return, in sentences, what keeps this host from running jails; empty when a trial jail runs."""
+    if not Path("/usr/bin/bwrap").exists():
+        return ("bubblewrap is not installed: install the package `bubblewrap`",)
+    try:
+        spec = JailSpec("doctor", _own_uid(uid), Path("/usr"), (), ("/usr/bin/true",), directory="/")
+        jail = start_jail(spec, CgroupHost.detect())
+    except JailFailed as error:
+        hint = "kernel.apparmor_restrict_unprivileged_userns=1 (Ubuntu) or a container's seccomp may forbid it"
+        return (f"bubblewrap cannot build a jail here: {error}; {hint}",)
+    assert jail.process is not None
+    code = jail.process.wait(timeout=10)
+    jail.stop(grace=0)
+    return () if code == 0 else (f"a trial jail ended with {code}",)
+
+
+def _own_uid(uid: int) -> int:
+    return uid if os.geteuid() == 0 else os.geteuid()
+
+
+def _become(spec: JailSpec, group: Cgroup) -> Callable[[], None]:
+    """Return what the child does between fork and exec: join the group first, then give up root."""
+    root = os.geteuid() == 0
+
+    def become() -> None:
+        group.join()
+        spec.limits.apply_to_process()
+        os.umask(0o077)
+        if root:
+            os.setgroups([])
+            os.setgid(spec.uid)
+            os.setuid(spec.uid)
+
+    return become
+
+
+def _read_info(number: int) -> int | None:
+    """Return the host's id of the first process inside, or None when bubblewrap ended without saying it.
+
+    bubblewrap writes in pieces: read until the closing brace, not once.
+    """
+    said = b""
+    deadline = time.monotonic() + _INFO_SECONDS
+    with os.fdopen(number, "rb", buffering=0) as file:
+        while b"}" not in said and time.monotonic() < deadline:
+            piece = file.read(512)
+            if not piece:
+                return None
+            said += piece
+    return int(json.loads(said)["child-pid"])
+
+
+def _memory_file(name: str, content: bytes) -> int:
+    number = os.memfd_create(Path(name).name)
+    os.write(number, content)
+    os.lseek(number, 0, os.SEEK_SET)
+    return number
+
+
+def _kill(pid: int, number: signal.Signals = signal.SIGKILL) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
