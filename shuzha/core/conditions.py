@@ -1,7 +1,7 @@
-"""Conditions on rows: a closed list of {column, op, value}, joined by *and*. A grant's row filter and a specification's
-population are such lists; nothing in them is ever evaluated as code.
+"""Conditions on rows: a closed list of {column, op, value}, joined by *and*.
 
-The grammar is pure. What runs it (polars in the release and in the index) translates each operator by its own table.
+A grant's row filter and a specification's population are such lists; nothing in them is ever evaluated as code. The
+grammar is pure. What runs it (polars in the release and in the index) translates each operator by its own table.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def read_conditions(items: Iterable[Mapping[str, object]]) -> tuple[Condition, .
 
 
 def check_conditions(conditions: tuple[Condition, ...], columns: Iterable[str] | None = None) -> tuple[Condition, ...]:
-    """Return the conditions; refuses too many of them, and a column that is not among `columns` where these are given."""
+    """Return the conditions; refuses too many of them, and a column that is not among `columns` if these are given."""
     if len(conditions) > MAX_CONDITIONS:
         raise Invalid(f"{len(conditions)} conditions", rule=RULE, accepted=f"at most {MAX_CONDITIONS}")
     if columns is not None:

@@ -1,0 +1,1 @@
+"""Who may use which public data for what: authorization, agreement, scenario demand, grant."""

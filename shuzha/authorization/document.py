@@ -1,0 +1,69 @@
+"""The document that both sides sign: the canonical JSON of what an authorization says, and Ed25519 signatures over it.
+
+ASSUMPTION: each organisation's key is derived by the platform from its master key until cities bring their own
+certificates; a signature proves that the organisation's signed-in account asked for it, and that nothing changed since.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from shuzha.authorization.agreement import canonical, sha256
+from shuzha.authorization.model import Authorization, Signature
+from shuzha.core.actor import Actor
+from shuzha.core.keys import KeyRing
+
+ALGORITHM = "Ed25519"
+
+
+def document_of(authorization: Authorization) -> bytes:
+    """Return the canonical bytes of what is signed: parties, mode, responsible person and every clause."""
+    return canonical(
+        {
+            "type": "shuzha/agreement/1",
+            "authorization": authorization.id,
+            "authority": authorization.authority,
+            "operator": authorization.operator,
+            "providers": authorization.providers,
+            "title": authorization.title,
+            "mode": authorization.mode,
+            "field": authorization.field,
+            "responsible_person": authorization.responsible_person,
+            "approval": authorization.approval,
+            "agreement": authorization.agreement,
+            "clauses": authorization.agreement.clauses(),
+        }
+    )
+
+
+def document_hash(authorization: Authorization) -> str:
+    """Return the SHA-256 of the document, in hex."""
+    return sha256(document_of(authorization))
+
+
+def sign_document(keys: KeyRing, actor: Actor, authorization: Authorization, at: dt.datetime) -> Signature:
+    """Return the signature of the actor's organisation over the document as it stands."""
+    key = keys.signing_key(f"organisation:{actor.organisation}")
+    content = document_of(authorization)
+    return Signature(
+        organisation=actor.organisation,
+        account=actor.id,
+        at=at,
+        algorithm=ALGORITHM,
+        key=key.public_key().public_bytes_raw().hex(),
+        value=key.sign(content).hex(),
+        document=sha256(content),
+    )
+
+
+def is_signed(authorization: Authorization, signature: Signature) -> bool:
+    """Return whether the signature holds over the document as it stands now; false for a foreign or broken one."""
+    try:
+        key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(signature.key))
+        key.verify(bytes.fromhex(signature.value), document_of(authorization))
+    except (InvalidSignature, ValueError):
+        return False
+    return signature.algorithm == ALGORITHM and signature.document == document_hash(authorization)

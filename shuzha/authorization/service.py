@@ -1,0 +1,54 @@
+"""The service of this room: verbs on authorizations, demands and grants, and the scopes that decisions ask."""
+
+from __future__ import annotations
+
+from policies import ScopeState
+from shuzha.authorization.demands import DemandVerbs
+from shuzha.authorization.model import AuthorizationState, GrantState
+from shuzha.authorization.procedure import AuthorizationVerbs
+from shuzha.authorization.store import AUTHORIZATIONS, GRANTS
+from shuzha.core.work import Database, Event, Work
+
+FORGET_TAGS = ("authorization:*", "grant:*")
+"""The events after which a process drops what its policy layer keeps; join `forget_ids` to `Policies.forget` there."""
+
+
+class GrantScopes:
+    """The policy layer's source of scopes: it reads the records freshly, the cache is the policy layer's business."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def find_scope(self, grant_id: str) -> ScopeState | None:
+        """Return the scope of a grant and whether grant and authorization are both in force, or None."""
+        with self._database.read() as work:
+            return find_scope(work, grant_id)
+
+
+class AuthorizationService(AuthorizationVerbs, DemandVerbs):
+    """Authorizations, demands and grants; `find_scope` makes it a ScopeSource as well."""
+
+    def find_scope(self, grant_id: str) -> ScopeState | None:
+        """Return the scope of a grant and whether grant and authorization are both in force, or None."""
+        with self._database.read() as work:
+            return find_scope(work, grant_id)
+
+
+def find_scope(work: Work, grant_id: str) -> ScopeState | None:
+    """Return a grant's scope as the records say now; `reason` names what is not in force, and why it was decided."""
+    grant = work.find(GRANTS, grant_id)
+    if grant is None:
+        return None
+    authorization = work.get(AUTHORIZATIONS, grant.authorization)
+    if authorization.state is not AuthorizationState.ACTIVE:
+        reason = f"authorization {authorization.id} is {authorization.state}: {authorization.reason}"
+        return ScopeState(grant.scope, active=False, reason=reason)
+    if grant.state is not GrantState.ACTIVE:
+        return ScopeState(grant.scope, active=False, reason=f"grant {grant.id} is {grant.state}: {grant.reason}")
+    return ScopeState(grant.scope, active=True)
+
+
+def forget_ids(event: Event) -> tuple[str, ...]:
+    """Return the ids of authorizations and grants that an event makes stale in every process's cache."""
+    named = [event.subject, *event.data.get("grants", ())]
+    return tuple(dict.fromkeys(str(identifier) for identifier in named))
