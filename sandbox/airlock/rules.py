@@ -30,6 +30,7 @@ class Rules:
     share_low: float = 0.05
     share_high: float = 0.95
     extreme_entities: int = 10
+    min_difference: int = 10
     round_base: int = 5
     structural_zeros: tuple[tuple[Label, ...], ...] = ()
 
@@ -98,6 +99,10 @@ NOTES: Final[tuple[RuleNote, ...]] = (
     RuleNote(
         "extreme", ("extreme_entities",), Severity.BLOCK,
         "a min, max or median is the value of at least this many entities; then it still needs review", "OpenSAFELY",
+    ),
+    RuleNote(
+        "differencing", ("min_difference",), Severity.BLOCK,
+        "two claims of one specification are equal or differ by at least this many entities", "SDC handbook",
     ),
     RuleNote("unknown_aggregate", (), Severity.BLOCK, "a figure that no rule here covers does not pass", "Shuzha"),
     RuleNote("label_pii", (), Severity.BLOCK, "no identifier stands in a heading, label, cell or file name", "Shuzha"),

@@ -28,7 +28,7 @@ def spread(count: int) -> list[float]:
     return [100.0 + place for place in range(count)]
 
 
-# min_count ---------------------------------------------------------------------------------------------------------------
+# min_count ----------------------------------------
 
 
 @pytest.mark.parametrize(("count", "verdict"), [(10, "pass"), (9, "block")])
@@ -87,7 +87,7 @@ def test_check_takes_column_names_that_are_like_its_own() -> None:
     assert report.cells.columns == ["d0", "e", "entities", "values", "verdict"]
 
 
-# dominance ---------------------------------------------------------------------------------------------------------------
+# dominance ----------------------------------------
 
 
 @pytest.mark.parametrize(("largest", "verdict"), [(898.0, "pass"), (900.0, "block")])
@@ -95,7 +95,9 @@ def test_dominance_nk_blocks_from_the_limit_on(largest: float, verdict: str) -> 
     # Two of eleven hold `largest` of 1,000; the p rule is set out of the way.
     rest = (1000 - largest) / 9
     values = [largest / 2, largest / 2] + [rest] * 9
-    report = check_table(people(11, place="A", income=values), rows=["place"], value="income", aggregate="sum", rules=Rules(p_percent=0))
+    report = check_table(
+        people(11, place="A", income=values), rows=["place"], value="income", aggregate="sum", rules=Rules(p_percent=0)
+    )
     assert report.verdict == verdict
     assert rules_of(report) == ({"dominance_nk"} if verdict == "block" else set())
 
@@ -106,7 +108,9 @@ def test_dominance_nk_looks_at_entities_not_rows() -> None:
     frame = frame.with_columns(income=pl.col("income") / 10)
     assert check_table(frame, rows=["place"], value="income", aggregate="sum").verdict == "pass"
     many = frame.with_columns(income=pl.when(pl.col("person") == 0).then(pl.col("income") * 1000).otherwise("income"))
-    assert "dominance_nk" in rules_of(check_table(many, rows=["place"], value="income", aggregate="sum", entity="person"))
+    assert "dominance_nk" in rules_of(
+        check_table(many, rows=["place"], value="income", aggregate="sum", entity="person")
+    )
     assert "dominance_nk" not in rules_of(check_table(many, rows=["place"], value="income", aggregate="sum"))
 
 
@@ -121,7 +125,9 @@ def test_dominance_uses_absolute_values_of_negatives() -> None:
 def test_dominance_p_asks_what_is_left_of_the_largest(rest: float, verdict: str) -> None:
     # The largest is 100, the second 1: the others must leave ten.
     values = [100.0, 1.0] + [rest / 10] * 10
-    report = check_table(people(12, place="A", income=values), rows=["place"], value="income", aggregate="sum", rules=Rules(nk_k=1))
+    report = check_table(
+        people(12, place="A", income=values), rows=["place"], value="income", aggregate="sum", rules=Rules(nk_k=1)
+    )
     assert report.verdict == verdict
     assert rules_of(report) == ({"dominance_p"} if verdict == "block" else set())
 
@@ -136,7 +142,7 @@ def test_dominance_blocks_a_cell_whose_values_are_all_zero() -> None:
     assert {"dominance_nk", "dominance_p", "class_disclosure"} <= rules_of(report)
 
 
-# zero_cell ---------------------------------------------------------------------------------------------------------------
+# zero_cell ----------------------------------------
 
 
 def crossed(counts: dict[tuple[str, str], int]) -> pl.DataFrame:
@@ -167,7 +173,18 @@ def test_zero_cell_accepts_a_declared_structural_zero() -> None:
     frame = crossed(FULL | {("x", "q"): 0, ("x", "r"): 20, ("y", "r"): 20})
     declared = Rules(structural_zeros=((("a", "x"), ("b", "q")),))
     assert check_table(frame, rows=["a"], columns=["b"], rules=declared).verdict == "block"  # y has all of column q
-    narrow = crossed({("x", "p"): 20, ("x", "r"): 20, ("y", "p"): 20, ("y", "q"): 20, ("z", "q"): 20, ("z", "p"): 20, ("y", "r"): 20, ("z", "r"): 20})
+    narrow = crossed(
+        {
+            ("x", "p"): 20,
+            ("x", "r"): 20,
+            ("y", "p"): 20,
+            ("y", "q"): 20,
+            ("z", "q"): 20,
+            ("z", "p"): 20,
+            ("y", "r"): 20,
+            ("z", "r"): 20,
+        }
+    )
     assert check_table(narrow, rows=["a"], columns=["b"], rules=declared).verdict == "pass"
     assert check_table(narrow, rows=["a"], columns=["b"]).verdict == "block"
 
@@ -176,7 +193,7 @@ def test_zero_cell_does_not_mind_one_label_alone() -> None:
     assert check_table(crossed({("x", "p"): 20, ("x", "q"): 20}), rows=["a"], columns=["b"]).verdict == "pass"
 
 
-# class_disclosure --------------------------------------------------------------------------------------------------------
+# class_disclosure ----------------------------------------
 
 
 def test_class_disclosure_blocks_members_who_share_one_value() -> None:
@@ -186,7 +203,9 @@ def test_class_disclosure_blocks_members_who_share_one_value() -> None:
     assert check_table(varied, rows=["place"], value="income", aggregate="mean").verdict == "pass"
 
 
-@pytest.mark.parametrize(("ones", "verdict"), [(4, "block"), (5, "pass"), (95, "pass"), (96, "block"), (0, "block"), (100, "block")])
+@pytest.mark.parametrize(
+    ("ones", "verdict"), [(4, "block"), (5, "pass"), (95, "pass"), (96, "block"), (0, "block"), (100, "block")]
+)
 def test_class_disclosure_keeps_a_share_within_limits(ones: int, verdict: str) -> None:
     frame = people(100, place="A", insured=[True] * ones + [False] * (100 - ones))
     rules = Rules(p_percent=0, nk_k=1)
@@ -194,13 +213,15 @@ def test_class_disclosure_keeps_a_share_within_limits(ones: int, verdict: str) -
     assert ("class_disclosure" in rules_of(report)) == (verdict == "block")
 
 
-# dof, extreme, unknown ---------------------------------------------------------------------------------------------------
+# dof, extreme, unknown ----------------------------------------
 
 
 @pytest.mark.parametrize(("count", "verdict"), [(11, "pass"), (10, "block")])
 @pytest.mark.parametrize("aggregate", ["std", "var"])
 def test_dof_asks_for_ten_degrees_of_freedom(aggregate: str, count: int, verdict: str) -> None:
-    report = check_table(people(count, place="A", income=spread(count)), rows=["place"], value="income", aggregate=aggregate)
+    report = check_table(
+        people(count, place="A", income=spread(count)), rows=["place"], value="income", aggregate=aggregate
+    )
     assert report.verdict == verdict
     assert rules_of(report) == ({"dof"} if verdict == "block" else set())
 
@@ -235,10 +256,12 @@ def test_unknown_aggregate_blocks(aggregate: str | Callable[..., Any]) -> None:
     assert rules_of(report) == {"unknown_aggregate"}
 
 
-# labels ------------------------------------------------------------------------------------------------------------------
+# labels ----------------------------------------
 
 
-@pytest.mark.parametrize("label", ["11010519491231002X", "手机13812345678联系", "zhang@example.com", 13812345678, "6222021234567890128"])
+@pytest.mark.parametrize(
+    "label", ["11010519491231002X", "手机13812345678联系", "zhang@example.com", 13812345678, "6222021234567890128"]
+)
 def test_label_pii_blocks_an_identifier_in_a_label(label: str | int) -> None:
     report = check_table(people(20, who=[label] * 20), rows=["who"])
     assert rules_of(report) == ({"label_pii"} if label != "6222021234567890128" else rules_of(report))
@@ -249,7 +272,7 @@ def test_label_pii_passes_codes_and_years() -> None:
     assert check_table(people(20, district="370102", year=2026), rows=["district"], columns=["year"]).verdict == "pass"
 
 
-# bad input ---------------------------------------------------------------------------------------------------------------
+# bad input ----------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -288,4 +311,6 @@ def test_check_blocks_an_empty_population() -> None:
 
 def test_check_counts_the_findings_it_leaves_out() -> None:
     report = check_table(pl.DataFrame({"place": range(1_200)}), rows=["place"])
-    assert [finding.place for finding in report.findings if finding.cell is None and finding.rule == "min_count"] == ["700 more cells"]
+    assert [finding.place for finding in report.findings if finding.cell is None and finding.rule == "min_count"] == [
+        "700 more cells"
+    ]

@@ -1,0 +1,179 @@
+"""The platform's own computation of what a specification describes, from data that the analyst's code never touched.
+
+It needs a lazy table and gives a new one. Conditions become comparisons with typed literals; nothing in a
+specification is evaluated as code.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import polars as pl
+
+from sandbox.airlock.specification import (
+    Aggregate,
+    Condition,
+    Operator,
+    Scalar,
+    TableSpecification,
+    VerificationSpecification,
+)
+from shuzha.core.errors import Invalid
+
+RULE: Final = "airlock.recompute"
+DECIMALS: Final = 6
+
+_COMPARED: Final[dict[Operator, Callable[[pl.Expr, pl.Expr], pl.Expr]]] = {
+    Operator.EQ: pl.Expr.eq,
+    Operator.NE: pl.Expr.ne,
+    Operator.LT: pl.Expr.lt,
+    Operator.LE: pl.Expr.le,
+    Operator.GT: pl.Expr.gt,
+    Operator.GE: pl.Expr.ge,
+}
+_VALUED: Final[dict[Aggregate, Callable[[pl.Expr], pl.Expr]]] = {
+    Aggregate.SUM: pl.Expr.sum,
+    Aggregate.MEAN: pl.Expr.mean,
+    Aggregate.STD: pl.Expr.std,
+    Aggregate.VAR: pl.Expr.var,
+    Aggregate.MIN: pl.Expr.min,
+    Aggregate.MAX: pl.Expr.max,
+    Aggregate.MEDIAN: pl.Expr.median,
+}
+
+
+def figure_name(table: TableSpecification) -> str:
+    """Return the heading of a table's figures: `count`, `entities`, or aggregate and value, such as `mean_base`."""
+    return f"{table.aggregate.value}_{table.value}" if table.value else table.aggregate.value
+
+
+def population(table: TableSpecification, frame: pl.LazyFrame) -> pl.LazyFrame:
+    """Return the rows of the release that the table is about."""
+    return frame.filter(condition(table.where, frame.collect_schema()))
+
+
+def compute_table(table: TableSpecification, frame: pl.LazyFrame, entity: str | None) -> pl.DataFrame:
+    """Return the table that the specification describes: its labels, then its figures, sorted by label.
+
+    Entities are counted by column `entity`, rows where there is none. Figures that are not whole are rounded to six
+    decimals. Refuses columns that the release lacks, a value that is no number, and a grouping named like the
+    figures.
+    """
+    schema = frame.collect_schema()
+    check_columns(sorted(table.used_columns), schema)
+    name = figure_name(table)
+    if name in table.dimensions:
+        raise Invalid(f"a grouping has the figures' name `{name}`", rule=RULE, accepted="a grouping of another name")
+    if (
+        table.value
+        and table.aggregate.needs_value
+        and not (schema[table.value].is_numeric() or schema[table.value] == pl.Boolean)
+    ):
+        raise Invalid(f"column `{table.value}` is no number", rule=RULE, accepted="a numeric or boolean value")
+    figure = _figure(table, schema, entity).alias(name)
+    rows = population(table, frame)
+    if not table.dimensions:
+        return rows.select(figure).collect(engine="streaming")
+    result = (
+        rows.group_by(table.dimensions).agg(figure).sort(table.dimensions, nulls_last=True).collect(engine="streaming")
+    )
+    return result.with_columns(pl.col(pl.Float64).round(DECIMALS))
+
+
+def claim_frame(verification: VerificationSpecification, frame: pl.LazyFrame) -> pl.LazyFrame:
+    """Return one row for each subject: its columns, then a boolean for each claim, true when one of its rows meets the claim.
+
+    Rows without a whole subject are left out. Refuses columns that the entry lacks and conditions of a wrong type.
+    """
+    schema = frame.collect_schema()
+    check_columns(sorted(verification.used_columns), schema)
+    taken = {claim.name for claim in verification.claims} & set(verification.subject)
+    if taken:
+        raise Invalid(f"a claim has the name of subject column `{min(taken)}`", rule=RULE, accepted="another name")
+    claims = [condition(claim.where, schema).any().alias(claim.name) for claim in verification.claims]
+    return frame.drop_nulls(verification.subject).group_by(verification.subject).agg(claims)
+
+
+def condition(conditions: Sequence[Condition], schema: pl.Schema) -> pl.Expr:
+    """Return whether a row meets every condition; a null value meets only `is_null`. Refuses values of a wrong type."""
+    check_columns([one.column for one in conditions], schema)
+    met = [_comparison(one, schema[one.column]).fill_null(value=False) for one in conditions]
+    return pl.all_horizontal(met) if met else pl.lit(value=True)
+
+
+def check_columns(names: Sequence[str], schema: pl.Schema) -> None:
+    """Refuse the first column that the table does not have."""
+    for name in names:
+        if name not in schema:
+            raise Invalid(f"the data has no column `{name}`", rule=RULE, accepted=", ".join(schema.names()))
+
+
+def _comparison(one: Condition, dtype: pl.DataType) -> pl.Expr:
+    column = pl.col(one.column)
+    if dtype in (pl.Categorical, pl.Enum):
+        column = column.cast(pl.String)
+    match one.op:
+        case Operator.IS_NULL:
+            return column.is_null()
+        case Operator.NOT_NULL:
+            return column.is_not_null()
+        case Operator.IN if isinstance(one.value, list):
+            return pl.any_horizontal([column == _literal(value, dtype, one) for value in one.value])
+    if one.value is None or isinstance(one.value, list):
+        raise Invalid(f"condition `{one.op}` on column `{one.column}` has no fitting value", rule=RULE)
+    return _COMPARED[one.op](column, _literal(one.value, dtype, one))
+
+
+def _literal(value: Scalar, dtype: pl.DataType, one: Condition) -> pl.Expr:
+    """Return the value as a literal of the column's own type; text stands for dates and moments in ISO 8601."""
+    wanted = "text"
+    if dtype == pl.Boolean:
+        wanted = "true or false"
+        if isinstance(value, bool):
+            return pl.lit(value)
+    elif dtype.is_numeric():
+        wanted = "a number"
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return pl.lit(value)
+    elif dtype.is_temporal():
+        wanted = "a date or moment as ISO 8601 text"
+        moment = _moment(value, dtype)
+        if moment is not None:
+            return pl.lit(moment)
+    elif isinstance(value, str):
+        return pl.lit(value)
+    raise Invalid(
+        f"condition `{one.op}` on column `{one.column}` has a value of the wrong type", rule=RULE, accepted=wanted
+    )
+
+
+def _moment(value: Scalar, dtype: pl.DataType) -> dt.date | None:
+    try:
+        if dtype == pl.Date and isinstance(value, str):
+            return dt.date.fromisoformat(value)
+        if isinstance(dtype, pl.Datetime) and isinstance(value, str):
+            moment = dt.datetime.fromisoformat(value)
+            return moment if (moment.tzinfo is None) == (dtype.time_zone is None) else None
+    except ValueError:
+        return None
+    return None
+
+
+def _figure(table: TableSpecification, schema: pl.Schema, entity: str | None) -> pl.Expr:
+    value = pl.col(table.value) if table.value else None
+    if value is not None and schema[table.value or ""].is_float():
+        value = value.fill_nan(None)
+    match table.aggregate:
+        case Aggregate.COUNT:
+            return (pl.len() if value is None else value.count()).cast(pl.Int64)
+        case Aggregate.ENTITIES:
+            who = pl.int_range(pl.len()) if entity is None else pl.col(entity)
+            there = who if value is None else who.filter(value.is_not_null())
+            return there.drop_nulls().n_unique().cast(pl.Int64)
+    if value is None:
+        raise Invalid(f"a table of `{table.aggregate}` names no value", rule=RULE, accepted="`value`: a numeric column")
+    if schema[table.value or ""] == pl.Boolean:
+        value = value.cast(pl.Int64)
+    return _VALUED[table.aggregate](value)
