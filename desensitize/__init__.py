@@ -8,17 +8,24 @@ from __future__ import annotations
 from desensitize.anonymize import Anonymized, anonymize
 from desensitize.errors import DesensitizeError, InvalidInput, InvalidPlan
 from desensitize.hierarchy import Hierarchy
+from desensitize.plan import Anonymity, Plan
+from desensitize.release import Release, apply, protect
 from desensitize.risk import Limits, Risk, limits_of, measure_risk
 
 __all__ = [
+    "Anonymity",
     "Anonymized",
     "DesensitizeError",
     "Hierarchy",
     "InvalidInput",
     "InvalidPlan",
     "Limits",
+    "Plan",
+    "Release",
     "Risk",
     "anonymize",
+    "apply",
     "limits_of",
     "measure_risk",
+    "protect",
 ]

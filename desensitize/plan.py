@@ -1,0 +1,176 @@
+"""A plan: what happens to each column, in a small TOML that a data officer can read.
+
+Words: a *plan* names every column of the table once; its part `[anonymity]`, if it has one, names the
+quasi-identifiers, how each may be generalized, whose data a row is, and the class size k to reach. A plan never
+holds a key.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from desensitize.errors import InvalidPlan
+from desensitize.hierarchy import DATE_LEVELS, Hierarchy
+from desensitize.techniques import Technique, describe, parse_technique
+
+HIERARCHY_KINDS: tuple[str, ...] = ("region", "date", "number", "flat", "table")
+_ANONYMITY_KEYS = {"k", "entity", "suppression_limit", "mode", "quasi_identifiers"}
+
+
+@dataclass(frozen=True, slots=True)
+class Anonymity:
+    """The k-anonymity a plan asks for.
+
+    Hierarchies by column (as written in the plan), entity column, k, limit and release mode.
+    """
+
+    quasi_identifiers: Mapping[str, Mapping[str, Any]]
+    k: int = 5
+    entity: str | None = None
+    suppression_limit: float = 0.02
+    mode: str = "enclave"
+
+    def hierarchies(self) -> dict[str, Hierarchy]:
+        """Return the hierarchy of every quasi-identifier. Refuses an unknown kind, and options a kind does not have."""
+        return {column: _hierarchy(column, dict(spec)) for column, spec in self.quasi_identifiers.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Techniques by column, a title, and optionally the anonymity to reach."""
+
+    columns: Mapping[str, Technique]
+    title: str = ""
+    anonymity: Anonymity | None = field(default=None)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Plan:
+        """Return the plan that these values describe.
+
+        Refuses unknown parts, techniques and options, naming the column.
+        """
+        unknown = set(values) - {"title", "columns", "anonymity"}
+        if unknown:
+            raise InvalidPlan(f"a plan has the parts title, columns and anonymity, not: {', '.join(sorted(unknown))}")
+        columns = values.get("columns")
+        if not isinstance(columns, Mapping) or not columns:
+            raise InvalidPlan("a plan needs a part [columns] with at least one column")
+        parsed = {}
+        for name, spec in columns.items():
+            try:
+                parsed[name] = parse_technique({"technique": spec} if isinstance(spec, str) else spec)
+            except InvalidPlan as error:
+                raise InvalidPlan(f"column `{name}`: {error}") from error
+        return cls(MappingProxyType(parsed), str(values.get("title", "")), _anonymity(values.get("anonymity")))
+
+    @classmethod
+    def from_toml(cls, source: str | Path) -> Plan:
+        """Return the plan in a TOML file, or in text that holds a line break.
+
+        Refuses a missing file and broken TOML.
+        """
+        text = source if isinstance(source, str) and "\n" in source else _read(Path(source))
+        try:
+            return cls.from_dict(tomllib.loads(text))
+        except tomllib.TOMLDecodeError as error:
+            raise InvalidPlan(f"the plan is not TOML: {error}") from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as plain values; `from_dict` gives the same plan back."""
+        values: dict[str, Any] = {"title": self.title} if self.title else {}
+        values["columns"] = {name: describe(technique) for name, technique in self.columns.items()}
+        if self.anonymity is not None:
+            wanted = self.anonymity
+            values["anonymity"] = {
+                "k": wanted.k,
+                **({"entity": wanted.entity} if wanted.entity else {}),
+                "suppression_limit": wanted.suppression_limit,
+                "mode": wanted.mode,
+                "quasi_identifiers": {column: dict(spec) for column, spec in wanted.quasi_identifiers.items()},
+            }
+        return values
+
+    def to_toml(self) -> str:
+        """Return the plan as TOML; `from_toml` gives the same plan back."""
+        values = self.to_dict()
+        lines = [f"title = {_toml(self.title)}", ""] if self.title else []
+        for name, options in values["columns"].items():
+            lines += [f"[columns.{_toml(name)}]", *(f"{key} = {_toml(value)}" for key, value in options.items()), ""]
+        if self.anonymity is not None:
+            wanted = values["anonymity"]
+            identifiers = wanted.pop("quasi_identifiers")
+            lines += ["[anonymity]", *(f"{key} = {_toml(value)}" for key, value in wanted.items()), ""]
+            for name, options in identifiers.items():
+                lines.append(f"[anonymity.quasi_identifiers.{_toml(name)}]")
+                lines += [*(f"{key} = {_toml(value)}" for key, value in options.items()), ""]
+        return "\n".join(lines)
+
+    def with_column(self, name: str, technique: Technique) -> Plan:
+        """Return a copy in which column `name` has this technique."""
+        return replace(self, columns=MappingProxyType({**self.columns, name: technique}))
+
+    def check_columns(self, names: Iterable[str]) -> None:
+        """Refuse a table whose columns are not exactly the plan's, naming every one that is missing on either side."""
+        present = list(names)
+        unplanned = [name for name in present if name not in self.columns]
+        absent = [name for name in self.columns if name not in present]
+        if unplanned:
+            raise InvalidPlan(
+                f"the plan says nothing about: {', '.join(unplanned)}; give each a technique (keep, drop, …)"
+            )
+        if absent:
+            raise InvalidPlan(f"the plan names columns that the table does not have: {', '.join(absent)}")
+
+
+def _read(path: Path) -> str:
+    if not path.is_file():
+        raise InvalidPlan(f"plan file `{path.name}` does not exist")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidPlan(f"plan file `{path.name}` is not UTF-8 text") from error
+
+
+def _anonymity(values: object) -> Anonymity | None:
+    if values is None:
+        return None
+    if not isinstance(values, Mapping) or not isinstance(values.get("quasi_identifiers"), Mapping):
+        raise InvalidPlan("[anonymity] needs the part quasi_identifiers")
+    unknown = set(values) - _ANONYMITY_KEYS
+    if unknown:
+        raise InvalidPlan(f"[anonymity] has no option: {', '.join(sorted(unknown))}")
+    made = Anonymity(**values)
+    made.hierarchies()
+    return made
+
+
+def _hierarchy(column: str, spec: dict[str, Any]) -> Hierarchy:
+    kind = spec.pop("kind", "flat")
+    allowed = {"date": {"levels"}, "number": {"widths", "origin"}, "table": {"rows"}}.get(kind, set())
+    if kind not in HIERARCHY_KINDS:
+        raise InvalidPlan(f"quasi-identifier `{column}`: kind must be one of: {', '.join(HIERARCHY_KINDS)}")
+    if set(spec) - allowed:
+        raise InvalidPlan(
+            f"quasi-identifier `{column}`: kind {kind} takes only: {', '.join(sorted(allowed)) or 'no option'}"
+        )
+    if kind == "region":
+        return Hierarchy.regions()
+    if kind == "date":
+        return Hierarchy.dates(spec.get("levels", DATE_LEVELS))
+    if kind == "number":
+        return Hierarchy.numbers(**spec)
+    return Hierarchy.from_rows(spec.get("rows", ())) if kind == "table" else Hierarchy.flat()
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    return json.dumps(value, ensure_ascii=False)

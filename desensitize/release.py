@@ -1,0 +1,291 @@
+"""A release: a plan carried out on a table, with the certificate that says what was found, done and measured.
+
+`apply` transforms; `protect` transforms and then anonymizes until the measured risk meets the limits of the release
+mode.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from desensitize.anonymize import Anonymized, anonymize
+from desensitize.errors import InvalidInput, InvalidPlan
+from desensitize.fingerprint import hash_content
+from desensitize.hierarchy import Hierarchy
+from desensitize.plan import Plan
+from desensitize.pseudonyms import SecretKey
+from desensitize.risk import Limits, Risk, limits_of
+from desensitize.tables import Table, open_table
+from desensitize.techniques import Keep, Pseudonymize
+from desensitize.transform import build_expressions
+
+ENGINE_VERSION = "0.1.0"
+CERTIFICATE_VERSION = 1
+DATA_FILE = "data.parquet"
+CERTIFICATE_FILE = "certificate.json"
+# The hash of a table of very few rows can be found again by trying rows, so it is not published.
+LEAST_ROWS_TO_HASH = 20
+_ENTITY = "\x00entity"
+_MOST_TRIES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What anonymization did and measured, for the certificate."""
+
+    k: int
+    levels: Mapping[str, int]
+    suppressed: int
+    loss: float
+    optimal: bool
+    gap: float
+    visited: int
+    risk: Risk
+
+
+class Release:
+    """A transformed table. `frame` is lazy; `write` stores it whole or not at all.
+
+    `certificate` says how it came about.
+    """
+
+    def __init__(
+        self,
+        source: pl.LazyFrame,
+        frame: pl.LazyFrame,
+        plan: Plan,
+        key: SecretKey | None,
+        measurement: Measurement | None = None,
+        found: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.frame = frame
+        self.plan = plan
+        self.measurement = measurement
+        self._source = source
+        self._key = key
+        self._found = found
+        self._certificate: dict[str, Any] | None = None
+
+    def __repr__(self) -> str:
+        return f"Release({len(self.plan.columns)} columns planned)"
+
+    @property
+    def risk(self) -> Risk | None:
+        """Return the measured risk, if this release was anonymized."""
+        return self.measurement.risk if self.measurement else None
+
+    @property
+    def certificate(self) -> dict[str, Any]:
+        """Return the certificate as plain values for JSON, without time and signature.
+
+        Computed on first use, from all rows.
+        """
+        if self._certificate is None:
+            self._certificate = self._certify(self.frame)
+        return self._certificate
+
+    def write(self, directory: str | Path) -> Path:
+        """Store the table as Parquet with its certificate in a new directory and return it.
+
+        Nobody ever sees half of it.
+
+        Refuses a directory that is already there. Rows are streamed, so a table may be larger than memory.
+        """
+        target = Path(directory)
+        if target.exists():
+            raise InvalidInput(f"directory `{target.name}` is already there; a release is written once, to a new one")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.parent / f".{target.name}.{uuid.uuid4().hex}.partial"
+        partial.mkdir()
+        try:
+            _run(lambda: self.frame.sink_parquet(partial / DATA_FILE))
+            if self._certificate is None:
+                self._certificate = self._certify(pl.scan_parquet(partial / DATA_FILE))
+            text = json.dumps(self._certificate, ensure_ascii=False, indent=1, sort_keys=True)
+            (partial / CERTIFICATE_FILE).write_text(text + "\n", encoding="utf-8")
+            _sync(partial)
+            partial.rename(target)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        return target
+
+    def _certify(self, written: pl.LazyFrame) -> dict[str, Any]:
+        measured = self.measurement
+        return {
+            "kind": "desensitization certificate",
+            "version": CERTIFICATE_VERSION,
+            "engine": _versions(),
+            "input": _run(lambda: _describe(self._source)),
+            "output": _run(lambda: _describe(written)),
+            "found": dict(self._found) if self._found is not None else None,
+            "done": self._list_done(),
+            "measured": measured.risk.to_dict() if measured else None,
+            "limits": asdict(measured.risk.limits) if measured else None,
+            "level": measured.risk.level if measured else None,
+            "meets_limits": measured.risk.meets if measured else None,
+        }
+
+    def _list_done(self) -> dict[str, Any]:
+        done: dict[str, Any] = {"plan": self.plan.to_dict()}
+        if self._key is not None and any(isinstance(t, Pseudonymize) for t in self.plan.columns.values()):
+            done["key_fingerprint"] = self._key.fingerprint()
+        if self.measurement is not None:
+            parts = asdict(replace(self.measurement, risk=None))  # type: ignore[arg-type]
+            done["anonymized"] = {name: value for name, value in parts.items() if name != "risk"}
+        return done
+
+
+def apply(frame: Table, plan: Plan, key: bytes | None = None) -> Release:
+    """Return the release of `frame` by `plan`. Nothing is computed until its frame, file or certificate is asked for.
+
+    Refuses a plan that does not name exactly the table's columns, and a plan with pseudonyms without a key.
+    """
+    source = open_table(frame)
+    secret = None if key is None else SecretKey(key)
+    expressions = build_expressions(plan, source.collect_schema(), secret)
+    return Release(source, source.select(expressions), plan, secret)
+
+
+def protect(
+    frame: Table,
+    plan: Plan,
+    key: bytes | None = None,
+    quasi_identifiers: Mapping[str, Hierarchy] | None = None,
+    k: int | None = None,
+    entity: str | None = None,
+    suppression_limit: float | None = None,
+    *,
+    mode: str | None = None,
+    limits: Limits | None = None,
+    found: Mapping[str, Any] | None = None,
+    max_visits: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Release:
+    """Return the release of `frame` by `plan`, anonymized until its measured risk meets the limits of `mode`.
+
+    What is not given is taken from the plan's `[anonymity]`. `quasi_identifiers` name columns as the plan leaves
+    them; `entity` names a column of the input, which the plan may drop; k is raised to what the limits ask for.
+    Refuses quasi-identifiers that the plan drops, and a table that cannot meet the limits.
+    """
+    wanted = plan.anonymity
+    hierarchies = dict(quasi_identifiers or (wanted.hierarchies() if wanted else {}))
+    entity = entity or (wanted.entity if wanted else None)
+    share = suppression_limit if suppression_limit is not None else (wanted.suppression_limit if wanted else 0.02)
+    accepted = limits or limits_of(mode or (wanted.mode if wanted else "enclave"))
+    least = max(k or (wanted.k if wanted else 5), accepted.smallest_class)
+    source = open_table(frame)
+    secret = None if key is None else SecretKey(key)
+    schema = source.collect_schema()
+    expressions = build_expressions(plan, schema, secret)
+    _check_names(plan, schema.names(), hierarchies, entity)
+    who = None if entity is None else _ENTITY
+    hidden = [] if entity is None else [pl.col(entity).alias(_ENTITY)]
+    transformed = source.select(*expressions, *hidden)
+    result, reached = _anonymize_until(transformed, hierarchies, least, share, who, accepted, max_visits, progress)
+    made = result.frame.lazy()
+    risk = _finish_risk(result.risk, plan, entity, found)
+    if not risk.meets:
+        raise InvalidPlan(f"the release does not meet mode {accepted.mode}: {'; '.join(risk.reasons)}")
+    measurement = Measurement(
+        reached, result.levels, result.suppressed, result.loss, result.optimal, result.gap, result.visited, risk
+    )
+    return Release(source, made.drop(_ENTITY) if who else made, plan, secret, measurement, found)
+
+
+def _check_names(plan: Plan, names: list[str], hierarchies: Mapping[str, Hierarchy], entity: str | None) -> None:
+    if not hierarchies:
+        raise InvalidPlan("give at least one quasi-identifier with its hierarchy")
+    if entity is not None and entity not in names:
+        raise InvalidInput(f"entity column `{entity}` is not in the table; it has: {', '.join(names)}")
+    for column in hierarchies:
+        if column not in plan.columns:
+            raise InvalidPlan(f"quasi-identifier `{column}` is not a column of the plan")
+        if plan.columns[column].technique == "drop":
+            raise InvalidPlan(
+                f"quasi-identifier `{column}` is dropped by the plan; leave it out of the quasi-identifiers"
+            )
+
+
+def _anonymize_until(
+    frame: pl.LazyFrame,
+    hierarchies: Mapping[str, Hierarchy],
+    k: int,
+    share: float,
+    entity: str | None,
+    limits: Limits,
+    max_visits: int | None,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[Anonymized, int]:
+    """Return the first anonymization, with k doubled each time, whose measured risk meets the limits.
+
+    The last one if none does.
+    """
+    for _ in range(_MOST_TRIES):
+        result = _run(
+            lambda k=k: anonymize(  # type: ignore[misc]
+                frame, hierarchies, k, share, entity=entity, limits=limits, max_visits=max_visits, progress=progress
+            )
+        )
+        if result.risk.meets:
+            break
+        k *= 2
+    return result, k
+
+
+def _finish_risk(risk: Risk, plan: Plan, entity: str | None, found: Mapping[str, Any] | None) -> Risk:
+    """Return the risk under the entity's own name, at level 1 if a found direct identifier passes unchanged."""
+    columns = (found or {}).get("columns", ())
+    direct = tuple(
+        column["name"]
+        for column in columns
+        if column["role"] == "direct" and isinstance(plan.columns.get(column["name"]), Keep)
+    )
+    if not direct:
+        return replace(risk, entity=entity)
+    reasons = (*risk.reasons, *(f"column `{name}` is a direct identifier that the plan keeps" for name in direct))
+    return replace(risk, entity=entity, level=1, meets=False, reasons=reasons)
+
+
+def _describe(table: pl.LazyFrame) -> dict[str, Any]:
+    content, rows = hash_content(table)
+    schema = table.collect_schema()
+    described: dict[str, Any] = {
+        "rows": rows,
+        "columns": [{"name": name, "type": str(dtype)} for name, dtype in schema.items()],
+        "content_sha256": content if rows >= LEAST_ROWS_TO_HASH else None,
+    }
+    if rows < LEAST_ROWS_TO_HASH:
+        described["content_sha256_withheld"] = f"fewer than {LEAST_ROWS_TO_HASH} rows: the hash could be guessed"
+    return described
+
+
+def _versions() -> dict[str, str]:
+    return {"desensitize": ENGINE_VERSION, "polars": pl.__version__, "python": platform.python_version()}
+
+
+def _run(work: Callable[[], Any]) -> Any:
+    """Return what `work` returns; an error of the table engine, which may quote values, becomes one that does not."""
+    try:
+        return work()
+    except pl.exceptions.PolarsError as error:
+        raise InvalidInput(f"the table could not be read or transformed ({type(error).__name__})") from None
+
+
+def _sync(directory: Path) -> None:
+    for path in [*directory.iterdir(), directory]:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,298 @@
+"""The techniques a plan can name for a column: values only, no tables.
+
+Each technique is a frozen dataclass; its fields are the options of the plan, its checks refuse what cannot be
+carried out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeAlias
+
+from desensitize.errors import InvalidPlan
+from desensitize.hierarchy import DATE_LEVELS
+from desensitize.regions import LEVELS as REGION_LEVELS
+
+ALGORITHMS: tuple[str, ...] = ("hmac-sha256", "hmac-sm3")
+LATER: Mapping[str, str] = {
+    "encrypt": "format-preserving encryption is not available yet; use pseudonymize",
+    "noise": "noise is not available yet; use round, clip or generalize",
+}
+
+
+def _refuse_unless(condition: object, message: str) -> None:
+    if not condition:
+        raise InvalidPlan(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """The column passes unchanged."""
+
+    technique: ClassVar[str] = "keep"
+    kind: ClassVar[str] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """The column is left out."""
+
+    technique: ClassVar[str] = "drop"
+    kind: ClassVar[str] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """All but the first and last characters become `****`; a value no longer than what is kept is masked whole."""
+
+    technique: ClassVar[str] = "mask"
+    kind: ClassVar[str] = ""
+    keep_first: int = 0
+    keep_last: int = 0
+
+    def __post_init__(self) -> None:
+        _refuse_unless(self.keep_first >= 0 and self.keep_last >= 0, "keep_first and keep_last cannot be negative")
+
+
+@dataclass(frozen=True, slots=True)
+class Pseudonymize:
+    """Values become keyed hashes in hexadecimal: equal values equal, another key or `domain` unrelated.
+
+    `length` keeps that many characters; `normalize` first trims blanks and makes letters upper case.
+    """
+
+    technique: ClassVar[str] = "pseudonymize"
+    kind: ClassVar[str] = ""
+    algorithm: str = "hmac-sha256"
+    domain: str = ""
+    length: int = 32
+    normalize: bool = False
+
+    def __post_init__(self) -> None:
+        _refuse_unless(self.algorithm in ALGORITHMS, f"algorithm must be one of: {', '.join(ALGORITHMS)}")
+        _refuse_unless(16 <= self.length <= 64, "length must be between 16 and 64 hexadecimal characters")
+
+
+@dataclass(frozen=True, slots=True)
+class GeneralizeRegion:
+    """GB/T 2260 codes (6 digits, or the first 6 of a resident ID) become their district, city or province."""
+
+    technique: ClassVar[str] = "generalize"
+    kind: ClassVar[str] = "region"
+    level: str = "city"
+
+    def __post_init__(self) -> None:
+        _refuse_unless(self.level in REGION_LEVELS, f"level must be one of: {', '.join(REGION_LEVELS)}")
+
+
+@dataclass(frozen=True, slots=True)
+class GeneralizeAddress:
+    """A written address keeps its names down to the province, city or district, found by their suffixes."""
+
+    technique: ClassVar[str] = "generalize"
+    kind: ClassVar[str] = "address"
+    level: str = "district"
+
+    def __post_init__(self) -> None:
+        _refuse_unless(self.level in REGION_LEVELS, f"level must be one of: {', '.join(REGION_LEVELS)}")
+
+
+@dataclass(frozen=True, slots=True)
+class GeneralizeDate:
+    """A date becomes its month, quarter, year or decade. Text is read as `2024-01-31`, `2024/01/31` or `20240131`."""
+
+    technique: ClassVar[str] = "generalize"
+    kind: ClassVar[str] = "date"
+    level: str = "year"
+
+    def __post_init__(self) -> None:
+        _refuse_unless(self.level in DATE_LEVELS, f"level must be one of: {', '.join(DATE_LEVELS)}")
+
+
+@dataclass(frozen=True, slots=True)
+class GeneralizeNumber:
+    """A number becomes a band such as `[20,25)`: equal bands of `width` from `origin`, or the bands between `edges`."""
+
+    technique: ClassVar[str] = "generalize"
+    kind: ClassVar[str] = "number"
+    width: float = 0
+    origin: float = 0
+    edges: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        _refuse_unless((self.width > 0) != bool(self.edges), "give either a positive width or edges")
+        _refuse_unless(list(self.edges) == sorted(set(self.edges)), "edges must rise")
+        _refuse_unless(all(math.isfinite(x) for x in (self.width, self.origin, *self.edges)), "numbers must be finite")
+
+
+@dataclass(frozen=True, slots=True)
+class GeneralizeAge:
+    """An age, or the age on day `on` of someone born on a date, becomes a band between `edges`."""
+
+    technique: ClassVar[str] = "generalize"
+    kind: ClassVar[str] = "age"
+    edges: tuple[float, ...] = (0, 7, 16, 18, 30, 45, 60, 75)
+    on: str = ""
+
+    def __post_init__(self) -> None:
+        _refuse_unless(self.edges and list(self.edges) == sorted(set(self.edges)), "edges must be given and rise")
+        try:
+            _ = dt.date.fromisoformat(self.on) if self.on else None
+        except ValueError as error:
+            raise InvalidPlan("on must be a day such as 2026-01-01") from error
+
+
+@dataclass(frozen=True, slots=True)
+class GeneralizeTable:
+    """A value becomes what the row that starts with it says at `level`; values without a row become `*`."""
+
+    technique: ClassVar[str] = "generalize"
+    kind: ClassVar[str] = "table"
+    rows: tuple[tuple[str, ...], ...] = ()
+    level: int = 1
+
+    def __post_init__(self) -> None:
+        _refuse_unless(self.rows, "rows must hold at least one row, the value first and its generalizations after it")
+        width = len(self.rows[0])
+        _refuse_unless(all(len(row) == width for row in self.rows), "all rows must have the same number of values")
+        _refuse_unless(1 <= self.level < width, f"level must be between 1 and {width - 1}")
+        _refuse_unless(len({row[0] for row in self.rows}) == len(self.rows), "each value may start one row only")
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """A number goes to the nearest multiple of `to`."""
+
+    technique: ClassVar[str] = "round"
+    kind: ClassVar[str] = ""
+    to: float = 0
+
+    def __post_init__(self) -> None:
+        _refuse_unless(math.isfinite(self.to) and self.to > 0, "to must be a positive number")
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """Numbers below `bottom` become `bottom`, numbers above `top` become `top` (bottom and top coding)."""
+
+    technique: ClassVar[str] = "clip"
+    kind: ClassVar[str] = ""
+    bottom: float | None = None
+    top: float | None = None
+
+    def __post_init__(self) -> None:
+        _refuse_unless(self.bottom is not None or self.top is not None, "give bottom, top or both")
+        if self.bottom is not None and self.top is not None:
+            _refuse_unless(self.bottom < self.top, "bottom must be less than top")
+
+
+@dataclass(frozen=True, slots=True)
+class Redact:
+    """Identifiers inside text become labels such as `[手机号1]`, equal ones equal within one cell.
+
+    `names` finds names too.
+    """
+
+    technique: ClassVar[str] = "redact"
+    kind: ClassVar[str] = ""
+    names: bool = True
+
+
+Technique: TypeAlias = (
+    Keep
+    | Drop
+    | Mask
+    | Pseudonymize
+    | GeneralizeRegion
+    | GeneralizeAddress
+    | GeneralizeDate
+    | GeneralizeNumber
+    | GeneralizeAge
+    | GeneralizeTable
+    | Round
+    | Clip
+    | Redact
+)
+_ALL: tuple[type[Technique], ...] = (
+    Keep,
+    Drop,
+    Mask,
+    Pseudonymize,
+    GeneralizeRegion,
+    GeneralizeAddress,
+    GeneralizeDate,
+    GeneralizeNumber,
+    GeneralizeAge,
+    GeneralizeTable,
+    Round,
+    Clip,
+    Redact,
+)
+NAMES: tuple[str, ...] = tuple(dict.fromkeys(technique.technique for technique in _ALL))
+
+
+def parse_technique(values: Mapping[str, Any]) -> Technique:
+    """Return the technique that a plan's table describes.
+
+    Refuses unknown names, kinds, options and types, saying what fits.
+    """
+    options = dict(values)
+    name = options.pop("technique", None)
+    if name in LATER:
+        raise InvalidPlan(LATER[name])
+    kinds = {technique.kind: technique for technique in _ALL if technique.technique == name}
+    _refuse_unless(kinds, f"technique must be one of: {', '.join(NAMES)}")
+    kind = options.pop("kind", "")
+    _refuse_unless(kind in kinds, f"technique `{name}` takes as kind one of: {', '.join(kinds) or 'none'}")
+    return _build(kinds[kind], options)
+
+
+def _build(technique: type[Technique], options: Mapping[str, Any]) -> Technique:
+    fields = {field.name: field for field in dataclasses.fields(technique)}
+    for option, value in options.items():
+        known = ", ".join(fields) or "none"
+        _refuse_unless(
+            option in fields, f"option `{option}` is unknown to `{technique.technique}`; its options: {known}"
+        )
+        _check_type(option, value, str(fields[option].type))
+    return technique(**{option: _freeze(value) for option, value in options.items()})
+
+
+def _check_type(option: str, value: object, wanted: str) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    fits = {
+        "bool": isinstance(value, bool),
+        "int": number and isinstance(value, int),
+        "float": number,
+        "float | None": number,
+        "str": isinstance(value, str),
+        "tuple[float, ...]": isinstance(value, list | tuple) and not any(isinstance(x, str | bool) for x in value),
+        "tuple[tuple[str, ...], ...]": isinstance(value, list | tuple)
+        and all(isinstance(x, list | tuple) for x in value),
+    }
+    _refuse_unless(fits[wanted], f"option `{option}` must be of type {wanted}")
+
+
+def _freeze(value: Any) -> Any:
+    return tuple(_freeze(item) for item in value) if isinstance(value, list | tuple) else value
+
+
+def describe(technique: Technique) -> dict[str, Any]:
+    """Return the technique as a plan writes it.
+
+    Its name, its kind if it has one, and the options that differ from the default.
+    """
+    described: dict[str, Any] = {"technique": technique.technique}
+    if technique.kind:
+        described["kind"] = technique.kind
+    for field in dataclasses.fields(technique):
+        value = getattr(technique, field.name)
+        if value != field.default:
+            described[field.name] = (
+                [list(x) if isinstance(x, tuple) else x for x in value] if isinstance(value, tuple) else value
+            )
+    return described
