@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import unicodedata
 
 from argon2 import PasswordHasher
@@ -13,7 +14,7 @@ class Passwords:
 
     def __init__(self, *, memory_kib: int = 19_456, passes: int = 2) -> None:
         self._hasher = PasswordHasher(time_cost=passes, memory_cost=memory_kib, parallelism=1)
-        self._decoy = self._hasher.hash("nobody has this password")
+        self._decoy = self._hasher.hash(secrets.token_hex())
 
     def hash(self, password: str) -> str:
         """Return the hash of a password, with a fresh salt and its settings in it."""
@@ -22,7 +23,7 @@ class Passwords:
     def verify(self, kept: str | None, password: str) -> bool:
         """Return whether the password is the one; without a kept hash the same work is done and the answer is no."""
         try:
-            return self._hasher.verify(kept or self._decoy, _normal(password)) and kept is not None
+            return self._hasher.verify(kept or self._decoy, _normal(password)) and bool(kept)
         except (VerificationError, InvalidHashError):
             return False
 
