@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import combinations
-from typing import Final
 
 import polars as pl
 
@@ -11,8 +10,6 @@ from sandbox.airlock.findings import Finding, Severity
 from sandbox.airlock.recompute import check_columns, condition
 from sandbox.airlock.rules import Rules
 from sandbox.airlock.specification import VerificationSpecification
-
-MAX_CLAIMS: Final = 20
 
 
 def check_claims(
@@ -26,12 +23,6 @@ def check_claims(
     """
     schema = frame.collect_schema()
     check_columns(sorted({*verification.used_columns, *((entity,) if entity else ())}), schema)
-    if len(verification.claims) > MAX_CLAIMS:
-        return (
-            Finding(
-                "file_size", Severity.BLOCK, f"at most {MAX_CLAIMS} claims", None, len(verification.claims), MAX_CLAIMS
-            ),
-        )
     who = [entity] if entity else verification.subject
     answers = [
         condition(claim.where, schema).any().alias(f"a{place}") for place, claim in enumerate(verification.claims)

@@ -8,30 +8,49 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import polars as pl
 
 from sandbox.airlock.specification import (
     Aggregate,
-    Condition,
-    Operator,
-    Scalar,
     TableSpecification,
     VerificationSpecification,
 )
+from shuzha.core.conditions import Op, Scalar
 from shuzha.core.errors import Invalid
 
 RULE: Final = "airlock.recompute"
+
+
+class AnyCondition(Protocol):
+    """A condition of a specification or of a grant's row filter: one grammar, two records."""
+
+    @property
+    def column(self) -> str:
+        """The column that is asked."""
+        ...
+
+    @property
+    def op(self) -> Op:
+        """What is asked of it."""
+        ...
+
+    @property
+    def value(self) -> Scalar | Sequence[Scalar] | None:
+        """What it is compared with."""
+        ...
+
+
 DECIMALS: Final = 6
 
-_COMPARED: Final[dict[Operator, Callable[[pl.Expr, pl.Expr], pl.Expr]]] = {
-    Operator.EQ: pl.Expr.eq,
-    Operator.NE: pl.Expr.ne,
-    Operator.LT: pl.Expr.lt,
-    Operator.LE: pl.Expr.le,
-    Operator.GT: pl.Expr.gt,
-    Operator.GE: pl.Expr.ge,
+_COMPARED: Final[dict[Op, Callable[[pl.Expr, pl.Expr], pl.Expr]]] = {
+    Op.EQ: pl.Expr.eq,
+    Op.NE: pl.Expr.ne,
+    Op.LT: pl.Expr.lt,
+    Op.LE: pl.Expr.le,
+    Op.GT: pl.Expr.gt,
+    Op.GE: pl.Expr.ge,
 }
 _VALUED: Final[dict[Aggregate, Callable[[pl.Expr], pl.Expr]]] = {
     Aggregate.SUM: pl.Expr.sum,
@@ -83,7 +102,7 @@ def compute_table(table: TableSpecification, frame: pl.LazyFrame, entity: str | 
 
 
 def claim_frame(verification: VerificationSpecification, frame: pl.LazyFrame) -> pl.LazyFrame:
-    """Return one row for each subject: its columns, then a boolean for each claim, true when one of its rows meets the claim.
+    """Return a row for each subject: its columns, then for each claim whether one of its rows meets it.
 
     Rows without a whole subject are left out. Refuses columns that the entry lacks and conditions of a wrong type.
     """
@@ -96,7 +115,7 @@ def claim_frame(verification: VerificationSpecification, frame: pl.LazyFrame) ->
     return frame.drop_nulls(verification.subject).group_by(verification.subject).agg(claims)
 
 
-def condition(conditions: Sequence[Condition], schema: pl.Schema) -> pl.Expr:
+def condition(conditions: Sequence[AnyCondition], schema: pl.Schema) -> pl.Expr:
     """Return whether a row meets every condition; a null value meets only `is_null`. Refuses values of a wrong type."""
     check_columns([one.column for one in conditions], schema)
     met = [_comparison(one, schema[one.column]).fill_null(value=False) for one in conditions]
@@ -110,23 +129,23 @@ def check_columns(names: Sequence[str], schema: pl.Schema) -> None:
             raise Invalid(f"the data has no column `{name}`", rule=RULE, accepted=", ".join(schema.names()))
 
 
-def _comparison(one: Condition, dtype: pl.DataType) -> pl.Expr:
+def _comparison(one: AnyCondition, dtype: pl.DataType) -> pl.Expr:
     column = pl.col(one.column)
     if dtype in (pl.Categorical, pl.Enum):
         column = column.cast(pl.String)
     match one.op:
-        case Operator.IS_NULL:
+        case Op.IS_NULL:
             return column.is_null()
-        case Operator.NOT_NULL:
+        case Op.NOT_NULL:
             return column.is_not_null()
-        case Operator.IN if isinstance(one.value, list):
+        case Op.IN if isinstance(one.value, list | tuple):
             return pl.any_horizontal([column == _literal(value, dtype, one) for value in one.value])
-    if one.value is None or isinstance(one.value, list):
+    if not isinstance(one.value, str | int | float):
         raise Invalid(f"condition `{one.op}` on column `{one.column}` has no fitting value", rule=RULE)
     return _COMPARED[one.op](column, _literal(one.value, dtype, one))
 
 
-def _literal(value: Scalar, dtype: pl.DataType, one: Condition) -> pl.Expr:
+def _literal(value: Scalar, dtype: pl.DataType, one: AnyCondition) -> pl.Expr:
     """Return the value as a literal of the column's own type; text stands for dates and moments in ISO 8601."""
     wanted = "text"
     if dtype == pl.Boolean:

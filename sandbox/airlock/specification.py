@@ -13,31 +13,18 @@ from typing import Annotated, Final
 
 import msgspec
 
+from shuzha.core.conditions import Op, Scalar
 from shuzha.core.errors import Invalid
 
 RULE: Final = "airlock.specification"
 MAX_BYTES: Final = 64 * 1024
 MAX_LISTED: Final = 1_000
+MAX_CLAIMS: Final = 8
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
-Scalar = str | int | float | bool
 ColumnName = Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
-
-
-class Operator(StrEnum):
-    """What a condition asks of a column."""
-
-    EQ = "eq"
-    NE = "ne"
-    LT = "lt"
-    LE = "le"
-    GT = "gt"
-    GE = "ge"
-    IN = "in"
-    IS_NULL = "is_null"
-    NOT_NULL = "not_null"
 
 
 class Aggregate(StrEnum):
@@ -70,7 +57,7 @@ class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     """One test on one column; the conditions of a list hold together. A null value meets only `is_null`."""
 
     column: ColumnName
-    op: Operator
+    op: Op
     value: Scalar | list[Scalar] | None = None
 
 
@@ -191,6 +178,8 @@ def _check_verification(verification: VerificationSpecification) -> None:
         raise Invalid(
             "a verification has no claim, or two of one name", rule=RULE, accepted="`claims`: each with its own name"
         )
+    if len(names) > MAX_CLAIMS:
+        raise Invalid(f"a verification has {len(names)} claims", rule=RULE, accepted=f"at most {MAX_CLAIMS}")
     for claim in verification.claims:
         if not _NAME.fullmatch(claim.name):
             raise Invalid(
@@ -213,9 +202,9 @@ def _check_conditions(conditions: list[Condition]) -> None:
 def _wanted(condition: Condition) -> str | None:
     """Return what the operator would accept as its value, or None when the condition has it."""
     match condition.op:
-        case Operator.IS_NULL | Operator.NOT_NULL:
+        case Op.IS_NULL | Op.NOT_NULL:
             return None if condition.value is None else "no value"
-        case Operator.IN:
+        case Op.IN:
             good = isinstance(condition.value, list) and 1 <= len(condition.value) <= MAX_LISTED
             return None if good else f"a list of 1 to {MAX_LISTED} values"
         case _:
@@ -231,7 +220,7 @@ def _accepted(message: str) -> str:
     if "aggregate" in message:
         return ", ".join(Aggregate)
     if ".op" in message:
-        return ", ".join(Operator)
+        return ", ".join(Op)
     if "repair" in message:
         return ", ".join(Repair)
     return "the fields of docs/reference/airlock.md"

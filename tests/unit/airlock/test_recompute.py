@@ -15,10 +15,10 @@ from sandbox.airlock.specification import (
     Aggregate,
     Claim,
     Condition,
-    Operator,
     TableSpecification,
     VerificationSpecification,
 )
+from shuzha.core.conditions import Op
 from shuzha.core.errors import Invalid
 
 FRAME = pl.LazyFrame(
@@ -76,7 +76,7 @@ def test_compute_gives_one_figure_where_nothing_groups() -> None:
     ],
 )
 def test_condition_meets(op: str, column: str, value: Any, people: list[str | None]) -> None:
-    one = Condition(column, Operator(op), value)
+    one = Condition(column, Op(op), value)
     assert FRAME.filter(condition([one], FRAME.collect_schema())).collect()["person"].to_list() == people
 
 
@@ -86,12 +86,12 @@ def test_condition_meets(op: str, column: str, value: Any, people: list[str | No
 )
 def test_condition_refuses_a_value_of_another_type(column: str, value: Any) -> None:
     with pytest.raises(Invalid) as refused:
-        condition([Condition(column, Operator.EQ, value)], FRAME.collect_schema())
+        condition([Condition(column, Op.EQ, value)], FRAME.collect_schema())
     assert "today" not in str(refused.value)
 
 
 def test_condition_reads_text_as_text_and_never_as_code() -> None:
-    one = Condition("place", Operator.EQ, "x' OR 1=1; pl.read_csv('/etc/passwd')")
+    one = Condition("place", Op.EQ, "x' OR 1=1; pl.read_csv('/etc/passwd')")
     assert FRAME.filter(condition([one], FRAME.collect_schema())).collect().is_empty()
 
 
@@ -110,7 +110,7 @@ def test_compute_refuses_columns_outside_the_data() -> None:
 
 def verification(*claims: tuple[str, int]) -> VerificationSpecification:
     return VerificationSpecification(
-        "ent_1", ["person"], [Claim(name, name, [Condition("level", Operator.LT, level)]) for name, level in claims]
+        "ent_1", ["person"], [Claim(name, name, [Condition("level", Op.LT, level)]) for name, level in claims]
     )
 
 
@@ -146,9 +146,7 @@ def test_check_claims_blocks_what_is_true_of_nearly_all_or_none(true: int, rules
 def test_check_claims_counts_entities_not_subjects() -> None:
     # The subject is a row's own number here; a person has twenty of them.
     frame = pl.LazyFrame({"number": range(200), "owner": [place // 20 for place in range(200)], "level": range(200)})
-    asked = VerificationSpecification(
-        "ent_1", ["number"], [Claim("low", "low", [Condition("level", Operator.LT, 100)])]
-    )
+    asked = VerificationSpecification("ent_1", ["number"], [Claim("low", "low", [Condition("level", Op.LT, 100)])])
     assert check_claims(asked, frame, entity=None, rules=Rules()) == ()
     assert {one.rule for one in check_claims(asked, frame, entity="owner", rules=Rules())} == {"min_count"}
 

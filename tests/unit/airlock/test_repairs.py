@@ -79,7 +79,7 @@ def test_suppress_leaves_no_cell_that_the_totals_determine(seed: int) -> None:
 
 
 def determined(hidden: list[tuple[object, ...]]) -> list[tuple[object, ...]]:
-    """The hidden cells that are the same in every solution of the totals: those that no vector of the null space moves."""
+    """The hidden cells that no vector of the null space of the totals moves."""
     import numpy as np
 
     lines = sorted({(place, str(cell[place])) for cell in hidden for place in (0, 1)})
