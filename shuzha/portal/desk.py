@@ -1,0 +1,196 @@
+"""What every page has at hand: the services, the renderer, and the two shapes that all pages share.
+
+A *page* is shown by GET from services' answers. A *verb* is a POST that calls one service method: done, it leads back
+to the page, which says what was done; refused, the page is shown again with the reason on top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from policies import Context, Policies, Resource
+from shuzha.core.actor import Actor
+from shuzha.core.clock import Clock
+from shuzha.core.errors import Conflict, Invalid, NotAllowed, NotFound, ShuzhaError, TransitionNotAllowed, Unavailable
+from shuzha.core.lawbook import LawBook
+from shuzha.core.lifecycle import Lifecycle
+from shuzha.portal.render import Renderer, speech_of
+
+Choice = TypeVar("Choice", bound=StrEnum)
+Show = Callable[[Sequence[str], int], Response]
+
+_STATUS: tuple[tuple[type[ShuzhaError], int], ...] = (
+    (NotFound, 404),
+    (NotAllowed, 403),
+    (TransitionNotAllowed, 409),
+    (Conflict, 409),
+    (Unavailable, 503),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One button: what it does, its label's message id, why it cannot be pressed now, and whether it asks a reason."""
+
+    name: str
+    label: str
+    refusal: str | None = None
+    reason: bool = False
+    tone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The pages' common ground."""
+
+    renderer: Renderer
+    policies: Policies
+    clock: Clock
+    law: LawBook
+
+    def page(self, request: Request, template: str, status: int = 200, **facts: Any) -> HTMLResponse:
+        """Return a page; it says what was just done where the address asks for it."""
+        done = request.query_params.get("done", "")
+        return self.renderer.page(request, template, status, **{"done": done, "errors": (), **facts})
+
+    def attempt(
+        self,
+        request: Request,
+        verb: Callable[[], object],
+        back: str | Callable[[Any], str],
+        show: Show,
+        done: str = "done",
+    ) -> Response:
+        """Run a verb; then lead to `back`, or show the page again with the reason why it was refused."""
+        try:
+            result = verb()
+        except ShuzhaError as error:
+            return show((self.explain(request, error),), status_of(error))
+        place = back if isinstance(back, str) else back(result)
+        return RedirectResponse(f"{place}?{urlencode({'done': done})}", 303)
+
+    def act(
+        self,
+        request: Request,
+        actions: Mapping[str, Callable[[], object]],
+        verb: str,
+        back: str,
+        show: Show,
+    ) -> Response:
+        """Run the named one of a page's verbs; an unknown name is no page."""
+        if verb not in actions:
+            raise NotFound(f"no page for the verb {verb[:40]}")
+        return self.attempt(request, actions[verb], back, show, verb)
+
+    def can(self, actor: Actor, permission: str, resource: Resource) -> bool:
+        """Return whether the policy layer would allow this now."""
+        return self.policies.can(actor, permission, resource, self.context())
+
+    def context(self) -> Context:
+        """Return the context of a decision that is asked now."""
+        return Context(at=self.clock.now())
+
+    def explain(self, request: Request, error: ShuzhaError) -> str:
+        """Return what a person reads of a refusal: the sentence, and what would be accepted."""
+        speech = speech_of(request)
+        parts = [error.message]
+        if error.accepted:
+            parts.append(speech.t("Accepted: {accepted}", accepted=error.accepted))
+        if error.rule:
+            parts.append(speech.t("Rule: {rule}", rule=error.rule))
+        return ". ".join(parts)
+
+    def verbs(
+        self,
+        actor: Actor,
+        lifecycle: Lifecycle[Any],
+        state: Any,
+        resource: Resource,
+        offered: Sequence[Verb],
+    ) -> list[Verb]:
+        """Return the buttons of a page: those that the person's roles could ever press, the others greyed with why.
+
+        The same two tables as the service asks: the lifecycle and the policy layer.
+        """
+        shown = []
+        for verb in offered:
+            decision = self.policies.decide(actor, lifecycle.permission(verb.name), resource, self.context())
+            if not lifecycle.can(state, verb.name):
+                continue
+            if decision.allowed:
+                shown.append(verb)
+            elif self._could(actor, lifecycle.permission(verb.name), resource):
+                shown.append(Verb(verb.name, verb.label, decision.reason, verb.reason, verb.tone))
+        return shown
+
+    def _could(self, actor: Actor, permission: str, resource: Resource) -> bool:
+        own = Resource(resource.kind, resource.id, actor.organisation, "", resource.authorization)
+        other = Resource(resource.kind, resource.id, "org_other", "acc_other", resource.authorization)
+        context = self.context()
+        return any(self.policies.decide(actor, permission, each, context).allowed for each in (own, other))
+
+
+def status_of(error: ShuzhaError) -> int:
+    """Return the status of a page that shows this refusal."""
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), 422)
+
+
+def actor_of(request: Request) -> Actor:
+    """Return the signed-in person; raises NotAllowed (`not_signed_in`) where there is none."""
+    actor: Actor | None = getattr(request.state, "actor", None)
+    if actor is None:
+        raise NotAllowed("nobody is signed in", code="not_signed_in", accepted="sign in first")
+    return actor
+
+
+def parse(kind: type[Choice], value: str) -> Choice:
+    """Return the member of an enumeration that a form named; refuses another word, saying which are accepted."""
+    try:
+        return kind(value)
+    except ValueError:
+        raise Invalid(
+            f"the form names an unknown {kind.__name__}", rule="form.choice", accepted=", ".join(kind)
+        ) from None
+
+
+def progress(lifecycle: Lifecycle[Any], path: Sequence[Any], state: Any) -> list[tuple[str, str]]:
+    """Return the steps of a thing's usual way with done, now or later; a state off that way marks none as now."""
+    if state not in path:
+        return [(_word(step), "later") for step in path]
+    place = list(path).index(state)
+    final = state in lifecycle.terminal or place == len(path) - 1
+    marks = ["done" if index < place or (final and index == place) else "now" if index == place else "later"
+             for index in range(len(path))]  # fmt: skip
+    return list(zip(map(_word, path), marks, strict=True))
+
+
+def _word(state: Any) -> str:
+    return str(state.value).replace("_", " ")
+
+
+TONES = {
+    "good": frozenset({"published", "active", "granted", "ready", "open", "released", "sealed", "approved", "valid",
+                       "coded", "in_service", "ingested", "pass"}),
+    "bad": frozenset({"suspended", "rejected", "refused", "terminated", "retired", "failed", "held", "block",
+                      "destroyed", "expired", "withdrawn", "revoked"}),
+    "wait": frozenset({"submitted", "change_pending", "applied", "qualified", "reviewed", "checked", "under_review",
+                       "consolidation", "returned", "public_notice", "formal_review", "accepted", "review"}),
+    "now": frozenset({"received", "ingesting", "building", "rerunning", "screened", "opening", "requested"}),
+}  # fmt: skip
+
+
+def tone(state: Any) -> str:
+    """Return the colour class of a state's tag; the tag's word says the same."""
+    return next((name for name, states in TONES.items() if str(state) in states), "")
+
+
+def word(state: Any) -> str:
+    """Return the message id of a state."""
+    return str(getattr(state, "value", state)).replace("_", " ")
