@@ -106,7 +106,7 @@ class Log:
         return first
 
     def publish(self, *, history: bool = False) -> str:
-        """Sign the log as it is and return the note; one a minute, or at a `history` call, also goes into the history."""
+        """Sign the log as it is and return the note; one a minute (or now, by `history`) also goes into the history."""
         size = self._frontier.size
         due = (history or time.monotonic() >= self._next_history) and size != self._history_size
         if size == self._signed_size and not due:

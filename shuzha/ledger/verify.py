@@ -73,7 +73,7 @@ class Report:
             self.faults.append(Fault(what, index, identifier))
 
 
-# --- Ed25519 (RFC 8032 section 5.1.7), for machines without the `cryptography` package ---------------------------------
+# --- Ed25519 (RFC 8032 section 5.1.7), for machines without the `cryptography` package ---
 
 P = 2**255 - 19
 L = 2**252 + 27742317777372353535851937790883648493
@@ -146,7 +146,7 @@ def ed25519_valid(public: bytes, signature: bytes, message: bytes) -> bool:
     return True
 
 
-# --- Notes, checkpoints, keys (C2SP signed-note, tlog-checkpoint) ------------------------------------------------------
+# --- Notes, checkpoints, keys (C2SP signed-note, tlog-checkpoint) ---
 
 
 @dataclass(frozen=True)
@@ -229,7 +229,7 @@ def split_notes(text: str) -> Iterator[str]:
         yield "".join(note)
 
 
-# --- The tree (RFC 9162) -----------------------------------------------------------------------------------------------
+# --- The tree (RFC 9162) ---
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
@@ -457,7 +457,7 @@ def _body_fault(line: bytes, header: dict[str, Any] | None) -> str | None:
     return "its salt and payload do not give the commitment in its header"
 
 
-# --- What is asked for -------------------------------------------------------------------------------------------------
+# --- What is asked for ---
 
 
 def verify_folder(

@@ -1,0 +1,133 @@
+"""Reading usage: lists and totals of events, from any process, while the writer writes.
+
+Days are the city's; a span of days is half-open, [first, end).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shuzha.core.errors import Invalid, NotFound
+from shuzha.metering.events import moment_of
+from shuzha.metering.store import DATABASE
+
+_FIELDS = (
+    "log_index, usage_id, kind, key_id, consumer, product, authorization, policy_version, claim, purpose, price, "
+    "waived, quantity, occurred_at, day"
+)
+_TOTALS = (
+    "count(*), coalesce(sum(quantity), 0), coalesce(sum(CASE WHEN waived THEN 0 ELSE price * quantity END), 0), "
+    "coalesce(sum(CASE WHEN waived THEN price * quantity ELSE 0 END), 0), min(log_index), max(log_index)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class UsageQuery:
+    """Which usage is meant; a field left out means all."""
+
+    consumer: str | None = None
+    key_id: str | None = None
+    product: str | None = None
+    authorization: str | None = None
+    purpose: str | None = None
+    first: dt.date | None = None
+    end: dt.date | None = None
+
+    def where(self) -> tuple[str, list[object]]:
+        """Return the SQL condition and its values."""
+        equal = ("consumer", "key_id", "product", "authorization", "purpose")
+        parts = [(f"{name} = ?", getattr(self, name)) for name in equal]
+        parts += [("day >= ?", self.first and self.first.isoformat()), ("day < ?", self.end and self.end.isoformat())]
+        meant = [(part, value) for part, value in parts if value is not None]
+        return " AND ".join(part for part, _ in meant) or "1", [value for _, value in meant]
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One metered use; `price` in 毫 a unit. `log_index` is its place in the usage log."""
+
+    log_index: int
+    usage_id: str
+    kind: str
+    key_id: str
+    consumer: str
+    product: str
+    authorization: str
+    policy_version: str
+    claim: str
+    purpose: str
+    price: int
+    waived: bool
+    quantity: int
+    occurred_at: dt.datetime
+    day: dt.date
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over uses, in 毫: what is charged, and what was waived at full price; first and last place in the log."""
+
+    uses: int
+    quantity: int
+    charged: int
+    waived: int
+    first_index: int | None
+    last_index: int | None
+
+
+def month(period: str) -> tuple[dt.date, dt.date]:
+    """Return the days [first, end) of a period `YYYY-MM`; refuses another form."""
+    try:
+        first = dt.datetime.strptime(period, "%Y-%m").replace(tzinfo=dt.UTC).date()
+    except ValueError:
+        raise Invalid("this period is refused", rule="metering.period", accepted="YYYY-MM, such as 2026-11") from None
+    return first, (first + dt.timedelta(days=31)).replace(day=1)
+
+
+class UsageReader:
+    """Usage as it is metered now; raises NotFound before the writer's first start."""
+
+    def __init__(self, folder: Path) -> None:
+        self._database = open_for_reading(folder / DATABASE)
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._database.close()
+
+    def get_use(self, usage_id: str) -> Use:
+        """Return one use by its id."""
+        row = self._database.execute(f"SELECT {_FIELDS} FROM events WHERE usage_id = ?", (usage_id,)).fetchone()  # noqa: S608
+        if row is None:
+            raise NotFound(f"no metered use with id {usage_id}")
+        return _use(row)
+
+    def list_uses(self, query: UsageQuery, *, limit: int = 100, before: int | None = None) -> tuple[Use, ...]:
+        """Return uses, newest first; `before` is the log index of the last use of the page before."""
+        where, values = query.where()
+        if before is not None:
+            where, values = f"{where} AND log_index < ?", [*values, before]
+        statement = f"SELECT {_FIELDS} FROM events WHERE {where} ORDER BY log_index DESC LIMIT ?"  # noqa: S608
+        return tuple(_use(row) for row in self._database.execute(statement, (*values, limit)))
+
+    def totals(self, query: UsageQuery) -> Totals:
+        """Return the sums over the uses that are meant, counted from the events themselves."""
+        where, values = query.where()
+        return Totals(*self._database.execute(f"SELECT {_TOTALS} FROM events WHERE {where}", values).fetchone())  # noqa: S608
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """Return a connection that cannot change the file; usable from any one thread at a time."""
+    if not path.exists():
+        raise NotFound(f"nothing has been metered: {path.name} does not exist", accepted="start the usage writer once")
+    database = sqlite3.connect(path, isolation_level=None, timeout=10, check_same_thread=False)
+    database.execute("PRAGMA query_only=ON")
+    return database
+
+
+def _use(row: tuple[Any, ...]) -> Use:
+    *fields, waived, quantity, occurred_at, day = row
+    return Use(*(*fields, bool(waived), quantity, moment_of(occurred_at), dt.date.fromisoformat(day)))

@@ -1,0 +1,187 @@
+"""Events in, outcomes out: once each, in the log and in the table alike."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from shuzha.core.errors import Conflict, Invalid, Unavailable
+from shuzha.ledger.verify import verify_folder
+from shuzha.metering.events import Recorded, UsageEvent, check_event
+from shuzha.metering.reports import UsageQuery, UsageReader
+from shuzha.metering.store import UsageStore
+
+MakeEvent = Callable[..., UsageEvent]
+OpenUsage = Callable[[], UsageStore]
+NAIVE = dt.datetime(2026, 1, 1)  # noqa: DTZ001  (what must be refused)
+
+
+def kill(store: UsageStore) -> None:
+    """End a store as kill -9 does."""
+    store._database.close()
+    os.close(store._log._lock)
+
+
+def uses_of(folder: Path) -> list[tuple[int, str]]:
+    reader = UsageReader(folder / "usage")
+    found = [(use.log_index, use.usage_id) for use in reader.list_uses(UsageQuery(), limit=10_000)]
+    reader.close()
+    return sorted(found)
+
+
+def test_record_gives_each_event_its_place_in_the_log(
+    open_usage: OpenUsage, make_event: MakeEvent, tmp_path: Path
+) -> None:
+    store, events = open_usage(), [make_event() for _ in range(5)]
+    outcomes = store.record(events[:3]) + store.record(events[3:])
+    expected = [Recorded(event.usage_id, place, event.answer, False) for place, event in enumerate(events)]
+    assert outcomes == expected
+    store.close()
+    assert uses_of(tmp_path) == [(place, event.usage_id) for place, event in enumerate(events)]
+    report = verify_folder(tmp_path / "logs" / "usage")
+    assert (report.faults, report.size) == ([], 5)
+
+
+def test_record_keeps_every_field_in_the_log(open_usage: OpenUsage, make_event: MakeEvent) -> None:
+    store, event = open_usage(), make_event(answer='{"result":"no_match"}', purpose="贷款审核", waived=True)
+    store.record([event])
+    payload = store._log.reader.entry(0).payload
+    assert payload is not None
+    assert msgspec.json.decode(payload, type=UsageEvent) == event
+
+
+def test_retry_gets_the_first_answer(open_usage: OpenUsage, make_event: MakeEvent) -> None:
+    store = open_usage()
+    first = make_event(idempotency_key="order-7", answer='{"result":"match"}')
+    again = make_event(idempotency_key="order-7", answer='{"result":"no_match"}')
+    store.record([make_event(), first])
+    expected = Recorded(first.usage_id, 1, '{"result":"match"}', True)
+    assert store.record([again]) == [expected]
+    fresh = make_event()
+    assert store.record([again, fresh, again])[::2] == [expected, expected]
+    assert store.size == 3
+
+
+def test_retry_in_the_same_batch_is_counted_once(open_usage: OpenUsage, make_event: MakeEvent) -> None:
+    store = open_usage()
+    events = [make_event(idempotency_key="a"), make_event(idempotency_key="a"), make_event(idempotency_key="b")]
+    outcomes = store.record(events)
+    assert [(outcome.log_index, outcome.duplicate) for outcome in outcomes if isinstance(outcome, Recorded)] == [
+        (0, False), (0, True), (1, False),
+    ]  # fmt: skip
+    assert store.size == 2
+
+
+def test_same_idempotency_key_of_another_consumer_key_is_another_use(
+    open_usage: OpenUsage, make_event: MakeEvent
+) -> None:
+    store = open_usage()
+    store.record([make_event(idempotency_key="a", key_id="key_1"), make_event(idempotency_key="a", key_id="key_2")])
+    assert store.size == 2
+
+
+def test_idempotency_key_with_another_request_is_a_conflict(open_usage: OpenUsage, make_event: MakeEvent) -> None:
+    store = open_usage()
+    store.record([make_event(idempotency_key="a", request_digest="d1")])
+    changed, fresh = make_event(idempotency_key="a", request_digest="d2"), make_event()
+    outcomes = store.record([changed, fresh])
+    assert isinstance(outcomes[0], Conflict)
+    assert outcomes[0].code == "idempotency_conflict"
+    assert isinstance(outcomes[1], Recorded)
+    assert store.size == 2
+
+
+def test_usage_id_of_another_use_is_a_conflict(open_usage: OpenUsage, make_event: MakeEvent) -> None:
+    store, event = open_usage(), make_event()
+    store.record([event])
+    taken = make_event(usage_id=event.usage_id, idempotency_key="other")
+    [first, second, third] = store.record([taken, make_event(usage_id="usg_x"), make_event(usage_id="usg_x")])
+    assert isinstance(first, Conflict)
+    assert isinstance(second, Recorded)
+    assert isinstance(third, Conflict)
+
+
+def test_reopened_store_knows_what_a_killed_one_logged(
+    open_usage: OpenUsage, make_event: MakeEvent, tmp_path: Path
+) -> None:
+    store = open_usage()
+    events = [make_event(idempotency_key=f"call-{number}") for number in range(6)]
+    store.record(events[:4])
+    kill(store)
+    # The table never saw the last two: a kill between the log's write and the table's commit.
+    with sqlite3.connect(tmp_path / "usage" / "usage.db") as database:
+        database.execute("DELETE FROM events WHERE log_index >= 2")
+    database.close()
+    store = open_usage()
+    outcomes = store.record(events)
+    assert [outcome.duplicate for outcome in outcomes if isinstance(outcome, Recorded)] == [True] * 4 + [False] * 2
+    store.close()
+    assert uses_of(tmp_path) == [(place, event.usage_id) for place, event in enumerate(events)]
+
+
+@pytest.mark.parametrize("damage", ["page", "header", "truncated", "other_log"])
+def test_damaged_table_is_built_again_from_the_log(
+    open_usage: OpenUsage, make_event: MakeEvent, tmp_path: Path, damage: str
+) -> None:
+    store, events = open_usage(), [make_event() for _ in range(40)]
+    store.record(events)
+    store.close()
+    table = tmp_path / "usage" / "usage.db"
+    whole = bytearray(table.read_bytes())
+    if damage == "page":
+        whole[4096:] = b"\xff" * (len(whole) - 4096)
+    elif damage == "header":
+        whole[:16] = b"not a database!!"
+    elif damage == "truncated":
+        del whole[5000:]
+    table.write_bytes(whole)
+    if damage == "other_log":
+        with sqlite3.connect(table) as database:
+            database.execute("UPDATE events SET usage_id = 'usg_other' WHERE log_index = 39")
+        database.close()
+    open_usage().close()
+    assert uses_of(tmp_path) == [(place, event.usage_id) for place, event in enumerate(events)]
+
+
+def test_failed_disk_is_said_and_nothing_is_acknowledged(
+    open_usage: OpenUsage, make_event: MakeEvent, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    store, event = open_usage(), make_event(idempotency_key="a")
+
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fdatasync", full)
+    with pytest.raises(Unavailable, match="No space left"):
+        store.record([event])
+    with pytest.raises(Unavailable, match="closed after a failed write"):
+        store.record([make_event()])
+    monkeypatch.undo()
+    kill(store)
+    store = open_usage()
+    store.record([event])
+    store.close()
+    assert uses_of(tmp_path) == [(0, event.usage_id)]
+
+
+def test_check_event_names_the_field_it_refuses(make_event: MakeEvent) -> None:
+    check_event(make_event())
+    check_event(make_event(answer="x" * 50_000))
+    for field, value in {
+        "usage_id": "use_1", "kind": "", "key_id": "a b", "consumer": "x" * 81, "product": "a\n", "idempotency_key": "",
+        "claim": "x" * 201, "answer": "\0" * 12_000, "price": -1, "quantity": 0, "occurred_at": NAIVE,
+    }.items():  # fmt: skip
+        with pytest.raises(Invalid) as refused:
+            check_event(make_event(**{field: value}))
+        assert refused.value.rule in {f"metering.{field}", "metering.price"}
+
+
+def test_day_is_that_of_the_city(make_event: MakeEvent) -> None:
+    assert make_event(occurred_at=dt.datetime(2026, 11, 30, 15, 59, tzinfo=dt.UTC)).day == "2026-11-30"
+    assert make_event(occurred_at=dt.datetime(2026, 11, 30, 16, 0, tzinfo=dt.UTC)).day == "2026-12-01"
