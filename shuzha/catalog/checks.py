@@ -116,8 +116,8 @@ def check_complete(sheet: EntryDraft, scan: ScanEvidence | None) -> None:
     for name, text in (("title (zh)", sheet.title.zh), ("title (en)", sheet.title.en), ("abstract", sheet.abstract)):
         _require(bool(text.strip()), sheet, f"its {name} is empty", "entry.complete", f"a {name}")
     _require(
-        bool(_CLASS.fullmatch(sheet.classification)), sheet, "its class code is missing or malformed", "entry.classification",
-        "1 digit 类, 2 more 项, 3 more 目, any more 细目",
+        bool(_CLASS.fullmatch(sheet.classification)), sheet, "its class code is missing or malformed",
+        "entry.classification", "1 digit 类, 2 more 项, 3 more 目, any more 细目",
     )  # fmt: skip
     for element in sheet.elements:
         titled = bool(element.title.zh.strip() and element.title.en.strip())

@@ -85,11 +85,9 @@ def _open_parquet(path: Path, file_name: str) -> Upload:
 def _open_csv(path: Path, file_name: str, scratch: Path, names: Sequence[str] | None) -> Upload:
     text = ensure_utf8(path, file_name, scratch)
     separator, header = read_header(text, file_name, names)
-    # The header was read by the csv module; the table engine would rename columns that stand there twice.
+    # The header was read by the csv module: the table engine would rename columns that stand there twice.
     schema = {f"column {place}": pl.String() for place in range(len(header))}
-    frame = pl.scan_csv(
-        text, separator=separator, schema=schema, glob=False, infer_schema=False, truncate_ragged_lines=False
-    )
+    frame = pl.scan_csv(text, separator=separator, has_header=False, skip_rows=1, schema=schema, glob=False)
     if len(set(header)) == len(header):
         frame = frame.rename(dict(zip(schema, header, strict=True)))
     return Upload(frame, header, file_name, is_text=True)
