@@ -64,7 +64,7 @@ def test_apply_refuses_an_empty_field(city: City, field: str) -> None:
 
 def test_apply_by_field_names_the_field(city: City) -> None:
     application = replace(city.application(city.add_entry()), mode=Mode.FIELD)
-    with pytest.raises(Invalid, match="J23 art. 5"):
+    with pytest.raises(Invalid, match=r"J23 art\. 5"):
         city.service.apply(city.operator, application)
 
 
@@ -127,7 +127,7 @@ def test_countersign_refuses_a_document_that_changed_after_the_operator_signed(c
     with city.database.work(city.platform) as work:
         found = work.get(AUTHORIZATIONS, signed.id)
         work.save(AUTHORIZATIONS, replace(found, document=document.document_hash(found)))
-    with pytest.raises(Conflict, match="signature .* does not hold"):
+    with pytest.raises(Conflict, match=r"signature .* does not hold"):
         city.service.countersign(city.authority, signed.id)
 
 

@@ -56,7 +56,7 @@ def test_refuses_a_term_that_ends_before_it_starts() -> None:
 @pytest.mark.parametrize("shares", [(3_333, 3_333, 3_333), (10_001, 0, -1), (0, 0, 0)])
 def test_refuses_an_allocation_that_does_not_sum_to_the_whole(shares: tuple[int, int, int]) -> None:
     income = replace(AGREEMENT.income, allocation=Allocation(*shares))
-    with pytest.raises(Invalid, match="agreement.allocation"):
+    with pytest.raises(Invalid, match=r"agreement\.allocation"):
         check(replace(AGREEMENT, income=income))
 
 
@@ -76,7 +76,7 @@ def test_refuses_an_empty_list_and_a_double_value(part: str) -> None:
 
 
 def test_refuses_an_infrastructure_rate_that_leaves_nothing() -> None:
-    with pytest.raises(Invalid, match="agreement.infrastructure"):
+    with pytest.raises(Invalid, match=r"agreement\.infrastructure"):
         check(replace(AGREEMENT, income=replace(AGREEMENT.income, infrastructure_rate=10_000)))
 
 

@@ -1,0 +1,1 @@
+"""A grant's own desensitized copy of the data: built from the raw zone, certified, destroyed with its key."""

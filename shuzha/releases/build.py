@@ -1,0 +1,192 @@
+"""Builds the folder of a release: whole or not at all, and the same again when it is asked twice.
+
+Work is done in a hidden folder beside the final one, on the same disk, and renamed at the end. A lock per release keeps
+two workers apart; what a dead one left behind is swept by the next.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from desensitize.errors import DesensitizeError
+from desensitize.plan import Plan
+from desensitize.release import Release as Desensitized
+from desensitize.release import apply, protect
+from shuzha.authorization.model import Grant
+from shuzha.authorization.scope import filter_text
+from shuzha.catalog.lake import RawZone
+from shuzha.catalog.model import Entry
+from shuzha.core.errors import Invalid
+from shuzha.core.keys import KeyRing
+from shuzha.releases import certificate as paper
+from shuzha.releases.filters import to_expression
+from shuzha.releases.model import NOT_MEASURED, NOT_PROMISED, Release, RiskPolicy
+from shuzha.releases.planning import found_in, make_plan
+
+WORK_FOLDER = ".building"
+_FILES = (paper.DATA_FILE, paper.PLAN_FILE)
+
+
+class ReleaseBuilder:
+    """The only part that reads raw rows into a release; a process of the platform runs it.
+
+    The folder of releases can be passed through but not listed by others, so a jail reaches what is mounted for it
+    and nothing that it cannot name.
+    """
+
+    def __init__(self, folder: Path, zone: RawZone, keys: KeyRing, policy: RiskPolicy) -> None:
+        self._folder = folder
+        self._zone = zone
+        self._keys = keys
+        self._policy = policy
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o711)
+        self._work = folder / WORK_FOLDER
+        self._work.mkdir(exist_ok=True, mode=0o700)
+
+    def path(self, release: Release) -> Path:
+        """Return the folder of a release's files."""
+        return self._folder / release.folder
+
+    @property
+    def public_key(self) -> bytes:
+        """The raw Ed25519 key that certificates are checked with."""
+        return self._keys.signing_key(paper.SIGNING_KEY).public_key().public_bytes_raw()
+
+    def build(self, release: Release, grant: Grant, entry: Entry, made_at: str) -> Path:
+        """Return the finished folder; one that is there and whole is kept as it is.
+
+        Refuses what the engine refuses: a table that cannot meet the limits, an entity key with nulls.
+        """
+        with self._lock(release):
+            target = self.path(release)
+            if target.exists():
+                if not paper.verify_release(target, self.public_key):
+                    return target
+                _remove(target)
+            work = self._work / release.id
+            _remove(work)
+            work.mkdir(mode=0o700)
+            try:
+                made = self._write(work / "table", release, grant, entry, made_at)
+                _publish(made, target)
+            finally:
+                _remove(work)
+        return target
+
+    def remove(self, release: Release) -> None:
+        """Remove the files of a release, and what an interrupted build left; nothing there is no error."""
+        with self._lock(release):
+            _remove(self._work / release.id)
+            _remove(self.path(release))
+
+    def _write(self, folder: Path, release: Release, grant: Grant, entry: Entry, made_at: str) -> Path:
+        try:
+            frame = self._cut(release, grant, entry)
+            plan = make_plan(entry, grant.scope.columns, self._policy, frame)
+            table = self._desensitize(frame, plan, release, entry)
+            table.write(folder)
+        except DesensitizeError as error:
+            raise Invalid(f"cannot release entry {entry.code}: {error}", rule="release.risk") from None
+        except pl.exceptions.PolarsError as error:
+            # The engine's message may quote a value.
+            raise Invalid(f"cannot read entry {entry.code}: {type(error).__name__}", rule="release.read") from None
+        (folder / paper.PLAN_FILE).write_text(plan.to_toml(), "utf-8")
+        content = self._certify(folder, release, grant, entry, plan, table, made_at)
+        written = paper.write_certificate(content)
+        (folder / paper.CERTIFICATE_FILE).write_bytes(written)
+        signature = paper.sign_certificate(written, self._keys.signing_key(paper.SIGNING_KEY))
+        (folder / paper.SIGNATURE_FILE).write_text(signature + "\n", "ascii")
+        return folder
+
+    def _cut(self, release: Release, grant: Grant, entry: Entry) -> pl.LazyFrame:
+        """Return the raw rows and columns that the grant allows, and the entity key, by which classes are counted."""
+        raw = self._zone.scan(release.entry, release.raw_version)
+        schema = raw.collect_schema()
+        needed = grant.scope.columns | ({entry.entity_key} if entry.entity_key else set())
+        missing = sorted(needed - set(schema.names()))
+        if missing:
+            raise Invalid(
+                f"the raw data of entry {entry.code} lacks `{missing[0]}`", rule="release.columns",
+                accepted="a batch with every granted column",
+            )  # fmt: skip
+        condition = to_expression(grant.row_filter, dict(schema))
+        rows = raw if condition is None else raw.filter(condition)
+        return rows.select(name for name in schema.names() if name in needed)
+
+    def _desensitize(self, frame: pl.LazyFrame, plan: Plan, release: Release, entry: Entry) -> Desensitized:
+        key = self._keys.scenario_key(release.authorization, release.demand, "pseudonym")
+        if plan.anonymity is None:
+            return apply(frame, plan, key)
+        return protect(frame, plan, key, found=found_in(entry, frame.collect_schema().names()))
+
+    def _certify(
+        self, folder: Path, release: Release, grant: Grant, entry: Entry, plan: Plan, table: Desensitized, made_at: str
+    ) -> dict[str, Any]:
+        engine = table.certificate
+        measured = table.risk is not None
+        return {
+            "kind": "shuzha release certificate",
+            "version": 1,
+            "release": release.id,
+            "made_at": made_at,
+            "grant": {
+                "id": grant.id, "scope_version": grant.scope.version, "clause": grant.scope.clause,
+                "columns": sorted(grant.scope.columns), "row_filter": filter_text(grant.row_filter),
+            },
+            "scenario": {"authorization": release.authorization, "demand": release.demand},
+            "source": {
+                "entry": entry.id, "code": entry.code, "entry_version": entry.version, "grade": entry.grade,
+                "raw_version": release.raw_version, "provider": entry.provider,
+            },
+            "found": engine.get("found") or found_in(entry, plan.columns),
+            "desensitization": engine,
+            "limits": engine.get("limits"),
+            "level": engine.get("level") if measured else None,
+            "not_promised": [*NOT_PROMISED, *([] if measured else [NOT_MEASURED])],
+            "files": paper.describe_files(folder, _FILES),
+        }  # fmt: skip
+
+    @contextmanager
+    def _lock(self, release: Release) -> Iterator[None]:
+        handle = os.open(self._work / f"{release.id}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+
+def _publish(made: Path, target: Path) -> None:
+    """Put a finished folder in its place in one step; from then on nobody can write in it."""
+    for file in made.iterdir():
+        file.chmod(0o444)
+        _sync(file)
+    made.chmod(0o755)
+    _sync(made)
+    made.rename(target)
+    target.chmod(0o555)
+    _sync(target.parent)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _remove(folder: Path) -> None:
+    if not folder.exists():
+        return
+    folder.chmod(0o700)
+    shutil.rmtree(folder)

@@ -1,0 +1,111 @@
+"""From the roles of an entry's elements to the plan of a release: deterministic, shown, and without any key.
+
+Direct identifiers become pseudonyms (phones and e-mail are masked, names left out where a scan knew them); free text is
+redacted; quasi-identifiers stay and are generalized level by level until the measured risk meets the limits. The kind
+of a quasi-identifier's hierarchy follows from its type and, for text, from the form that all its values have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import polars as pl
+
+from desensitize.plan import Anonymity, Plan
+from desensitize.techniques import Drop, Keep, Mask, Pseudonymize, Redact, Technique
+from shuzha.catalog.model import Element, ElementType, Entry, Role
+from shuzha.core.errors import Invalid
+from shuzha.releases.model import RiskPolicy
+
+_NUMBERS = frozenset({ElementType.INTEGER, ElementType.DECIMAL, ElementType.NUMBER})
+_DAYS = frozenset({ElementType.DATE, ElementType.DATETIME})
+_CONTACTS = ("MOBILE", "PHONE", "EMAIL", "E-MAIL")
+_NAMES = ("PERSON", "NAME")
+_ADDRESSES = ("ADDRESS",)
+_REGION = r"^([0-9]{6}|[0-9]{12}|[0-9]{17}[0-9Xx])$"
+_DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_STEPS = 50
+
+
+def make_plan(entry: Entry, columns: Iterable[str], policy: RiskPolicy, frame: pl.LazyFrame) -> Plan:
+    """Return the plan that releases these columns; `frame` is the raw table cut to them and to the entity key.
+
+    Refuses columns that the entry no longer has.
+    """
+    granted = frozenset(columns)
+    techniques: dict[str, Technique] = {}
+    quasi: dict[str, Mapping[str, Any]] = {}
+    for name in frame.collect_schema().names():
+        element = entry.find_element(name)
+        if element is None:
+            raise Invalid(f"entry {entry.code} has no element `{name}` any more", rule="release.columns")
+        techniques[name] = _technique(entry, element) if name in granted else Drop()
+        if element.role is Role.QUASI and isinstance(techniques[name], Keep):
+            quasi[name] = _hierarchy(element, frame)
+    anonymity = None
+    if quasi:
+        anonymity = Anonymity(quasi, policy.k, entry.entity_key, policy.suppression_limit, policy.mode)
+    return Plan(techniques, title=f"{entry.code} {entry.name}", anonymity=anonymity)
+
+
+def found_in(entry: Entry, columns: Iterable[str]) -> dict[str, Any]:
+    """Return what the scan of a sample found in these columns, and the roles in force, for the certificate."""
+    return {"columns": [_found(entry, element) for name in columns if (element := entry.find_element(name))]}
+
+
+def _found(entry: Entry, element: Element) -> dict[str, Any]:
+    finding = entry.scan.find(element.name) if entry.scan else None
+    return {
+        "name": element.name, "role": element.role.value, "grade": element.grade,
+        "types": list(finding.types) if finding else [], "hit_rate": finding.hit_rate if finding else None,
+    }  # fmt: skip
+
+
+def _technique(entry: Entry, element: Element) -> Technique:
+    if element.role is Role.FREE_TEXT:
+        return Redact()
+    if element.role is not Role.DIRECT and element.name != entry.entity_key:
+        return Keep()
+    finding = entry.scan.find(element.name) if entry.scan else None
+    types = " ".join(finding.types).upper() if finding else ""
+    if element.name != entry.entity_key:
+        if any(word in types for word in _CONTACTS):
+            return Mask(keep_first=3) if "MAIL" not in types else Mask()
+        if any(word in types for word in (*_NAMES, *_ADDRESSES)):
+            return Drop()
+    if element.type in (ElementType.NUMBER, ElementType.DECIMAL, ElementType.BOOLEAN):
+        return Drop()
+    return Pseudonymize()
+
+
+def _hierarchy(element: Element, frame: pl.LazyFrame) -> dict[str, Any]:
+    column = pl.col(element.name)
+    if element.type in _DAYS:
+        return {"kind": "date"}
+    if element.type in _NUMBERS:
+        low, high = frame.select(column.min().alias("low"), column.max().alias("high")).collect().row(0)
+        return {"kind": "number", "widths": _widths(low, high)}
+    if element.type is ElementType.BOOLEAN:
+        return {"kind": "flat"}
+    text = frame.filter(column.is_not_null()).select(column.cast(pl.String).alias("text"))
+    forms = text.select(
+        pl.len().alias("rows"), _share(_REGION).alias("region"), _share(_DATE).alias("date"),
+        pl.col("text").str.len_chars().n_unique().alias("lengths"),
+    )  # fmt: skip
+    rows, region, date, lengths = forms.collect(engine="streaming").row(0)
+    if rows and region == rows and lengths == 1:
+        return {"kind": "region"}
+    return {"kind": "date"} if rows and date == rows else {"kind": "flat"}
+
+
+def _share(pattern: str) -> pl.Expr:
+    return pl.col("text").str.contains(pattern).sum()
+
+
+def _widths(low: float | None, high: float | None) -> list[float]:
+    """Return band widths 1, 5, 10, 50 … times a power of ten, so that the finest bands part the range in 50 at most."""
+    width, reach = 5.0, float(high or 0) - float(low or 0)
+    while reach / width > _STEPS:
+        width *= 10
+    return [int(width * factor) for factor in (1, 2, 4, 20)]
