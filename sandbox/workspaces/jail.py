@@ -49,7 +49,8 @@ class Mount:
 class JailSpec:
     """All that a jail is: who runs in it, what it sees, what it may use, what it starts.
 
-    `name` names its control group, `uid` is its own user on the host. `variables` may hold tokens.
+    `name` names its control group, `uid` is its own user on the host. `variables` may hold tokens,
+    `scratch` are folders that are writable, made new in memory and gone with the jail.
     """
 
     name: str
@@ -60,6 +61,7 @@ class JailSpec:
     variables: tuple[tuple[str, str], ...] = ()
     limits: Limits = field(default_factory=Limits)
     directory: str = INSIDE_HOME
+    scratch: tuple[str, ...] = ()
     ends_with_parent: bool = False
 
     def __post_init__(self) -> None:
@@ -90,6 +92,8 @@ def bwrap_arguments(spec: JailSpec, etc: Mapping[str, int], seccomp: int, info: 
         options += ["--ro-bind-data", str(number), path]
     for mount in spec.mounts:
         options += ["--bind" if mount.writable else "--ro-bind", str(mount.host), mount.inside]
+    for path in spec.scratch:
+        options += ["--size", str(spec.limits.scratch_bytes), "--tmpfs", path]
     options += ["--remount-ro", "/", "--seccomp", str(seccomp), "--info-fd", str(info)]
     for name, value in spec.variables:
         options += ["--setenv", name, value]

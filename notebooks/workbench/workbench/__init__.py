@@ -1,0 +1,34 @@
+"""What an analyst imports in a workspace.
+
+    import workbench
+    workbench.datasets()                                  # what is granted
+    people = workbench.load("social_insurance")           # a polars LazyFrame
+    table = workbench.table("social_insurance", rows=["district_code"], aggregate="entities")
+    workbench.export("by_district", table, context="for the annual report")
+    workbench.submit("my-notebook.ipynb")                 # asks for the export; the platform runs the notebook again
+
+The same notebook runs in the clean room: there `export` leaves its declaration in the outbox and `submit` does nothing.
+"""
+
+from workbench.calls import budget, check, status, submit
+from workbench.data import datasets, load
+from workbench.errors import WorkbenchError
+from workbench.outputs import export
+from workbench.specifications import Claim, Table, Verification, claim, table, verification
+
+__all__ = [
+    "Claim",
+    "Table",
+    "Verification",
+    "WorkbenchError",
+    "budget",
+    "check",
+    "claim",
+    "datasets",
+    "export",
+    "load",
+    "status",
+    "submit",
+    "table",
+    "verification",
+]

@@ -1,0 +1,176 @@
+"""Outputs that the platform can compute itself: tables and verifications, each a closed piece of JSON.
+
+What leaves the airlock is the platform's own computation of the specification, not what this kernel computed; the
+preview here is the analyst's.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from workbench.data import load
+from workbench.errors import WorkbenchError
+
+Condition = tuple[str, str] | tuple[str, str, Any] | dict[str, Any]
+
+AGGREGATES = ("count", "entities", "sum", "mean", "std", "var", "min", "max", "median")
+_SIGNS = {"==": "eq", "=": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
+_ACCEPTED = "==, !=, <, <=, >, >=, in, is_null, not_null"
+_OPERATORS = ("eq", "ne", "lt", "le", "gt", "ge", "in", "is_null", "not_null")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a release: `aggregate` of `value` by `rows` and `columns`, over the rows that meet `where`."""
+
+    release: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...] = ()
+    where: tuple[dict[str, Any], ...] = ()
+    value: str | None = None
+    aggregate: str = "count"
+    repair: str = "none"
+
+    @property
+    def specification(self) -> dict[str, Any]:
+        """The JSON that the platform recomputes."""
+        return {
+            "kind": "table",
+            "release": self.release,
+            "where": list(self.where),
+            "rows": list(self.rows),
+            "columns": list(self.columns),
+            "value": self.value,
+            "aggregate": self.aggregate,
+            "repair": self.repair,
+        }
+
+    def preview(self, entity: str | None = None) -> pl.DataFrame:
+        """Return the table as this kernel computes it; `entity` names the column whose distinct values are counted."""
+        frame = load(self.release).filter(_all(self.where))
+        by = [*self.rows, *self.columns]
+        figure = _figure(self.aggregate, self.value, entity)
+        if not by:
+            return frame.select(figure).collect()
+        return frame.group_by(by).agg(figure).sort(by, nulls_last=True).collect()
+
+    def _repr_html_(self) -> str:
+        by = " × ".join([*self.rows, *self.columns]) or "all rows"
+        return f"<p>表 table: <code>{self.aggregate}</code> · {self.release} · {by}</p>"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One yes-or-no question: true of a subject when one of its rows meets every condition."""
+
+    name: str
+    title: str
+    where: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Verification:
+    """A verification product to be: claims about the subjects of an entry. Its index is built by the platform."""
+
+    entry: str
+    subject: tuple[str, ...]
+    claims: tuple[Claim, ...]
+
+    @property
+    def specification(self) -> dict[str, Any]:
+        """The JSON from which the platform builds the index."""
+        return {
+            "kind": "verification",
+            "entry": self.entry,
+            "subject": list(self.subject),
+            "claims": [{"name": one.name, "title": one.title, "where": list(one.where)} for one in self.claims],
+        }
+
+
+def table(
+    release: str,
+    *,
+    rows: Sequence[str],
+    columns: Sequence[str] = (),
+    where: Iterable[Condition] = (),
+    value: str | None = None,
+    aggregate: str = "count",
+    repair: str = "none",
+) -> Table:
+    """Return a table of `release`.
+
+    A condition reads ("column", ">=", 18), ("column", "in", [...]) or ("column", "not_null").
+    Refuses an aggregate that has no disclosure rule and a missing value column; `repair="suppress"` asks the platform
+    to suppress cells that a rule blocks.
+    """
+    if aggregate not in AGGREGATES:
+        raise WorkbenchError(f"cannot make a table of {aggregate!r}: accepted are {', '.join(AGGREGATES)}")
+    if value is None and aggregate not in {"count", "entities"}:
+        raise WorkbenchError(f"cannot make a table of {aggregate!r} without a value: name the column to compute it of")
+    return Table(release, tuple(rows), tuple(columns), _conditions(where), value, aggregate, repair)
+
+
+def claim(name: str, title: str, where: Iterable[Condition]) -> Claim:
+    """Return a claim; `name` stands in the product's address, `title` is what consumers read."""
+    conditions = _conditions(where)
+    if not conditions:
+        raise WorkbenchError(f"cannot claim {name!r} of everybody: at least one condition is needed")
+    return Claim(name, title, conditions)
+
+
+def verification(entry: str, *, subject: Sequence[str], claims: Iterable[Claim]) -> Verification:
+    """Return a verification of `entry`'s subjects; `subject` names the columns that identify one."""
+    listed = tuple(claims)
+    if not listed or not subject:
+        raise WorkbenchError("cannot make a verification without a subject column and a claim")
+    return Verification(entry, tuple(subject), listed)
+
+
+def _conditions(where: Iterable[Condition]) -> tuple[dict[str, Any], ...]:
+    return tuple(_condition(one) for one in where)
+
+
+def _condition(one: Condition) -> dict[str, Any]:
+    if isinstance(one, dict):
+        column, sign, value = one["column"], one["op"], one.get("value")
+    else:
+        column, sign, value = (*one, None)[:3]
+    operator = _SIGNS.get(sign, sign)
+    if operator not in _OPERATORS:
+        raise WorkbenchError(f"cannot use the operator {sign!r}: accepted are {_ACCEPTED}")
+    if operator == "in":
+        value = list(value or ())
+    return {"column": column, "op": operator} | ({} if value is None else {"value": value})
+
+
+def _all(where: Sequence[dict[str, Any]]) -> pl.Expr:
+    tests = [_test(one) for one in where]
+    return functools.reduce(lambda left, right: left & right, tests, pl.lit(value=True))
+
+
+def _test(one: dict[str, Any]) -> pl.Expr:
+    column, operator = pl.col(one["column"]), one["op"]
+    if operator == "is_null":
+        return column.is_null()
+    if operator == "not_null":
+        return column.is_not_null()
+    if operator == "in":
+        return column.is_in(one["value"]).fill_null(value=False)
+    compared: pl.Expr = getattr(column, operator)(one["value"])
+    return compared.fill_null(value=False)
+
+
+def _figure(aggregate: str, value: str | None, entity: str | None) -> pl.Expr:
+    if aggregate == "entities":
+        # Without a known entity column every row is one, as it is for the platform.
+        figure = pl.len() if entity is None else pl.col(entity).drop_nulls().n_unique()
+    elif aggregate == "count":
+        figure = pl.len() if value is None else pl.col(value).count()
+    else:
+        figure = getattr(pl.col(str(value)), aggregate)()
+    return figure.alias(f"{aggregate}_{value}" if value else aggregate)

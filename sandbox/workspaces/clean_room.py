@@ -1,0 +1,318 @@
+"""The clean room: a submitted notebook run again from top to bottom, by nobody's hand, in a jail with a kernel alone.
+
+No gate, no network, no home, no socket of the platform: the granted releases, read-only, and an outbox. The notebook is
+driven from outside the jail, so caps, timing and the collected outputs are the platform's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import contextlib
+import hashlib
+import math
+import os
+import secrets
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+from sandbox.workspaces.jail import (
+    INSIDE_DATA,
+    INSIDE_ENVIRONMENT,
+    INSIDE_HOME,
+    INSIDE_SCRATCH,
+    JailFailed,
+    JailSpec,
+    Mount,
+)
+from sandbox.workspaces.limits import CgroupHost, Limits
+from sandbox.workspaces.outbox import Collected, OutboxCaps, collect
+from sandbox.workspaces.room_kernel import (
+    INSIDE_CONNECTION,
+    INSIDE_SOCKETS,
+    KERNEL_COMMAND,
+    CountingClient,
+    make_manager,
+)
+from sandbox.workspaces.specs import GrantedRelease
+
+INSIDE_OUTBOX = "/job/outbox"
+FIRST_ROOM_UID = 260_000
+ROOM_UIDS = 9_999
+_START_SECONDS = 60
+MOST_NOTEBOOK_BYTES = 8 * 1024**2
+_KNOWN_ERRORS = frozenset(name for name in vars(builtins) if name.endswith(("Error", "Exception", "Interrupt")))
+_POLARS_ERRORS = frozenset({
+    "ColumnNotFoundError", "ComputeError", "DuplicateError", "InvalidOperationError", "NoDataError", "SchemaError",
+    "SchemaFieldNotFoundError", "ShapeError", "OutOfBoundsError", "WorkbenchError", "KernelEnded",
+})  # fmt: skip
+
+
+_FORMAT: Any = nbformat  # it has types for some of its functions only
+
+
+class RunState(StrEnum):
+    """How a run ended."""
+
+    DONE = "done"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    ENDED = "ended"
+    """The room ended it: memory, processes, or more output than it may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoomCaps:
+    """The most that a clean room may take: seconds, bytes said by the kernel, the jail's limits, the outbox."""
+
+    cell_seconds: int = 600
+    wall_seconds: int = 1800
+    said_bytes: int = 8 * 1024**2
+    jail: Limits = field(default_factory=Limits)
+    outbox: OutboxCaps = field(default_factory=OutboxCaps)
+
+
+@dataclass(frozen=True, slots=True)
+class CellTiming:
+    """How long one code cell took, in whole seconds (finer would say something of the data)."""
+
+    cell: int
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class FailedCell:
+    """The cell at which a run ended: its number (from 1, over all cells), its first line, and the kind of error.
+
+    The error's message is not in it: the kernel writes it, and it could hold data.
+    """
+
+    cell: int
+    line: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What came of a run. `notebook` is the executed copy with outputs, for reviewers' eyes and never released."""
+
+    id: str
+    state: RunState
+    seconds: int
+    notebook_hash: str
+    environment_hash: str
+    timings: tuple[CellTiming, ...]
+    failed: FailedCell | None
+    outputs: Collected
+    log: tuple[str, ...]
+    notebook: bytes
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What is known while a notebook runs."""
+
+    report: Callable[[int, int], None] | None
+    total: int = 0
+    cell: int = -1
+    started: float = 0.0
+    timings: list[CellTiming] = field(default_factory=list)
+    ended_by: str = ""
+
+    def begin(self, cell: Any, cell_index: int) -> None:
+        self.cell, self.started = cell_index, time.monotonic()
+
+    def finish(self, cell: Any, cell_index: int, execute_reply: Any) -> None:
+        self.timings.append(CellTiming(cell_index + 1, math.ceil(time.monotonic() - self.started)))
+        if self.report is not None:
+            self.report(len(self.timings), self.total)
+
+
+class NotebookRefused(ValueError):
+    """The bytes are no notebook that a clean room runs; the message says which rule."""
+
+
+def run_notebook(
+    notebook: bytes, releases: Sequence[GrantedRelease], *, environment: Path, work: Path,
+    host: CgroupHost | None = None, caps: RoomCaps | None = None, report: Callable[[int, int], None] | None = None,
+) -> Run:  # fmt: skip
+    """Return what came of running `notebook` over `releases`, having left nothing running and nothing on disk.
+
+    Refuses bytes that are no notebook with `NotebookRefused`; a notebook that fails gives a Run that names the cell.
+    `report` is told (cells done, cells in all). `work` must be short and in lower case: sockets lie in it.
+    """
+    caps, host = caps or RoomCaps(), host or CgroupHost.detect()
+    document = parse_notebook(notebook)
+    job = f"room-{secrets.token_hex(5)}"
+    begun = time.monotonic()
+    progress = _Progress(report, sum(cell.cell_type == "code" for cell in document.cells))
+    with _room(work / job, caps.outbox.total_bytes) as box:
+        uid = FIRST_ROOM_UID + secrets.randbelow(ROOM_UIDS) if os.geteuid() == 0 else os.geteuid()
+        _hand_over(box, uid)
+        spec = build_room(job, uid, releases, environment, box, caps.jail)
+        # In a thread of its own: nbclient would take the signals of the main one.
+        with ThreadPoolExecutor(1) as thread:
+            driving = thread.submit(lambda: asyncio.run(_drive(document, spec, host, box, caps, progress)))
+            state, failed = driving.result()
+        host.group(spec.name).remove()
+        outputs = collect(box / "outbox", caps.outbox)
+    return Run(
+        job, state, math.ceil(time.monotonic() - begun), hashlib.sha256(notebook).hexdigest(),
+        environment_hash(environment), tuple(progress.timings), failed, outputs,
+        _log(state, failed, progress, outputs), _FORMAT.writes(document).encode(),
+    )  # fmt: skip
+
+
+def parse_notebook(notebook: bytes) -> Any:
+    """Return the notebook, valid and in the current format; refuse anything else with `NotebookRefused`."""
+    if len(notebook) > MOST_NOTEBOOK_BYTES:
+        raise NotebookRefused(f"cannot run a notebook above {MOST_NOTEBOOK_BYTES} bytes: clear its outputs")
+    try:
+        document = _FORMAT.reads(notebook.decode("utf-8"), as_version=4)
+        _FORMAT.validate(document)
+    except (nbformat.ValidationError, nbformat.reader.NotJSONError, ValueError, KeyError, AttributeError) as error:
+        raise NotebookRefused(f"cannot run this file: it is no valid notebook ({type(error).__name__})") from None
+    for cell in document.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    return document
+
+
+def build_room(
+    job: str, uid: int, releases: Sequence[GrantedRelease], environment: Path, box: Path, limits: Limits
+) -> JailSpec:
+    """Return the jail of a clean room: the releases, an outbox, the kernel's sockets, a home in memory."""
+    mounts = [Mount(release.path, f"{INSIDE_DATA}/{release.name}") for release in releases]
+    mounts += [
+        Mount(box / "outbox", INSIDE_OUTBOX, writable=True),
+        Mount(box / "sockets", INSIDE_SOCKETS, writable=True),
+        Mount(box / "connection", str(Path(INSIDE_CONNECTION).parent)),
+    ]
+    variables = {
+        "HOME": INSIDE_HOME, "USER": "analyst", "LANG": "C.UTF-8", "TZ": "UTC", "PYTHONHASHSEED": "0",
+        "PATH": f"{INSIDE_ENVIRONMENT}/bin:/usr/bin:/bin", "IPYTHONDIR": f"{INSIDE_SCRATCH}/ipython",
+        "POLARS_MAX_THREADS": str(max(1, limits.cpu_percent // 100)), "PYTHONDONTWRITEBYTECODE": "1",
+        "SHUZHA_DATA": INSIDE_DATA, "SHUZHA_OUTBOX": INSIDE_OUTBOX,
+    }  # fmt: skip
+    return JailSpec(
+        job, uid, environment, tuple(mounts), KERNEL_COMMAND, tuple(sorted(variables.items())),
+        limits, scratch=(INSIDE_HOME,), ends_with_parent=True,
+    )  # fmt: skip
+
+
+def environment_hash(environment: Path) -> str:
+    """Return a hash of every package (its files' hashes) in an environment: the same hash, the same code."""
+    digest = hashlib.sha256()
+    for record in sorted(environment.glob("lib/python3*/site-packages/*.dist-info/RECORD")):
+        digest.update(f"{record.parent.name}\0{hashlib.sha256(record.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+async def _drive(
+    document: Any, spec: JailSpec, host: CgroupHost, box: Path, caps: RoomCaps, progress: _Progress
+) -> tuple[RunState, FailedCell | None]:
+    """Run the notebook's cells in the jail and end it, whatever happens."""
+    manager: Any = make_manager(spec, host, box / "sockets", box / "connection" / "kernel.json")
+    client: Any = CountingClient(
+        document, km=manager, timeout=caps.cell_seconds, record_timing=False,
+        on_cell_execute=progress.begin, on_cell_executed=progress.finish, store_widget_state=False,
+    )  # fmt: skip
+    group = host.group(spec.name)
+
+    def end(reason: str) -> None:
+        progress.ended_by = progress.ended_by or reason
+        group.kill(timeout=5.0)
+
+    client.most_bytes, client.on_flood = caps.said_bytes, lambda: end(f"it said more than {caps.said_bytes} bytes")
+    clock = threading.Timer(caps.wall_seconds, end, [f"it took longer than {caps.wall_seconds} seconds"])
+    clock.daemon = True
+    clock.start()
+    try:
+        return await _execute(client, document, progress)
+    finally:
+        clock.cancel()
+        await manager.provisioner.kill()
+        if client.kc is not None:
+            client.kc.stop_channels()
+        group.kill(timeout=5.0)
+
+
+async def _execute(
+    client: Any, document: Any, progress: _Progress
+) -> tuple[RunState, FailedCell | None]:  # fmt: skip
+    try:
+        await client.km.start_kernel()
+        client.kc = client.km.client()
+        client.kc.start_channels()
+        await client.kc.wait_for_ready(timeout=_START_SECONDS)
+        await client.async_execute()
+    except JailFailed:
+        raise  # the platform's own fault, not the notebook's
+    except CellExecutionError as error:
+        return RunState.FAILED, _name_cell(document, progress.cell, error.ename)
+    except CellTimeoutError:
+        progress.ended_by = progress.ended_by or "a cell took too long"
+        return RunState.TIMED_OUT, _name_cell(document, progress.cell, "TimeoutError")
+    except (DeadKernelError, RuntimeError, TimeoutError):
+        timed_out = "longer" in progress.ended_by
+        progress.ended_by = progress.ended_by or "its kernel ended (memory, processes, or its own doing)"
+        state, kind = (RunState.TIMED_OUT, "TimeoutError") if timed_out else (RunState.ENDED, "KernelEnded")
+        return state, _name_cell(document, progress.cell, kind)
+    if progress.ended_by:
+        return RunState.ENDED, _name_cell(document, progress.cell, "KernelEnded")
+    return RunState.DONE, None
+
+
+def _name_cell(document: Any, index: int, error: str) -> FailedCell | None:
+    if not 0 <= index < len(document.cells):
+        return None
+    lines = [line.strip() for line in document.cells[index].source.splitlines() if line.strip()]
+    known = error if error in _KNOWN_ERRORS | _POLARS_ERRORS else "an error of the notebook's own"
+    return FailedCell(index + 1, lines[0][:120] if lines else "", known)
+
+
+def _log(state: RunState, failed: FailedCell | None, progress: _Progress, outputs: Collected) -> tuple[str, ...]:
+    """Return the run in a few sentences of the platform's own; nothing that the notebook printed is in them."""
+    lines = [f"{len(progress.timings)} of {progress.total} code cells ran"]
+    if failed is not None:
+        lines.append(f"cell {failed.cell} ended the run: {failed.error}")
+    if progress.ended_by:
+        lines.append(f"the room ended the run: {progress.ended_by}")
+    lines.append(f"{len(outputs.declared)} outputs declared; the run is {state}")
+    return (*lines, *outputs.problems)
+
+
+@contextlib.contextmanager
+def _room(folder: Path, most_bytes: int) -> Iterator[Path]:
+    """Give the folders of one run, on a space in memory of at most `most_bytes` where root can make one."""
+    folder.mkdir(parents=True, mode=0o711)
+    folder.parent.chmod(0o711)
+    mounted = os.geteuid() == 0
+    if mounted:
+        options = f"size={most_bytes + 1024**2},nr_inodes=4096,nosuid,nodev,noexec,mode=0711"
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "shuzha-room", str(folder)], check=True)
+    try:
+        for name in ("outbox", "sockets", "connection"):
+            (folder / name).mkdir(mode=0o700)
+        yield folder
+    finally:
+        if mounted:
+            subprocess.run(["umount", "--lazy", str(folder)], check=False)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _hand_over(box: Path, uid: int) -> None:
+    if os.geteuid() == 0:
+        for name in ("outbox", "sockets", "connection"):
+            os.chown(box / name, uid, uid)
