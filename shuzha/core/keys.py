@@ -11,6 +11,7 @@ import os
 import secrets
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from shuzha.core.errors import Invalid, NotFound
 
 KEY_BYTES = 32
+_P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
 class KeyRing:
@@ -43,6 +45,11 @@ class KeyRing:
     def signing_key(self, name: str) -> Ed25519PrivateKey:
         """Return the platform's Ed25519 key of this name (certificates, checkpoints, answers)."""
         return Ed25519PrivateKey.from_private_bytes(self.derive("sign", name))
+
+    def es256_key(self, name: str) -> ec.EllipticCurvePrivateKey:
+        """Return the platform's P-256 key of this name, for those who do not speak Ed25519 (OpenID clients)."""
+        number = int.from_bytes(self.derive("sign-p256", name)) % (_P256_ORDER - 1) + 1
+        return ec.derive_private_key(number, ec.SECP256R1())
 
     def scenario_key(self, authorization: str, scenario: str, purpose: str) -> bytes:
         """Return the key of one scenario of one authorization, making its salt at the first call.

@@ -52,6 +52,11 @@ class Settings:
         """The sandbox's address: always another host name than the portal's."""
         return f"{self.scheme}://{self.sandbox_host}:{self.sandbox_port}"
 
+    @property
+    def runtime(self) -> Path:
+        """The folder of the workspaces' sockets: a short path, since a unix socket's name ends at 107 bytes."""
+        return Path("/run/shuzha" if os.geteuid() == 0 else f"/tmp/shuzha-{os.geteuid()}") / str(self.sandbox_port)  # noqa: S108
+
     def folder(self, name: str) -> Path:
         """Return a folder of the data directory (raw, releases, homes, vault, products, logs, usage, keys, run)."""
         return self.data / name

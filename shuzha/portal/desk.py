@@ -60,6 +60,13 @@ class Desk:
         done = request.query_params.get("done", "")
         return self.renderer.page(request, template, status, **{"done": done, "errors": (), **facts})
 
+    def problem(self, request: Request, status: int, message: str) -> HTMLResponse:
+        """Return a page that says why there is no other."""
+        title = {401: "Sign in first", 403: "Not allowed", 404: "Not found", 409: "Not possible now"}.get(
+            status, "This was not done"
+        )
+        return self.renderer.page(request, "problem.html", status, title=title, message=message)
+
     def attempt(
         self,
         request: Request,

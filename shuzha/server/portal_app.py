@@ -1,0 +1,114 @@
+"""The portal's process: pages, the platform API under /api/v1 and the OpenID provider, in one app."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import uvicorn
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.staticfiles import StaticFiles
+
+import shuzha.authorization.routes
+import shuzha.catalog.routes
+import shuzha.people.routes
+import shuzha.releases.routes
+from shuzha import __version__
+from shuzha.core.errors import ShuzhaError
+from shuzha.core.outbox import Follower
+from shuzha.core.settings import load_settings
+from shuzha.people.oidc_routes import oidc_router
+from shuzha.people.web import actor_dependency, sign_in_path
+from shuzha.portal.desk import Desk, status_of
+from shuzha.portal.pages import make_desk, make_pages
+from shuzha.portal.render import STATIC
+from shuzha.server import problems, schema
+from shuzha.server.platform import Platform
+from shuzha.server.subscriptions import cache_handlers
+
+API = "/api/v1"
+
+
+def make_app(platform: Platform) -> FastAPI:
+    """Return the portal's app; it follows the outbox while it runs, so that what it decides is never a second old."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        follower = Follower(platform.database, cache_handlers(platform.policies))
+        follower.start()
+        yield
+        follower.stop()
+
+    app = FastAPI(
+        title="Shuzha platform API", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None,
+        openapi_url=f"{API}/openapi.json",
+    )  # fmt: skip
+    desk = make_desk(platform)
+    problems.install(app)
+    _install_pages_problems(app, desk)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.include_router(_api(platform), prefix=API)
+    app.include_router(oidc_router(platform.people, platform.provider))
+    app.include_router(make_pages(platform, desk))
+
+    @app.get("/healthz", include_in_schema=False)
+    def healthz() -> PlainTextResponse:
+        platform.database.last_sequence()
+        return PlainTextResponse("ok")
+
+    return app
+
+
+def _api(platform: Platform) -> APIRouter:
+    actor = actor_dependency(platform.people)
+    router = APIRouter()
+    router.include_router(shuzha.people.routes.make_router(platform.people, actor))
+    router.include_router(shuzha.catalog.routes.make_router(platform.catalog, actor))
+    router.include_router(shuzha.authorization.routes.make_router(platform.authorization, actor))
+    router.include_router(shuzha.releases.routes.make_router(platform.releases, actor))
+    return router
+
+
+def _install_pages_problems(app: FastAPI, desk: Desk) -> None:
+    """Show a person's browser a page where a program gets a problem document."""
+    answer_ours = app.exception_handlers[ShuzhaError]
+    answer_http = app.exception_handlers[HTTPException]
+
+    @app.exception_handler(ShuzhaError)
+    async def _ours(request: Request, error: ShuzhaError) -> Response:
+        if not _wants_page(request):
+            return await answer_ours(request, error)  # type: ignore[misc, no-any-return]
+        if error.code == "not_signed_in":
+            return RedirectResponse(sign_in_path(request) if request.method == "GET" else "/sign-in", 303)
+        return desk.problem(request, status_of(error), desk.explain(request, error))
+
+    @app.exception_handler(HTTPException)
+    async def _http(request: Request, error: HTTPException) -> Response:
+        if not _wants_page(request):
+            return await answer_http(request, error)  # type: ignore[misc, no-any-return]
+        return desk.problem(request, error.status_code, "")
+
+
+def _wants_page(request: Request) -> bool:
+    return not request.url.path.startswith((API, "/oidc", "/static")) and "text/html" in request.headers.get(
+        "accept", ""
+    )
+
+
+def main() -> None:
+    """Serve the portal with the settings that the environment names."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    settings = load_settings()
+    platform = Platform(settings)
+    schema.check_current(platform.database)
+    uvicorn.run(
+        make_app(platform), host=settings.bind, port=settings.portal_port, log_level="warning", proxy_headers=False,
+        server_header=False,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""The platform's processes: what each is started with, and how one sees that it answers."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from urllib.request import urlopen
+
+from sandbox.workspaces.hub_client import HubClient
+from sandbox.workspaces.hub_settings import VARIABLE as HUB_VARIABLE
+from sandbox.workspaces.hub_settings import HubSettings, OpenIdProvider
+from shuzha.core.errors import Conflict
+from shuzha.core.settings import Settings
+from shuzha.server.platform import HUB_CLIENT, Platform
+from shuzha.server.supervisor import Unit
+
+_ROOT = Path(__file__).parents[2]
+_HUB_CONFIG = _ROOT / "sandbox" / "workspaces" / "hub_config.py"
+_STARTER = _ROOT / "notebooks" / "starter"
+
+
+def make_units(platform: Platform, settings_file: Path) -> tuple[Unit, ...]:
+    """Return the processes in the order in which they start: writer, portal, worker, API, hub with its gate."""
+    settings = platform.settings
+    environment = {"SHUZHA_SETTINGS": str(settings_file), "PYTHONUNBUFFERED": "1"}
+    python = sys.executable
+    socket_path = settings.folder("run") / "usage.sock"
+    writer = [python, "-m", "shuzha.metering.writer", "--dir", str(settings.data), "--socket", str(socket_path)]
+    hub_file = write_hub_settings(platform)
+    return (
+        Unit("writer", [*writer, "--keys", str(settings.folder("keys"))], lambda: _connects(socket_path), environment),
+        Unit(
+            "portal", [python, "-m", "shuzha.server.portal_app"], _answers(settings, settings.portal_port), environment
+        ),
+        Unit("worker", [python, "-m", "shuzha.server.worker"], lambda: _is_marked(settings, "worker"), environment),
+        Unit("api", [python, "-m", "products.serving"], _answers(settings, settings.api_port), environment),
+        Unit(
+            "hub",
+            [python, "-m", "jupyterhub", "-f", str(_HUB_CONFIG)],
+            lambda: HubClient(platform.hub_token, socket=hub_settings(platform).hub_socket).is_up(),
+            {**environment, HUB_VARIABLE: str(hub_file)},
+            ready_seconds=60.0,
+        ),
+    )
+
+
+def hub_settings(platform: Platform) -> HubSettings:
+    """Return what the hub is told; people sign in at the portal, whose token and userinfo addresses are loopback."""
+    settings = platform.settings
+    here = f"http://{settings.bind}:{settings.portal_port}"
+    run = settings.folder("run")
+    return HubSettings(
+        bind_ip=settings.bind,
+        bind_port=settings.sandbox_port,
+        public_url=f"{settings.sandbox_url}/",
+        state=settings.folder("hub"),
+        runtime=settings.runtime,
+        specs=settings.folder("workspaces"),
+        releases=settings.folder("releases"),
+        homes=settings.folder("homes"),
+        controls=run / "controls.json",
+        usage=settings.folder("gate") / "usage.db",
+        environment=settings.sandbox_environment,
+        service_token_file=settings.folder("keys") / "hub-token",
+        starter=_STARTER,
+        sign_in=OpenIdProvider(
+            authorize_url=f"{settings.portal_url}/oidc/authorize",
+            token_url=f"{here}/oidc/token",
+            userdata_url=f"{here}/oidc/userinfo",
+            client_id=HUB_CLIENT,
+            client_secret_file=settings.folder("keys") / "hub-client-secret",
+            username_claim="preferred_username",
+        ),
+    )
+
+
+def write_hub_settings(platform: Platform) -> Path:
+    """Write the hub's settings file and its two secrets (mode 0600), and return the file."""
+    hub = hub_settings(platform)
+    _keep_secret(hub.service_token_file, platform.hub_token)
+    if hub.sign_in is not None:
+        _keep_secret(hub.sign_in.client_secret_file, platform.hub_secret)
+    path = platform.settings.folder("run") / "hub.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(hub.to_json(), "utf-8")
+    return path
+
+
+def check_ports_free(settings: Settings) -> None:
+    """Refuse to start where another program listens on one of the platform's ports, naming the setting."""
+    for name in ("portal_port", "api_port", "sandbox_port"):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((settings.bind, getattr(settings, name)))
+            except OSError:
+                raise Conflict(
+                    f"port {getattr(settings, name)} is in use", rule=f"settings.{name}",
+                    accepted=f"another {name} (SHUZHA_{name.upper()}), or stop what listens there",
+                ) from None  # fmt: skip
+
+
+def _keep_secret(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.touch(0o600)
+    path.chmod(0o600)
+    path.write_text(text)
+
+
+def _connects(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
+def _answers(settings: Settings, port: int) -> Callable[[], bool]:
+    def probe() -> bool:
+        try:
+            with urlopen(f"http://{settings.bind}:{port}/healthz", timeout=1) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    return probe
+
+
+def _is_marked(settings: Settings, name: str) -> bool:
+    return (settings.folder("run") / f"{name}.ready").exists()
