@@ -1,4 +1,4 @@
-"""A small catalogue on real SQLite, real policies and a real lake, for tests of the catalogue and of what stands on it."""
+"""A small catalogue on real SQLite, real policies and a real lake, for tests."""
 
 from __future__ import annotations
 

@@ -58,9 +58,9 @@ def test_ingest_commits_a_version_with_a_receipt_without_values(kit, entry):
 
 def test_files_of_the_raw_zone_are_closed_to_others(kit, entry):
     batch = kit.received(entry)
-    assert os.stat(kit.zone.inbox(batch.id)).st_mode & 0o777 == 0o600
-    assert os.stat(kit.zone.folder).st_mode & 0o777 == 0o700
-    assert os.stat(kit.zone.folder / "inbox").st_mode & 0o777 == 0o700
+    assert kit.zone.inbox(batch.id).stat().st_mode & 0o777 == 0o600
+    assert kit.zone.folder.stat().st_mode & 0o777 == 0o700
+    assert (kit.zone.folder / "inbox").stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "gb18030"])
