@@ -112,7 +112,8 @@ class ReleaseBuilder:
         raw = self._zone.scan(release.entry, release.raw_version)
         schema = raw.collect_schema()
         needed = grant.scope.columns | ({entry.entity_key} if entry.entity_key else set())
-        missing = sorted(needed - set(schema.names()))
+        names = [element.name for element in entry.elements if element.name in needed and element.name in schema]
+        missing = sorted(needed - set(names))
         if missing:
             raise Invalid(
                 f"the raw data of entry {entry.code} lacks `{missing[0]}`", rule="release.columns",
@@ -120,7 +121,7 @@ class ReleaseBuilder:
             )  # fmt: skip
         condition = to_expression(grant.row_filter, dict(schema))
         rows = raw if condition is None else raw.filter(condition)
-        return rows.select(name for name in schema.names() if name in needed)
+        return rows.select(names)
 
     def _desensitize(self, frame: pl.LazyFrame, plan: Plan, release: Release, entry: Entry) -> Desensitized:
         key = self._keys.scenario_key(release.authorization, release.demand, "pseudonym")
