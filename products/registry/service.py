@@ -236,7 +236,7 @@ class RegistryService:
 
     def file_path(self, product: Product) -> Path:
         """Return where the product's own file lies (reports and components)."""
-        return self._settings.folder / product.id / "files" / Path(product.evidence.lineage.file).name
+        return product_file(self._settings.folder, product)
 
     def _new_product(
         self, actor: Actor, found: ReleasedFile, kind: ProductKind, sheet: Sheet, now: dt.datetime
@@ -334,6 +334,11 @@ def product_resource(product: Product) -> Resource:
         kind="product", id=product.id, organisation=product.operator, author=product.author,
         authorization=product.authorization, grant=product.grant,
     )  # fmt: skip
+
+
+def product_file(folder: Path, product: Product) -> Path:
+    """Return where a product's own file lies below the folder of products."""
+    return folder / product.id / "files" / Path(product.evidence.lineage.file).name
 
 
 def read_verification(content: bytes | str) -> VerificationSpecification:

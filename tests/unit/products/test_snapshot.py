@@ -16,7 +16,19 @@ KEY = b"k" * 32
 
 def manifest(count, version=1):
     return Manifest(
-        "prd_x", version, "", "", count, ("insured",), ("resident_id",), (0.5,), "ent_x", 0, "scope", "spec", "2026-01-01"
+        "prd_x",
+        version,
+        "",
+        "",
+        count,
+        ("insured",),
+        ("resident_id",),
+        (0.5,),
+        "ent_x",
+        0,
+        "scope",
+        "spec",
+        "2026-01-01",
     )
 
 
@@ -42,7 +54,11 @@ def test_find_answers_as_a_dict_does(tmp_path, count):
 
 
 @settings(max_examples=50, deadline=None)
-@given(words=st.dictionaries(st.integers(0, 2**20) | st.integers(0, 2**64 - 1), st.integers(0, 255), min_size=1, max_size=200))
+@given(
+    words=st.dictionaries(
+        st.integers(0, 2**20) | st.integers(0, 2**64 - 1), st.integers(0, 255), min_size=1, max_size=200
+    )
+)
 def test_find_answers_as_a_dict_does_for_keys_close_together(tmp_path_factory, words):
     folder = tmp_path_factory.mktemp("index")
     close = {word.to_bytes(8, "big") + bytes(8): value for word, value in words.items()}

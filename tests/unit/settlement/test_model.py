@@ -78,7 +78,10 @@ def test_a_waived_line_is_priced_and_owed_by_nobody():
 
 def test_a_price_change_makes_a_second_line_with_its_own_places():
     lines = settle("2026-03", [fact(10, first=3, last=40), fact(10, 200, first=41, last=60)], {"prd_1": terms()})
-    assert [(line.price_hao, line.first, line.last) for line in lines.statements[0].lines] == [(120, 3, 40), (200, 41, 60)]
+    assert [(line.price_hao, line.first, line.last) for line in lines.statements[0].lines] == [
+        (120, 3, 40),
+        (200, 41, 60),
+    ]
 
 
 def test_facts_of_one_grain_are_joined_before_the_rounding():

@@ -1,0 +1,83 @@
+"""The consumer API's process: `python -m products.serving --settings FILE`; the supervisor starts `api_workers`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import socket
+import sys
+from functools import partial
+from pathlib import Path
+
+import uvicorn
+
+from policies import Policies
+from products.registry.service import product_file
+from products.serving.app import Parts, make_app
+from products.serving.http import App
+from products.serving.state import ServingState
+from shuzha.authorization.service import GrantScopes, forget_ids
+from shuzha.core.errors import ShuzhaError
+from shuzha.core.keys import KeyRing
+from shuzha.core.settings import Settings, load_settings
+from shuzha.core.work import Database
+from shuzha.metering.client import UsageClient
+
+_BACKLOG = 2048
+
+
+def build(settings: Settings) -> tuple[App, ServingState]:
+    """Return the app of an installation and the state that it follows; the caller starts the state."""
+    clock = settings.clock()
+    database = Database(settings.records_url, clock)
+    scopes = GrantScopes(database)
+    policies = Policies(scopes)
+    keys = KeyRing(settings.folder("keys"))
+    folder = settings.folder("products")
+    state = ServingState(database, policies, keys, folder, forget_ids)
+    usage_socket = settings.folder("run") / "usage.sock"
+    parts = Parts(
+        state, policies, scopes, clock, UsageClient(usage_socket), keys, partial(product_file, folder),
+        settings.folder("usage"), settings.folder("logs") / "usage", usage_socket,
+    )  # fmt: skip
+    return make_app(parts), state
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return the listening socket; processes of one host share the port, and the kernel shares the calls out."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    listener.bind((host, port))
+    listener.listen(_BACKLOG)
+    listener.setblocking(False)
+    return listener
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until stopped; return the exit code: 0 stopped, 1 refused to start."""
+    parser = argparse.ArgumentParser(prog="python -m products.serving", description="Serve the consumer API.")
+    parser.add_argument("--settings", type=Path, help="the installation's settings (SHUZHA_SETTINGS, else shuzha.toml)")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    try:
+        settings = load_settings(options.settings)
+        app, state = build(settings)
+        listener = bind(settings.bind, settings.api_port)
+    except (ShuzhaError, OSError) as error:
+        sys.stderr.write(f"consumer API refused to start: {error}\n")
+        return 1
+    config = uvicorn.Config(
+        app, loop="uvloop", http="httptools", log_level="warning", access_log=False, server_header=False,
+        proxy_headers=False, timeout_graceful_shutdown=5,
+    )  # fmt: skip
+    state.start()
+    try:
+        uvicorn.Server(config).run(sockets=[listener])
+    finally:
+        state.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""The consumer API as one ASGI app: the raw verification path in front of the documented one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from policies import Policies, ScopeSource
+from products.registry.model import Product
+from products.serving.contract import make_documented_app
+from products.serving.files import Files
+from products.serving.gate import Gate
+from products.serving.http import App, Receive, Scope, Send, capped, run
+from products.serving.lists import Lists
+from products.serving.meter import Digests, Meter
+from products.serving.metrics import Metrics
+from products.serving.state import ServingState
+from products.serving.verify import Recorder, Verification
+from shuzha.core.clock import Clock
+from shuzha.core.keys import KeyRing
+
+_PREFIX, _SUFFIX = "/v1/products/", "/verify"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the app is made of; the composition root fills it."""
+
+    state: ServingState
+    policies: Policies
+    scopes: ScopeSource
+    clock: Clock
+    meter: Meter
+    keys: KeyRing
+    find_file: Callable[[Product], Path]
+    usage_folder: Path
+    log_folder: Path
+    socket: Path
+
+
+def make_app(parts: Parts, *, raw: bool = True) -> App:
+    """Return the app; without `raw` every call goes through the documented route, which tests hold equal to it."""
+    metrics = Metrics()
+    gate = Gate(parts.state, parts.policies, parts.scopes, parts.clock)
+    recorder = Recorder(gate, parts.meter)
+    digests = Digests(parts.keys.derive("usage-digests"))
+    verification = Verification(gate, recorder, digests)
+    files = Files(gate, recorder, digests, parts.find_file)
+    lists = Lists(gate, parts.usage_folder, parts.log_folder, parts.socket)
+    documented = capped(make_documented_app(verification, files, lists, metrics))
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if raw and scope["type"] == "http" and scope["method"] == "POST":
+            path: str = scope["path"]
+            if path.startswith(_PREFIX) and path.endswith(_SUFFIX):
+                code = path[len(_PREFIX) : -len(_SUFFIX)]
+                if code and "/" not in code:
+                    await run(verification.verify, metrics, "verify", code, (scope, receive, send))
+                    return
+        await documented(scope, receive, send)
+
+    return app

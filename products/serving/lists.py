@@ -1,0 +1,143 @@
+"""What a consumer reads and does not pay for: products, its own usage, the log's checkpoint and proofs; and health."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from products.registry.codes import ProductKind
+from products.registry.model import ProductState
+from products.serving.gate import Call, Gate
+from products.serving.state import Caller, Offer
+from products.serving.wire import Refusal
+from shuzha.core.clock import city_date
+from shuzha.core.errors import NotFound
+from shuzha.ledger.reader import LogReader
+from shuzha.metering.reports import UsageQuery, UsageReader, month
+
+_SHOWN = (ProductState.LISTED, ProductState.IN_SERVICE, ProductState.SUSPENDED)
+
+
+class Lists:
+    """The reading side of the consumer API."""
+
+    def __init__(self, gate: Gate, usage_folder: Path, log_folder: Path, socket: Path) -> None:
+        self._gate = gate
+        self._usage_folder = usage_folder
+        self._log_folder = log_folder
+        self._socket = socket
+        self._usage: UsageReader | None = None
+        self._log: LogReader | None = None
+
+    def products(self) -> list[dict[str, Any]]:
+        """Return the sheets of the products on the price list, by code."""
+        offers = self._gate.state.offers
+        return [_sheet(offers[code]) for code in sorted(offers) if offers[code].product.state in _SHOWN]
+
+    def product(self, code: str) -> dict[str, Any]:
+        """Return one product's sheet; refuses an unknown code (404)."""
+        offer = self._gate.state.offers.get(code)
+        if offer is None or offer.product.state not in _SHOWN:
+            raise Refusal(404, "product_unknown", "no product has this code", rule="product.code")
+        return _sheet(offer)
+
+    def usage(self, call: Call, period: str, limit: int, before: int | None) -> dict[str, Any]:
+        """Return the uses of the caller's organisation in a month, and their sums in yuan."""
+        caller = self._enter(call)
+        period = period or city_date(self._gate.clock.now()).isoformat()[:7]
+        first, end = month(period)
+        query = UsageQuery(consumer=caller.key.organisation, first=first, end=end)
+        reader = self._open_usage()
+        totals = reader.totals(query)
+        return {
+            "period": period,
+            "uses": totals.uses,
+            "quantity": totals.quantity,
+            "charged_hao": totals.charged,
+            "waived_hao": totals.waived,
+            "items": [msgspec.to_builtins(use) for use in reader.list_uses(query, limit=limit, before=before)],
+        }
+
+    def checkpoint(self) -> str:
+        """Return the newest signed checkpoint of the usage log."""
+        return self._open_log().note()
+
+    def proof(self, call: Call, usage_id: str) -> dict[str, Any]:
+        """Return the proof of a use of the caller's organisation; another's is not found (404)."""
+        caller = self._enter(call)
+        use = self._open_usage().get_use(usage_id)
+        if use.consumer != caller.key.organisation:
+            raise NotFound(f"no metered use with id {usage_id}")
+        return self._open_log().proof(use.log_index).document()
+
+    def check_ready(self) -> None:
+        """Refuse (503) while a call could not be answered."""
+        if not self._gate.state.fresh:
+            raise Refusal(
+                503, "state_unknown", "the records have not been heard of for some seconds", rule="serving.fresh"
+            )
+        if not self._socket.exists():
+            raise Refusal(503, "meter_unavailable", "the usage writer is not there", rule="metering.writer")
+
+    def gauges(self) -> dict[str, float]:
+        """Return what the process holds."""
+        state = self._gate.state
+        return {
+            "products": len(state.offers),
+            "keys": len(state.callers),
+            "state_fresh": float(state.fresh),
+            "index_subjects": sum(offer.index.count for offer in state.offers.values() if offer.index),
+        }
+
+    def _enter(self, call: Call) -> Caller:
+        caller = self._gate.identify(call)
+        self._gate.take_rate(self._gate.limit(caller), 1)
+        return caller
+
+    def _open_usage(self) -> UsageReader:
+        if self._usage is None:
+            self._usage = UsageReader(self._usage_folder)
+        return self._usage
+
+    def _open_log(self) -> LogReader:
+        if self._log is None:
+            self._log = LogReader(self._log_folder)
+        return self._log
+
+
+def _sheet(offer: Offer) -> dict[str, Any]:
+    product = offer.product
+    found: dict[str, Any] = {
+        "code": product.code,
+        "kind": product.kind.value,
+        "state": product.state.value,
+        "title": {"zh": product.sheet.title_zh, "en": product.sheet.title_en},
+        "answers": product.sheet.answers,
+        "refresh": product.sheet.refresh,
+        "limits": product.sheet.limits,
+        "contact": product.sheet.contact,
+        "entry": product.entry,
+        "fields": list(product.columns),
+        "price_yuan": product.price.yuan(),
+        "price_hao": product.price.hao,
+        "purposes": list(product.purposes),
+        "waived_purposes": list(product.waived_purposes),
+        "operator": product.operator,
+        "evidence_sha256": product.evidence.sha256,
+        "valid_until": product.valid_until.isoformat() if product.valid_until else None,
+    }
+    if product.kind is ProductKind.VERIFICATION:
+        found |= {"subject": list(offer.subject), "claims": list(offer.claims)}
+        if offer.index is not None:
+            manifest = offer.index.manifest
+            found["index"] = {
+                "version": manifest.version,
+                "subjects": manifest.subjects,
+                "built_at": manifest.built_at,
+                "sha256": manifest.sha256,
+            }
+    else:
+        found["file"] = {"name": Path(product.evidence.lineage.file).name, "size": product.evidence.output_size}
+    return found
