@@ -20,6 +20,7 @@ from shuzha.core.clock import end_of_day, start_of_day
 from shuzha.core.errors import Invalid
 
 WHOLE = 10_000
+STRICT = {"extra": "forbid"}  # An API body with a misspelt field is refused, not read past.
 CONTENT_RULE = "J23 art. 4"
 
 
@@ -54,6 +55,7 @@ class Place(StrEnum):
 class Term:
     """From one city day to another, both included."""
 
+    __pydantic_config__ = STRICT
     valid_from: dt.date
     valid_until: dt.date
 
@@ -74,6 +76,7 @@ class Term:
 class Allocation:
     """How the income that is left is shared, in basis points of the three roles; they sum to 10,000."""
 
+    __pydantic_config__ = STRICT
     provider: int
     platform: int
     operator: int
@@ -87,6 +90,7 @@ class Allocation:
 class Income:
     """How income is calculated and allocated; the infrastructure rate is taken from it first (J23 art. 17)."""
 
+    __pydantic_config__ = STRICT
     calculation: str
     infrastructure_rate: int
     allocation: Allocation
@@ -112,6 +116,7 @@ class Clause:
 class Agreement:
     """What is authorized, how long, for what, who earns what, and how it ends."""
 
+    __pydantic_config__ = STRICT
     entries: tuple[str, ...]
     term: Term
     purposes: tuple[str, ...]

@@ -1,7 +1,7 @@
 """Authorization, demand and grant: their lifecycles, their records, and what makes them fit.
 
 Words: an *authorization* (授权) lets an operating unit use entries under an agreement; a *demand* (场景需求) asks for
-columns of one of these entries for one scenario (J23 art. 16: no scenario, no data); a *grant* (许可) is a demand that
+columns of one of these entries for one scenario (J23 art. 16: no scenario, no data); a *grant* (授予) is a demand that
 the authority checked and the provider allowed, and its scope is what the policy layer enforces.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from policies import Scope
-from shuzha.authorization.agreement import Agreement, Operation, OutputKind, Place, Term
+from shuzha.authorization.agreement import STRICT, Agreement, Operation, OutputKind, Place, Term
 from shuzha.core.conditions import Condition, check_conditions
 from shuzha.core.errors import Invalid
 from shuzha.core.lifecycle import Lifecycle, Move
@@ -133,6 +133,7 @@ class Fact(StrEnum):
 class Check:
     """One looked-up fact: whether it speaks for the unit, and the day of the evidence; `*_head` is the unit's head."""
 
+    __pydantic_config__ = STRICT
     fact: Fact
     clear: bool
     day: dt.date
@@ -156,6 +157,7 @@ class Signature:
 class Application:
     """What an operating unit applies with; `agreement` is its proposal."""
 
+    __pydantic_config__ = STRICT
     title: str
     mode: Mode
     field: str
@@ -198,6 +200,7 @@ class Authorization:
 class DemandDraft:
     """What a demand asks for: one entry's columns and rows, for one scenario of one authorization."""
 
+    __pydantic_config__ = STRICT
     authorization: str
     entry: str
     scenario: str

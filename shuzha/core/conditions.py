@@ -17,6 +17,7 @@ Scalar = str | int | float | bool
 MAX_CONDITIONS = 50
 MAX_MEMBERS = 10_000
 RULE = "conditions.grammar"
+_STRICT = {"extra": "forbid"}
 
 
 class Op(StrEnum):
@@ -41,6 +42,7 @@ _WITHOUT_VALUE = frozenset({Op.IS_NULL, Op.NOT_NULL})
 class Condition:
     """One condition on one column; `value` is a scalar, a tuple for `in`, and None for `is_null` and `not_null`."""
 
+    __pydantic_config__ = _STRICT
     column: str
     op: Op
     value: Scalar | tuple[Scalar, ...] | None = None

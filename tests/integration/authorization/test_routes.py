@@ -70,3 +70,6 @@ def test_refuses_with_a_problem(city: City, client: TestClient) -> None:
     post(client, "operator", "/demands", draft, 422)
     draft["row_filter"] = [{"column": "kind", "op": "lt", "value": True}]
     assert post(client, "operator", "/demands", draft, 422)["rule"] == "conditions.grammar"
+    draft["row_filter"] = []
+    draft["collumns"] = ["kind"]
+    post(client, "operator", "/demands", draft, 422)
