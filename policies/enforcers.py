@@ -6,11 +6,17 @@
 - The matcher is a file of ours, without string literals (Casbin rewrites `||` and `!` inside them) and without `eval`.
 - An enforcer without lines is never asked: Casbin would compare the request with empty strings and could allow it.
 - Nothing is added or removed after construction: a changed scope is a new enforcer.
+- The matcher is parsed once in a process. Casbin parses it anew on each call (25 of 38 us), and the parser of CPython
+  3.11 fails now and then when two threads use it at once ("AST constructor recursion depth mismatch", gh-106905): a
+  denial of what is allowed.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -18,6 +24,7 @@ import casbin
 from casbin.util import SimpleEval
 
 Line = tuple[Any, ...]
+_PARSE_TRIES = 20
 
 
 class TinyEnforcer:
@@ -48,20 +55,31 @@ class TinyEnforcer:
 
 
 class _ParsedOnceEnforcer(casbin.Enforcer):  # type: ignore[misc]
-    """Casbin's plain enforcer, its matcher parsed once.
+    """Casbin's plain enforcer with its matcher parsed beforehand.
 
-    Casbin parses it anew on each call (25 of 38 us). Only the immutable syntax tree is kept: the evaluator holds the
-    request's values, so sharing one between threads would mix their requests, and each call gets its own.
+    Only the immutable syntax tree is shared: the evaluator holds the request's values, so each call gets its own.
     """
 
+    def __init__(self, model: Any) -> None:
+        super().__init__(model)
+        self._tree = _parse(model["m"]["m"].value)
+
     def _get_expression(self, expr: str, functions: Mapping[str, Any] | None = None) -> SimpleEval:
-        kept = self.__dict__.setdefault("_kept_trees", {})
-        tree = kept.get(expr)
-        if tree is None:
-            tree = kept[expr] = super()._get_expression(expr, functions).ast_parsed_value
         fresh = SimpleEval("", functions)
-        fresh.ast_parsed_value = tree
+        fresh.ast_parsed_value = self._tree
         return fresh
+
+
+_PARSING = threading.Lock()
+
+
+@cache
+def _parse(matcher: str) -> Any:
+    with _PARSING:
+        for _ in range(_PARSE_TRIES - 1):
+            with suppress(SystemError):  # Another thread of the process, outside this lock, was parsing too.
+                return casbin.Enforcer._get_expression(matcher).ast_parsed_value  # noqa: SLF001
+        return casbin.Enforcer._get_expression(matcher).ast_parsed_value  # noqa: SLF001
 
 
 def _model_text(name: str) -> str:

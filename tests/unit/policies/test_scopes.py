@@ -1,11 +1,14 @@
+import ast
+import contextlib
 import dataclasses
 import datetime as dt
+import sys
 import threading
 
 import msgspec
 import pytest
 
-from policies import Context, Policies, Resource, Scope
+from policies import Context, Policies, Resource, Scope, enforcers
 from policies.scopecheck import CompiledScope
 from shuzha.core.errors import Invalid
 
@@ -250,3 +253,41 @@ def test_one_enforcer_shared_by_eight_threads_mixes_no_requests(make_grant):
     for thread in threads:
         thread.join(120)
     assert wrong == []
+
+
+def test_no_decision_fails_while_other_threads_parse_python(make_grant, monkeypatch):
+    # CPython 3.11's parser fails now and then when two threads use it; Casbin would use it on each call.
+    monkeypatch.setattr("policies.enforcers._parse", enforcers._parse.__wrapped__)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    stop, failures = threading.Event(), []
+
+    def parse():
+        while not stop.is_set():
+            with contextlib.suppress(SystemError):
+                ast.parse("a <= b and c in d and (e or f) and g <= h < i")
+
+    def ask():
+        try:
+            ask_all()
+        except SystemError as error:
+            failures.append(str(error))
+
+    def ask_all():
+        for number in range(40):
+            compiled = CompiledScope(make_grant(grant=f"grt_{number}"))
+            resource = dataclasses.replace(RELEASE, grant=f"grt_{number}")
+            answers = [compiled.decide("data:open", resource, OPEN).decision for _ in range(5)]
+            failures.extend(answer.reason for answer in answers if not answer.allowed)
+
+    parsers = [threading.Thread(target=parse) for _ in range(3)]
+    askers = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in parsers + askers:
+        thread.start()
+    for thread in askers:
+        thread.join(120)
+    stop.set()
+    for thread in parsers:
+        thread.join(10)
+    sys.setswitchinterval(interval)
+    assert failures == []
