@@ -1,0 +1,151 @@
+"""What this host does for a workspace: keep its specification, obey orders about it, run its server, end its home."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from sandbox.workspaces.controls import ControlsWriter, FileControls
+from sandbox.workspaces.homes import NOTEBOOKS, UnsafePath, read_beneath
+from sandbox.workspaces.hub_client import HubClient, HubRefused, HubUnavailable
+from sandbox.workspaces.hub_settings import HubSettings
+from sandbox.workspaces.limits import Limits
+from sandbox.workspaces.meter import read_usage
+from sandbox.workspaces.model import Workspace
+from sandbox.workspaces.specs import FileSpecs, GrantedRelease, WorkspaceRefused, WorkspaceSpec
+from shuzha.core.errors import Invalid, NotFound, Unavailable
+
+MOST_NOTEBOOK_BYTES = 8 * 1024**2
+_READY_SECONDS = 60.0
+
+
+class Host(Protocol):
+    """Where workspaces run. Every verb bears a repeat."""
+
+    def prepare(self, workspace: Workspace, releases: tuple[GrantedRelease, ...]) -> None:
+        """Let the workspace be started with exactly these releases."""
+        ...
+
+    def start(self, workspace: Workspace) -> None:
+        """Start the workspace's server and return when it is ready; raises Unavailable with the reason."""
+        ...
+
+    def stop(self, workspace: Workspace) -> None:
+        """End the workspace's server and return when it has ended."""
+        ...
+
+    def hold(self, workspace: Workspace, reason: str) -> None:
+        """Have no byte pass and no process run, within a second, until `release`."""
+        ...
+
+    def release(self, workspace: Workspace) -> None:
+        """Lift the hold."""
+        ...
+
+    def destroy(self, workspace: Workspace) -> None:
+        """Take home and specification away for good."""
+        ...
+
+    def read_notebook(self, workspace: Workspace, name: str) -> bytes:
+        """Return a saved notebook of the workspace."""
+        ...
+
+    def screen_bytes(self, workspace: Workspace) -> dict[str, int]:
+        """Return the bytes shown so far on screens, by day."""
+        ...
+
+    def screen_budget(self, workspace: Workspace) -> int:
+        """Return how many bytes a day may be shown."""
+        ...
+
+
+class LocalHost:
+    """Workspaces in jails on this host, under the hub of `settings`."""
+
+    def __init__(self, settings: HubSettings, token: Callable[[], str], limits: Limits | None = None) -> None:
+        self._settings = settings
+        self._token = token
+        self._limits = limits or Limits()
+        self._controls = ControlsWriter(settings.controls)
+        self.specs = FileSpecs(
+            settings.specs, release_root=settings.releases, home_root=settings.homes,
+            controls=FileControls(settings.controls),
+        )  # fmt: skip
+
+    def prepare(self, workspace: Workspace, releases: tuple[GrantedRelease, ...]) -> None:
+        """Write the specification; refuses a release that does not lie in the release zone."""
+        self._controls.start()
+        spec = WorkspaceSpec(
+            workspace.name, workspace.handle, workspace.uid, self._home(workspace), releases, self._limits
+        )
+        try:
+            self.specs.write(spec)
+        except WorkspaceRefused as error:
+            raise Invalid(str(error), rule="workspace.mounts") from None
+
+    def start(self, workspace: Workspace) -> None:
+        """Ask the hub for the server and wait until it is ready."""
+        try:
+            with self._hub() as hub:
+                hub.ensure_user(workspace.handle)
+                hub.start_server(workspace.handle, workspace.name)
+                hub.wait_ready(workspace.handle, workspace.name, _READY_SECONDS)
+        except (HubRefused, HubUnavailable) as error:
+            raise Unavailable(f"workspace {workspace.id} could not be started: {error}", rule="workspace.hub") from None
+
+    def stop(self, workspace: Workspace) -> None:
+        """Ask the hub to end the server and wait until it has; only the platform can start it again."""
+        self.specs.remove(workspace.name)
+        try:
+            with self._hub() as hub:
+                hub.stop_server(workspace.handle, workspace.name)
+                hub.wait_stopped(workspace.handle, workspace.name)
+        except (HubRefused, HubUnavailable) as error:
+            raise Unavailable(f"workspace {workspace.id} could not be stopped: {error}", rule="workspace.hub") from None
+
+    def hold(self, workspace: Workspace, reason: str) -> None:
+        """Write the order; gate and warden obey it within a second."""
+        self._controls.suspend(workspace.name, reason)
+
+    def release(self, workspace: Workspace) -> None:
+        """Take the order back."""
+        self._controls.resume(workspace.name)
+
+    def destroy(self, workspace: Workspace) -> None:
+        """Remove home and specification; the hold, if any, is taken back last, when nothing can start any more."""
+        self.specs.remove(workspace.name)
+        home = self._home(workspace)
+        if home.exists():
+            shutil.rmtree(home)
+        self._controls.resume(workspace.name)
+
+    def read_notebook(self, workspace: Workspace, name: str) -> bytes:
+        """Return the notebook as it is saved now; no link is followed. Refuses other names and large files."""
+        if not name.endswith(".ipynb"):
+            raise Invalid(f"cannot read {name!r} as a notebook", rule="workspace.notebook", accepted="a name.ipynb")
+        try:
+            return read_beneath(self._home(workspace) / NOTEBOOKS, name, MOST_NOTEBOOK_BYTES)
+        except UnsafePath as error:
+            raise NotFound(str(error), rule="workspace.notebook", accepted="a notebook saved in notebooks/") from None
+        except FileNotFoundError:
+            raise NotFound(f"workspace {workspace.id} has no home yet", rule="workspace.notebook") from None
+
+    def screen_bytes(self, workspace: Workspace) -> dict[str, int]:
+        """Return what the gate has counted, as it last wrote it."""
+        days: dict[str, int] = {}
+        for _, day, _, count in read_usage(self._settings.usage, workspace.name):
+            days[day] = days.get(day, 0) + count.shown
+        return days
+
+    def screen_budget(self, workspace: Workspace) -> int:
+        """Return the budget that the gate applies."""
+        orders = FileControls(self._settings.controls).read()
+        return orders.budgets.get(workspace.name, self._settings.screen_budget)
+
+    def _home(self, workspace: Workspace) -> Path:
+        return self._settings.homes / workspace.name
+
+    def _hub(self) -> HubClient:
+        return HubClient(self._token(), socket=self._settings.hub_socket)

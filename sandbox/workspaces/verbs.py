@@ -1,0 +1,105 @@
+"""The platform's side of the socket: what a workspace's notebook may ask, answered from the records."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from sandbox.workspaces.hosting import Host
+from sandbox.workspaces.meter import today
+from sandbox.workspaces.model import Workspace, WorkspaceState
+from sandbox.workspaces.store import WORKSPACES, find_by_name
+from shuzha.core.errors import NotAllowed, NotFound
+from shuzha.core.work import Database
+from shuzha.releases.store import RELEASES
+
+
+class ExportDesk(Protocol):
+    """The airlock, as workspaces need it; the room above implements it."""
+
+    def check_specification(self, workspace: Workspace, specification: dict[str, Any]) -> dict[str, Any]:
+        """Return what the automatic checks would find: verdict and findings."""
+        ...
+
+    def submit_notebook(
+        self, workspace: Workspace, name: str, notebook: bytes, outputs: list[str], context: str
+    ) -> dict[str, Any]:
+        """Open and submit an export request in the analyst's name; return its id and state."""
+        ...
+
+    def list_requests(self, workspace: Workspace) -> list[dict[str, Any]]:
+        """Return id, state and reason of the workspace's export requests, newest first."""
+        ...
+
+
+class WorkspaceVerbs:
+    """The verbs of `platform_socket.Verbs`; a workspace that is not open is refused whatever it asks."""
+
+    def __init__(self, database: Database, host: Host, desk: ExportDesk) -> None:
+        self._database = database
+        self._host = host
+        self._desk = desk
+
+    def datasets(self, workspace: str) -> list[dict[str, Any]]:
+        """Return name, rows and columns of each granted release."""
+        found = self._open(workspace)
+        with self._database.read() as work:
+            releases = [work.get(RELEASES, one) for one in found.releases]
+        return [
+            {
+                "name": one.name,
+                "release": one.id,
+                "rows": one.rows,
+                "columns": list(one.columns),
+                "version": one.raw_version,
+            }
+            for one in releases
+        ]
+
+    def status(self, workspace: str) -> dict[str, Any]:
+        """Return how the workspace and its export requests stand."""
+        found = self._open(workspace)
+        return {
+            "workspace": found.id,
+            "state": found.state.value,
+            "scenario": found.scenario,
+            "valid_until": found.valid_until.isoformat(),
+            "exports": self._desk.list_requests(found),
+        }
+
+    def budget(self, workspace: str) -> dict[str, Any]:
+        """Return what is left of the term and of today's screen budget."""
+        found = self._open(workspace)
+        budget, shown = self._host.screen_budget(found), self._host.screen_bytes(found).get(today(), 0)
+        with self._database.read() as work:
+            left = found.valid_until - work.now()
+        return {
+            "days_left": max(left.days, 0),
+            "screen_bytes_today": shown,
+            "screen_bytes_left": max(budget - shown, 0),
+            "screen_budget": budget,
+        }
+
+    def check(self, workspace: str, specification: dict[str, Any]) -> dict[str, Any]:
+        """Return what the airlock's checks would find."""
+        return self._desk.check_specification(self._open(workspace), specification)
+
+    def submit(self, workspace: str, notebook: str, outputs: list[str], context: str) -> dict[str, Any]:
+        """Read the saved notebook and ask for the export of its outputs."""
+        found = self._open(workspace)
+        content = self._host.read_notebook(found, notebook)
+        return self._desk.submit_notebook(found, notebook, content, outputs, context)
+
+    def sockets(self) -> dict[str, int]:
+        """Return the workspaces that have a socket now, with their users: for `PlatformSockets.follow`."""
+        with self._database.read() as work:
+            living = (*work.list(WORKSPACES, state="opening"), *work.list(WORKSPACES, state="open"))
+        return {one.name: one.uid for one in living}
+
+    def _open(self, name: str) -> Workspace:
+        with self._database.read() as work:
+            found = find_by_name(work, name)
+        if found is None:
+            raise NotFound(f"no workspace named {name}")
+        if found.state not in {WorkspaceState.OPENING, WorkspaceState.OPEN}:
+            raise NotAllowed(f"workspace {found.id} is {found.state}: {found.reason}", rule="workspace.state")
+        return found
