@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,51 +26,64 @@ from shuzha.catalog.normal import normalise
 from shuzha.catalog.reader import Upload, file_errors, open_upload
 from shuzha.catalog.scanning import SAMPLE_ROWS, Scanner, scan_frame
 from shuzha.core.errors import Invalid
+from shuzha.core.ids import new_id
 
 DEPARTMENT_CLASS = "3"
 ON_APPLICATION = "依申请，按申请用途使用 (on application, for the stated purpose)"
 # An entity key must be found in nearly every row; these types say whose data a row is.
-_SUBJECTS: Mapping[str, SubjectKind] = {"resident_id": SubjectKind.PERSON, "uscc": SubjectKind.ORGANISATION}
+_SUBJECTS: Mapping[str, SubjectKind] = {"CN_RESIDENT_ID": SubjectKind.PERSON, "CN_USCC": SubjectKind.ORGANISATION}
 _SUBJECT_RATE = 0.95
 _WHOLE = r"^-?(?:0|[1-9]\d{0,17})$"
 _FRACTION = r"^-?\d+(?:\.\d+)?(?:[eE][+-]?\d{1,3})?$"
+_CODE_LETTERS = 6  # Whole numbers of one length, this long, are codes: a region, a post code.
 _SEPARATED = "[-/年]"
 _TRUTH = r"^(?i:true|false|是|否)$"
 _NO_TITLE = Title("", "")
 
 
 def infer_draft(
-    path: Path, code: str, name: str, title: Title, scratch: Path, *, file_name: str = "", scanner: Scanner = scan_frame
+    path: Path,
+    code: str,
+    name: str,
+    title: Title,
+    scratch: Path,
+    *,
+    file_name: str = "",
+    scanner: Scanner = scan_frame,
 ) -> EntryDraft:
     """Return a sheet that the whole file fits: types from every row, roles and grades from a scan of the first.
 
     Rows about nobody in particular give a sheet without entity key. Refuses what the reader refuses, and column names
-    that an element cannot have, by their place: without a header the first line would be data.
+    that an element cannot have, by their place: without a header the first line would be data. `scratch` is a folder
+    for a working copy, which is removed.
     """
-    upload = open_upload(path, file_name or path.name, scratch)
-    _check_names(upload)
-    with file_errors(upload.file_name):
-        counts = _count_forms(upload)
-        findings = {found.element: found for found in scanner(upload.frame.head(SAMPLE_ROWS).collect())}
-    elements = tuple(_element(upload, name, counts, findings.get(name)) for name in upload.columns)
+    working = scratch / f"{new_id('smp')}.utf8"
+    try:
+        upload = open_upload(path, file_name or path.name, working)
+        _check_names(upload)
+        with file_errors(upload.file_name):
+            sheet = _infer(upload, EntryDraft(code, name, title, "", ()), scanner)
+    finally:
+        working.unlink(missing_ok=True)
+    check_draft(sheet)
+    return sheet
+
+
+def _infer(upload: Upload, blank: EntryDraft, scanner: Scanner) -> EntryDraft:
+    counts = _count_forms(upload)
+    findings = {found.element: found for found in scanner(upload.frame.head(SAMPLE_ROWS).collect())}
+    elements = tuple(_element(upload, column, counts, findings.get(column)) for column in upload.columns)
     entity, kind = _find_subject(findings, counts)
-    with file_errors(upload.file_name):
-        keys = (entity,) if entity and _is_unique(upload, entity) else ()
-    sheet = EntryDraft(
-        code=code,
-        name=name,
-        title=title,
-        abstract=f"{title.zh} / {title.en}: {len(elements)} columns, from {upload.file_name}",
-        elements=(),
+    return replace(
+        blank,
+        abstract=f"{blank.title.zh} / {blank.title.en}: {len(elements)} columns, from {upload.file_name}",
         classification=DEPARTMENT_CLASS,
         subject_kind=kind,
         entity_key=entity,
-        key_columns=keys,
+        key_columns=(entity,) if entity and _is_unique(upload, entity) else (),
         sharing=Sharing(TermsKind.CONDITIONAL, condition=ON_APPLICATION),
         opening=Opening(TermsKind.CONDITIONAL, condition=ON_APPLICATION),
     ).with_elements(elements)
-    check_draft(sheet)
-    return sheet
 
 
 def _check_names(upload: Upload) -> None:
@@ -92,6 +106,10 @@ def _count_forms(upload: Upload) -> Mapping[str, Any]:
         text = pl.col(name).str.strip_chars()
         filled = text.is_not_null() & (text != "")
         asked.append(filled.sum().alias(f"filled {place}"))
+        asked += [
+            text.str.len_chars().min().alias(f"shortest {place}"),
+            text.str.len_chars().max().alias(f"longest {place}"),
+        ]
         for form, met in _forms(name, text).items():
             asked.append((filled & met).sum().alias(f"{form} {place}"))
     row = upload.frame.select(asked).collect(engine="streaming").row(0, named=True)
@@ -127,9 +145,12 @@ def _element(upload: Upload, name: str, counts: Mapping[str, Any], found: Findin
 
 def _type_of(found: pl.DataType, own: Mapping[str, int], role: Role) -> ElementType:
     if isinstance(found, pl.String):
-        # Identifiers stay text, also where all are digits: nobody adds them up, and zeros in front count.
+        # Identifiers and codes stay text, also where all are digits: nobody adds them up, and zeros in front count.
         full = [form for form in _forms("", pl.lit("")) if own["filled"] and own[form] == own["filled"]]
-        return full[0] if full and role is not Role.DIRECT else ElementType.TEXT
+        is_code = own["shortest"] == own["longest"] and (own["longest"] or 0) >= _CODE_LETTERS
+        if not full or role is Role.DIRECT or (is_code and full[0] is ElementType.INTEGER):
+            return ElementType.TEXT
+        return full[0]
     if found.is_integer():
         return ElementType.TEXT if role is Role.DIRECT else ElementType.INTEGER
     if isinstance(found, pl.Date):

@@ -9,26 +9,42 @@ from pathlib import Path
 
 import polars as pl
 
-import desensitize
+from desensitize.definitions import OTHER
+from desensitize.errors import DesensitizeError
+from desensitize.scan import ColumnFinding, scan
 from shuzha.catalog.model import MAX_GRADE, Element, EntryDraft, Finding, Role, ScanEvidence
 from shuzha.catalog.reader import file_errors, open_upload
+from shuzha.core.errors import Invalid
 
 Scanner = Callable[[pl.DataFrame], tuple[Finding, ...]]
 SAMPLE_ROWS = 20_000
 
 
 def scan_frame(frame: pl.DataFrame) -> tuple[Finding, ...]:
-    """Return a finding per column of a table: entity types, rate, role and grade; never a value."""
+    """Return a finding per column of a table: entity types, rate, role and grade; never a value.
+
+    Refuses a table that the engine cannot read, such as one with nested columns.
+    """
+    try:
+        report = scan(frame)
+    except DesensitizeError as error:
+        raise Invalid(f"the sample cannot be scanned: {error}", rule="entry.scan", accepted="plain columns") from None
     return tuple(
         Finding(
             column.name,
-            Role(column.role),
+            _role(column),
             min(MAX_GRADE, max(1, column.grade)),
-            tuple(column.types),
+            tuple(found.entity for found in column.entities),
             round(column.hit_rate, 4),
         )
-        for column in desensitize.scan(frame).columns
+        for column in report
     )
+
+
+def _role(column: ColumnFinding) -> Role:
+    if column.technique.get("technique") == "redact":
+        return Role.FREE_TEXT
+    return Role.PLAIN if column.role == OTHER else Role(column.role)
 
 
 def scan_file(

@@ -1,6 +1,7 @@
 import datetime as dt
 from dataclasses import replace
 
+import polars as pl
 import pytest
 
 from shuzha.catalog.model import Change, EntryState, Role
@@ -158,6 +159,33 @@ def test_scan_keeps_evidence_and_leaves_no_file_behind(kit):
     assert evidence.rows == 3
     assert evidence.find("person").role is Role.PLAIN
     assert list((kit.zone.folder / "inbox").iterdir()) == []
+
+
+def test_scan_finds_identifiers_and_proposes_roles_and_grades(tmp_path):
+    kit = CatalogKit(tmp_path)
+    entry = kit.drafted(elements=tuple(replace(item, role=Role.PLAIN, grade=1) for item in make_sheet().elements))
+    ids = ["11010519491231002X", "440524188001010014", "110101199003070994"]
+    sample = ROWS
+    for name, number in zip(("甲一", "乙二", "丙三"), ids, strict=True):
+        sample = sample.replace(name, number)
+    evidence = kit.service.scan_sample(kit.provider, entry.id, kit.file("s.csv", sample))
+    found = evidence.find("person")
+    assert (found.role, found.types[0]) == (Role.DIRECT, "CN_RESIDENT_ID")
+    assert not any(number in repr(evidence) for number in ids)
+    with pytest.raises(Invalid, match="milder"):
+        kit.service.submit_entry(kit.provider, entry.id)
+    proposed = kit.service.accept_proposals(kit.provider, entry.id)
+    assert proposed.find_element("person").role is Role.DIRECT
+    assert proposed.grade >= found.grade
+    assert kit.service.submit_entry(kit.provider, entry.id).state is EntryState.SUBMITTED
+
+
+def test_scan_refuses_a_sample_with_nested_columns(tmp_path):
+    kit = CatalogKit(tmp_path / "real")
+    entry = kit.drafted(elements=(element("person"), element("month")), update_marker=None)
+    pl.DataFrame({"person": ["a"], "month": [[1]]}).write_parquet(tmp_path / "nested.parquet")
+    with pytest.raises(Invalid, match="cannot be scanned: column `month`"):
+        kit.service.scan_sample(kit.provider, entry.id, tmp_path / "nested.parquet")
 
 
 def test_find_entry_by_code_respects_tenancy(kit):
