@@ -9,15 +9,14 @@ from pathlib import Path
 
 import polars as pl
 
-from desensitize.definitions import OTHER
-from desensitize.errors import DesensitizeError
-from desensitize.scan import ColumnFinding, scan
+import desensitize
 from shuzha.catalog.model import MAX_GRADE, Element, EntryDraft, Finding, Role, ScanEvidence
 from shuzha.catalog.reader import file_errors, open_upload
 from shuzha.core.errors import Invalid
 
 Scanner = Callable[[pl.DataFrame], tuple[Finding, ...]]
 SAMPLE_ROWS = 20_000
+_ROLES = frozenset(role.value for role in Role)
 
 
 def scan_frame(frame: pl.DataFrame) -> tuple[Finding, ...]:
@@ -26,13 +25,13 @@ def scan_frame(frame: pl.DataFrame) -> tuple[Finding, ...]:
     Refuses a table that the engine cannot read, such as one with nested columns.
     """
     try:
-        report = scan(frame)
-    except DesensitizeError as error:
+        report = desensitize.scan(frame)
+    except desensitize.DesensitizeError as error:
         raise Invalid(f"the sample cannot be scanned: {error}", rule="entry.scan", accepted="plain columns") from None
     return tuple(
         Finding(
             column.name,
-            _role(column),
+            _role(column.role, str(column.technique.get("technique"))),
             min(MAX_GRADE, max(1, column.grade)),
             tuple(found.entity for found in column.entities),
             round(column.hit_rate, 4),
@@ -41,10 +40,10 @@ def scan_frame(frame: pl.DataFrame) -> tuple[Finding, ...]:
     )
 
 
-def _role(column: ColumnFinding) -> Role:
-    if column.technique.get("technique") == "redact":
+def _role(role: str, technique: str) -> Role:
+    if technique == "redact":
         return Role.FREE_TEXT
-    return Role.PLAIN if column.role == OTHER else Role(column.role)
+    return Role(role) if role in _ROLES else Role.PLAIN
 
 
 def scan_file(
