@@ -105,6 +105,8 @@ NOTES: Final[tuple[RuleNote, ...]] = (
         "two claims of one specification are equal or differ by at least this many entities", "SDC handbook",
     ),
     RuleNote("unknown_aggregate", (), Severity.BLOCK, "a figure that no rule here covers does not pass", "Shuzha"),
+    RuleNote("specification", (), Severity.BLOCK, "a specification is of the grammar and fits the data", "Shuzha"),
+    RuleNote("checker_failed", (), Severity.BLOCK, "a check that failed has not passed", "Shuzha"),
     RuleNote("label_pii", (), Severity.BLOCK, "no identifier stands in a heading, label, cell or file name", "Shuzha"),
     RuleNote("file_type", (), Severity.BLOCK, "the content is of a type on the list, whatever the name says", "Shuzha"),
     RuleNote("file_size", (), Severity.BLOCK, "rows, bytes and number of files stay within the limits", "Shuzha"),
@@ -114,8 +116,8 @@ NOTES: Final[tuple[RuleNote, ...]] = (
         "the notebook's own bytes agree with what the platform computed, which is what is released", "Shuzha",
     ),
     RuleNote(
-        "rerun_differs", (), Severity.REVIEW,
-        "the clean room made the same outputs as the submission declares", "Shuzha",
+        "rerun_differs", (), Severity.BLOCK,
+        "the notebook, run again from top to bottom, declares every output that is meant", "Shuzha",
     ),
     RuleNote("free_form", (), Severity.REVIEW, "people judge what the platform cannot compute itself", "Shuzha"),
     RuleNote(

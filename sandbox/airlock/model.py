@@ -1,0 +1,265 @@
+"""An export request: its lifecycle, its record, and what makes a vote or a request fit. Pure: no SQL, HTTP, files.
+
+Words: a *round* is one submission of a request, the first or one after a return; votes count in their round only.
+*Held* means that the request's authorization is suspended; it goes back where it was.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+from sandbox.airlock.findings import Finding, Verdict
+from shuzha.core.errors import Invalid, NotAllowed
+from shuzha.core.lifecycle import Lifecycle, Move
+
+REVIEWERS: Final = 2
+MAX_REASON: Final = 2_000
+KEPT_FINDINGS: Final = 200
+
+
+class ExportState(StrEnum):
+    """Where an export request stands."""
+
+    DRAFT = "draft"
+    SUBMITTED = "submitted"
+    RERUNNING = "rerunning"
+    SCREENED = "screened"
+    UNDER_REVIEW = "under_review"
+    CONSOLIDATION = "consolidation"
+    APPROVED = "approved"
+    SEALED = "sealed"
+    RELEASED = "released"
+    RETURNED = "returned"
+    REJECTED = "rejected"
+    WITHDRAWN = "withdrawn"
+    HELD = "held"
+    RECALLED = "recalled"
+
+
+_S = ExportState
+HOLDABLE: Final = (
+    _S.DRAFT, _S.SUBMITTED, _S.RERUNNING, _S.SCREENED, _S.UNDER_REVIEW, _S.CONSOLIDATION, _S.APPROVED, _S.SEALED,
+    _S.RETURNED,
+)  # fmt: skip
+IN_REVIEW: Final = (_S.SCREENED, _S.UNDER_REVIEW, _S.CONSOLIDATION)
+
+EXPORT: Lifecycle[ExportState] = Lifecycle(
+    "export",
+    ExportState,
+    _S.DRAFT,
+    (
+        Move("submit", (_S.DRAFT, _S.RETURNED), _S.SUBMITTED, "platform"),
+        Move("rerun", (_S.SUBMITTED, _S.RERUNNING), _S.RERUNNING, "platform"),
+        Move("screen", (_S.RERUNNING,), _S.SCREENED, "checker", clock="export.review"),
+        Move("review", (_S.SCREENED, _S.UNDER_REVIEW), _S.UNDER_REVIEW, "checker"),
+        Move("consolidate", (_S.UNDER_REVIEW,), _S.CONSOLIDATION, "checker"),
+        Move("approve", (_S.UNDER_REVIEW, _S.CONSOLIDATION), _S.APPROVED, "platform"),
+        Move("seal", (_S.APPROVED,), _S.SEALED, "platform"),
+        Move("release", (_S.SEALED,), _S.RELEASED, "operator"),
+        Move("return", (_S.RERUNNING, *IN_REVIEW), _S.RETURNED, "analyst"),
+        Move("reject", (_S.UNDER_REVIEW, _S.CONSOLIDATION, _S.HELD), _S.REJECTED),
+        Move("withdraw", (_S.DRAFT, _S.SUBMITTED, _S.UNDER_REVIEW, _S.RETURNED), _S.WITHDRAWN),
+        Move("hold", HOLDABLE, _S.HELD, "authority"),
+        # The table names the way back of a request that was being run; `resumed_state` has the others.
+        Move("resume", (_S.HELD,), _S.SUBMITTED),
+        Move("recall", (_S.RELEASED,), _S.RECALLED),
+    ),
+)
+
+
+class Choice(StrEnum):
+    """What a reviewer can say. Changes asked for are no refusal."""
+
+    APPROVE = "approve"
+    CHANGES = "changes"
+    REJECT = "reject"
+
+
+OUTCOME: Final = {Choice.APPROVE: "approve", Choice.CHANGES: "return", Choice.REJECT: "reject"}
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """One reviewer's answer in one round, with the reason."""
+
+    reviewer: str
+    organisation: str
+    choice: Choice
+    reason: str
+    at: dt.datetime
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunNote:
+    """What is kept of a clean-room run: how it ended, hashes of executed notebook and environment, its log."""
+
+    id: str
+    state: str
+    seconds: int
+    environment: str
+    notebook: str
+    log: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFile:
+    """One output: its `form` (table, verification, figure, text), what it rests on, the bytes that may leave.
+
+    `sha256` is of the bytes to be released, empty where nothing may be; `kernel_sha256` of what the notebook made;
+    `evidence` of the full report.
+    """
+
+    name: str
+    form: str
+    type: str
+    context: str
+    verdict: Verdict
+    sha256: str = ""
+    size: int = 0
+    rows: int = 0
+    kernel_sha256: str = ""
+    specification: str = ""
+    evidence: str = ""
+    release: str = ""
+    grant: str = ""
+    demand: str = ""
+    entry: str = ""
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that happened to a request, for its page; the audit log has the whole of it."""
+
+    verb: str
+    by: str
+    at: dt.datetime
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What an analyst submits: the notebook, the releases of the workspace, and which declared outputs are meant."""
+
+    workspace: str
+    authorization: str
+    scenario: str
+    purpose: str
+    title: str
+    context: str
+    releases: tuple[str, ...]
+    notebook: bytes
+    outputs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """One export request; `notebook` is the snapshot's SHA-256, `outputs` the names meant (empty: all)."""
+
+    id: str
+    title: str
+    context: str
+    author: str
+    organisation: str
+    workspace: str
+    authorization: str
+    scenario: str
+    purpose: str
+    releases: tuple[str, ...]
+    outputs: tuple[str, ...]
+    notebook: str
+    state: ExportState
+    created_at: dt.datetime
+    round: int = 1
+    held_from: str = ""
+    reason: str = ""
+    due: dt.date | None = None
+    due_provisional: bool = False
+    run: RunNote | None = None
+    rules_version: str = ""
+    verdict: str = ""
+    files: tuple[ExportFile, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    votes: tuple[Vote, ...] = ()
+    steps: tuple[Step, ...] = ()
+    record: str = ""
+    signature: str = ""
+    released_at: dt.datetime | None = None
+    revision: int = 1
+
+    @property
+    def round_votes(self) -> tuple[Vote, ...]:
+        """The votes of the present round."""
+        return tuple(vote for vote in self.votes if vote.round == self.round)
+
+    def find_file(self, name: str) -> ExportFile | None:
+        """Return the output of this name, or None."""
+        return next((file for file in self.files if file.name == name), None)
+
+
+def check_submission(submission: Submission) -> None:
+    """Refuse a submission that leaves out what reviewers need to judge it."""
+    for name in ("workspace", "authorization", "purpose", "title", "context"):
+        if not str(getattr(submission, name)).strip():
+            raise Invalid(f"the export request leaves `{name}` empty", rule="export.submission", accepted=f"its {name}")
+    if not submission.releases:
+        raise Invalid(
+            "the export request names no release", rule="export.submission", accepted="the workspace's releases"
+        )
+    if not submission.notebook:
+        raise Invalid("the export request has no notebook", rule="export.submission", accepted="the saved notebook")
+
+
+def check_reason(reason: str) -> str:
+    """Return the reason, trimmed; refuse a decision without one, and one of more than 2,000 characters."""
+    if not reason.strip() or len(reason) > MAX_REASON:
+        raise Invalid("a decision without a reason", rule="decision.reason", accepted=f"1 to {MAX_REASON} characters")
+    return reason.strip()
+
+
+def check_reviewer(request: ExportRequest, reviewer: str, organisation: str) -> None:
+    """Refuse a reviewer who is the author, of the author's unit, or who has voted in this round (in whatever role)."""
+    if reviewer == request.author:
+        raise NotAllowed(f"cannot review {request.id}: the reviewer is its author", rule="export.independent")
+    if organisation == request.organisation:
+        raise NotAllowed(f"cannot review {request.id}: the reviewer is of the author's unit", rule="export.independent")
+    if any(vote.reviewer == reviewer for vote in request.round_votes):
+        raise NotAllowed(f"cannot vote on {request.id} again in this round", rule="export.one_vote")
+
+
+def outcome(votes: tuple[Vote, ...]) -> str | None:
+    """Return the verb that the votes of a round ask for: approve, return, reject, or consolidate where they differ.
+
+    None until both reviewers have voted.
+    """
+    if len(votes) < REVIEWERS:
+        return None
+    choices = {vote.choice for vote in votes}
+    return OUTCOME[choices.pop()] if len(choices) == 1 else "consolidate"
+
+
+def resumed_state(request: ExportRequest) -> ExportState:
+    """Return where a held request goes back to; what was being run is run again."""
+    before = ExportState(request.held_from)
+    return ExportState.SUBMITTED if before is ExportState.RERUNNING else before
+
+
+def as_seen_by(request: ExportRequest, account: str) -> ExportRequest:
+    """Return the request without the votes that this person may not know: until two are in, all but his own."""
+    if request.state not in (*IN_REVIEW, ExportState.HELD) or len(request.round_votes) >= REVIEWERS:
+        return request
+    shown = tuple(vote for vote in request.votes if vote.round < request.round or vote.reviewer == account)
+    steps = tuple(
+        step for step in request.steps if step.verb != "review" or step.by == account or step.at < _since(request)
+    )
+    return replace(request, votes=shown, steps=steps)
+
+
+def _since(request: ExportRequest) -> dt.datetime:
+    """Return when the present round began."""
+    begun = [step.at for step in request.steps if step.verb == "submit"]
+    return max(begun, default=request.created_at)

@@ -1,0 +1,128 @@
+"""The airlock's service: every verb on export requests, and what each person may see of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from policies import Context
+from sandbox.airlock.base import export_resource
+from sandbox.airlock.model import EXPORT, IN_REVIEW, ExportRequest, ExportState, as_seen_by
+from sandbox.airlock.processing import Processing
+from sandbox.airlock.record import SIGNING_KEY, verify_record
+from sandbox.airlock.reviewing import Reviewing
+from sandbox.airlock.store import EXPORTS
+from sandbox.airlock.submitting import Submitting
+from shuzha.core.actor import Actor
+from shuzha.core.errors import Invalid, NotAllowed, NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasedOutput:
+    """One released file with what stands behind it, for the room that makes products of it."""
+
+    export: str
+    file: str
+    form: str
+    content: bytes
+    sha256: str
+    record_sha256: str
+    organisation: str
+    workspace: str
+    releases: tuple[str, ...]
+    grant: str
+    demand: str
+    authorization: str
+    entry: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignedRecord:
+    """A release record with the platform's signature and the raw public key that it is checked with."""
+
+    content: bytes
+    signature: str
+    public_key: bytes
+
+    def holds(self) -> bool:
+        """Return whether the signature is over exactly this content."""
+        return verify_record(self.content, self.signature, self.public_key)
+
+
+class AirlockService(Submitting, Processing, Reviewing):
+    """Export requests of one installation; `process` and `finish` are jobs."""
+
+    def get_export(self, actor: Actor, export_id: str) -> ExportRequest:
+        """Return one request as this person may see it; raises NotFound for one that he may not see at all."""
+        with self._database.read() as work:
+            return as_seen_by(self._get_seen(work, actor, export_id), actor.id)
+
+    def list_exports(self, actor: Actor, *, workspace: str | None = None) -> tuple[ExportRequest, ...]:
+        """Return the requests that the actor may see, newest first."""
+        equal = {} if workspace is None else {"workspace": workspace}
+        with self._database.read() as work:
+            found, now = work.list(EXPORTS, newest_first=True, **equal), work.now()
+        can = self._parts.policies.can
+        seen = [one for one in found if can(actor, "export:view", export_resource(one), Context(at=now))]
+        return tuple(as_seen_by(one, actor.id) for one in seen)
+
+    def list_to_review(self, actor: Actor) -> tuple[ExportRequest, ...]:
+        """Return the requests on which this reviewer is to vote or decide, the oldest due first."""
+        mine = [
+            one
+            for one in self.list_exports(actor)
+            if one.state in IN_REVIEW and not any(vote.reviewer == actor.id for vote in one.round_votes)
+        ]
+        return tuple(sorted(mine, key=lambda one: (one.due is None, one.due, one.id)))
+
+    def can(self, actor: Actor, verb: str, request: ExportRequest) -> bool:
+        """Return whether a page offers this verb to the actor: the state allows it and so does the policy."""
+        now = self._database.clock.now()
+        allowed = self._parts.policies.can(actor, EXPORT.permission(verb), export_resource(request), Context(at=now))
+        return allowed and EXPORT.can(request.state, verb)
+
+    def read_file(self, actor: Actor, export_id: str, file: str) -> bytes:
+        """Return the bytes of an output as they would leave, for reviewers before and for its unit after the release.
+
+        The author's own unit cannot read them here before they are released: they have not left yet.
+        """
+        with self._database.read() as work:
+            request = self._get_seen(work, actor, export_id)
+        if actor.organisation == request.organisation and request.state is not ExportState.RELEASED:
+            raise NotAllowed(f"the files of {export_id} have not been released", rule="export.release")
+        return self._content(request, file)
+
+    def read_notebook(self, actor: Actor, export_id: str) -> bytes:
+        """Return the submitted notebook."""
+        with self._database.read() as work:
+            return self._vault.get(self._get_seen(work, actor, export_id).notebook)
+
+    def read_record(self, actor: Actor, export_id: str) -> SignedRecord:
+        """Return the signed record of a sealed or released request."""
+        with self._database.read() as work:
+            request = self._get_seen(work, actor, export_id)
+        if not request.record:
+            raise NotFound(f"export {export_id} has no record yet", accepted="a sealed export")
+        key = self._parts.keys.signing_key(SIGNING_KEY).public_key().public_bytes_raw()
+        return SignedRecord(self._vault.get(request.record), request.signature, key)
+
+    def read_released(self, actor: Actor, export_id: str, file: str) -> ReleasedOutput:
+        """Return a released file; raises NotFound for an unknown export or file, Invalid for one not released."""
+        with self._database.read() as work:
+            request = self._get_seen(work, actor, export_id)
+        found = request.find_file(file)
+        if found is None:
+            raise NotFound(f"export {export_id} has no file `{file}`")
+        if request.state is not ExportState.RELEASED:
+            raise Invalid(f"export {export_id} is {request.state}", rule="export.release", accepted="a released export")
+        return ReleasedOutput(
+            export=request.id, file=file, form=found.form, content=self._content(request, file), sha256=found.sha256,
+            record_sha256=request.record, organisation=request.organisation, workspace=request.workspace,
+            releases=(found.release,) if found.release else request.releases, grant=found.grant, demand=found.demand,
+            authorization=request.authorization, entry=found.entry,
+        )  # fmt: skip
+
+    def _content(self, request: ExportRequest, file: str) -> bytes:
+        found = request.find_file(file)
+        if found is None or not found.sha256:
+            raise NotFound(f"export {request.id} has no file `{file}`")
+        return self._vault.get(found.sha256)
