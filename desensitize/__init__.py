@@ -5,17 +5,20 @@ The package stands alone: it knows no database, no web and nothing of the platfo
 
 from __future__ import annotations
 
-from desensitize.anonymize import Anonymized, anonymize
+from desensitize.anonymization import Anonymized, anonymize
 from desensitize.errors import DesensitizeError, InvalidInput, InvalidPlan
 from desensitize.hierarchy import Hierarchy
 from desensitize.plan import Anonymity, Plan
 from desensitize.release import Release, apply, protect
 from desensitize.risk import Limits, Risk, limits_of, measure_risk
+from desensitize.scanning import ColumnFinding, Found, ScanReport, scan
 
 __all__ = [
     "Anonymity",
     "Anonymized",
+    "ColumnFinding",
     "DesensitizeError",
+    "Found",
     "Hierarchy",
     "InvalidInput",
     "InvalidPlan",
@@ -23,9 +26,11 @@ __all__ = [
     "Plan",
     "Release",
     "Risk",
+    "ScanReport",
     "anonymize",
     "apply",
     "limits_of",
     "measure_risk",
     "protect",
+    "scan",
 ]

@@ -114,6 +114,10 @@ class Hierarchy:
         if self.make_row is not None:
             rows.extend(self.make_row(leaf) for leaf in sorted(leaf for leaf in seen if leaf is not None))
         known = {row[0] for row in rows if row}
+        rows = [row for row in rows if row]
+        if ANY in seen and ANY not in known:
+            rows.append((ANY,) * max((len(row) for row in rows), default=2))
+            known.add(ANY)
         missing = len(seen - {None} - known)
         if missing:
             raise InvalidInput(
@@ -156,13 +160,16 @@ def _distinct_codes(leaf: str, code: str) -> Row:
 
 
 def _date_row(leaf: str, levels: tuple[str, ...]) -> Row:
+    """Return the row of a day, or of a month or year: what is coarser than a level stands there itself."""
     try:
-        day = dt.date.fromisoformat(leaf[:10])
+        day = dt.date.fromisoformat(
+            leaf[:10] if len(leaf) > 7 else {4: f"{leaf}-01-01", 7: f"{leaf}-01"}.get(len(leaf), "")
+        )
     except ValueError:
         return ()
     made = {
-        "month": f"{day.year:04}-{day.month:02}",
-        "quarter": f"{day.year:04}-Q{(day.month + 2) // 3}",
+        "month": leaf if len(leaf) <= 7 else leaf[:7],
+        "quarter": leaf if len(leaf) == 4 else f"{day.year:04}-Q{(day.month + 2) // 3}",
         "year": f"{day.year:04}",
         "decade": f"{day.year // 10 * 10:04}s",
     }

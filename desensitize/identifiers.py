@@ -151,3 +151,26 @@ def is_luhn(text: str) -> bool:
     Length and issuer are the caller's business.
     """
     return len(text) > 1 and _all_digits(text) and luhn_digit(text[:-1]) == text[-1]
+
+
+_ORG_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_ORG_WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)
+
+
+def is_org_code(text: str) -> bool:
+    """Say whether `text` is an organisation code of GB 11714 (8 characters, perhaps a hyphen, check character)."""
+    code = text.replace("-", "", 1)
+    if len(code) != 9 or any(character not in _ORG_ALPHABET for character in code[:8]):
+        return False
+    total = sum(_ORG_ALPHABET.index(c) * weight for c, weight in zip(code[:8], _ORG_WEIGHTS, strict=True))
+    return code[8] == "0123456789X0"[11 - total % 11]
+
+
+def is_business_registration(text: str) -> bool:
+    """Say whether `text` is a 15-digit business registration number: ISO 7064 MOD 11,10 holds."""
+    if len(text) != 15 or not _all_digits(text):
+        return False
+    product = 10
+    for digit in text[:14]:
+        product = ((product + int(digit)) % 10 or 10) * 2 % 11
+    return (product + int(text[14])) % 10 == 1

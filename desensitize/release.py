@@ -18,7 +18,7 @@ from typing import Any
 
 import polars as pl
 
-from desensitize.anonymize import Anonymized, anonymize
+from desensitize.anonymization import Anonymized, anonymize
 from desensitize.errors import InvalidInput, InvalidPlan
 from desensitize.fingerprint import hash_content
 from desensitize.hierarchy import Hierarchy

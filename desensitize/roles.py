@@ -1,0 +1,216 @@
+"""What a column is besides its identifiers.
+
+Quasi-identifier, sensitive or neither, from its name and a look at its values.
+
+A rule fires on the column's name, on the values alone where they are unmistakable (region codes, birth dates), or
+on both.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from desensitize.definitions import DIRECT, QUASI, SENSITIVE
+from desensitize.regions import FORMER_REGIONS, REGIONS
+
+SURNAMES = (
+    "王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘于蒋蔡余杜叶程苏魏吕丁任沈姚卢姜崔钟谭陆汪范金石廖贾夏韦付方白邹孟熊秦邱江尹薛闫段雷侯"
+    "龙史陶黎贺顾毛郝龚邵万钱严覃武戴莫孔向汤常温康施文牛樊葛邢安齐易乔伍庞颜倪庄聂章鲁岳翟殷詹申欧耿关兰焦俞左柳甘祝包宁尚符舒阮柯纪梅童凌毕单季裴霍涂成苗谷曲盛冉翁蓝路游辛"
+    "靳欧阳管柴蒙鲍华喻祁蒲房滕屈饶解牟艾尤穆司农褚娄简"
+)
+_NAME = rf"^[{SURNAMES}]\p{{Han}}{{1,3}}$"
+_ADDRESS = (
+    r"(?:\p{Han}{1,9}(?:省|市|区|县|州|旗|镇|乡|街道).*(?:路|街|巷|道|村|里|弄|号|室|栋|幢|单元))"
+    r"|(?:\p{Han}{1,12}(?:路|街|巷|大道|村|弄)[0-9]{1,5}号)|(?:[0-9]{1,5}号.*[0-9]{1,5}室)"
+)
+_ORGANISATION = (
+    r"(?:公司|集团|厂|合作社|事务所|医院|卫生院|学校|大学|学院|中学|小学|银行|商行|工作室|研究院|委员会|管理局|中心)$"
+)
+_FREE_TEXT_CHARACTERS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One kind of column: words in its name, a pattern of its values, what is proposed; `sure` names need no look."""
+
+    entity: str
+    chinese: str
+    role: str
+    grade: int
+    words: tuple[str, ...]
+    pattern: str = ""
+    alone: bool = False
+    proposal: dict[str, Any] = field(default_factory=lambda: {"technique": "keep"})
+    hierarchy: dict[str, Any] = field(default_factory=dict)
+    sure: tuple[str, ...] = ()
+
+
+_DATE = r"^(?:18|19|20)[0-9]{2}[-/.]?(?:0[1-9]|1[0-2])[-/.]?(?:0[1-9]|[12][0-9]|3[01])(?:[ T].*)?$"
+_MONTH = {"technique": "generalize", "kind": "date", "level": "month"}
+_DISTRICT = {"technique": "generalize", "kind": "address", "level": "district"}
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "PERSON",
+        "姓名",
+        DIRECT,
+        3,
+        ("姓名", "人名", "联系人", "法定代表人", "户主", "name", "xm"),
+        _NAME,
+        proposal={"technique": "drop"},
+        sure=("姓名", "人名", "person_name", "full_name", "xm"),
+    ),
+    Rule(
+        "CN_ADDRESS",
+        "地址",
+        DIRECT,
+        3,
+        ("地址", "住址", "住所", "address", "addr", "dz"),
+        _ADDRESS,
+        alone=True,
+        proposal=_DISTRICT,
+    ),
+    Rule(
+        "BIRTH_DATE",
+        "出生日期",
+        QUASI,
+        2,
+        ("出生", "生日", "birth", "born", "dob", "csrq"),
+        _DATE,
+        proposal=_MONTH,
+        hierarchy={"kind": "date"},
+    ),
+    Rule(
+        "SEX",
+        "性别",
+        QUASI,
+        2,
+        ("性别", "sex", "gender", "xb"),
+        r"^(?:男|女|男性|女性|M|F|m|f|0|1|2|9|未知|未说明)$",
+        hierarchy={"kind": "flat"},
+    ),
+    Rule(
+        "AGE",
+        "年龄",
+        QUASI,
+        2,
+        ("年龄", "age", "nl"),
+        r"^[0-9]{1,3}(?:\.0)?$",
+        hierarchy={"kind": "number", "widths": [5, 10, 20]},
+    ),
+    Rule(
+        "CN_REGION",
+        "行政区划代码",
+        QUASI,
+        2,
+        ("区划", "行政区", "地区", "区县", "region", "area", "district", "city"),
+        "",
+        alone=True,
+        hierarchy={"kind": "region"},
+    ),
+    Rule(
+        "POSTCODE",
+        "邮政编码",
+        QUASI,
+        2,
+        ("邮编", "邮政编码", "postcode", "zip", "yzbm"),
+        r"^[0-9]{6}$",
+        hierarchy={"kind": "flat"},
+    ),
+    Rule(
+        "ETHNICITY",
+        "民族",
+        QUASI,
+        2,
+        ("民族", "ethnic", "nation", "mz"),
+        r"^(?:\p{Han}{1,6}族?|[0-9]{1,2})$",
+        hierarchy={"kind": "flat"},
+    ),
+    Rule("EDUCATION", "学历", QUASI, 2, ("学历", "文化程度", "education", "degree"), hierarchy={"kind": "flat"}),
+    Rule("MARITAL", "婚姻状况", QUASI, 2, ("婚姻", "marital", "marriage"), hierarchy={"kind": "flat"}),
+    Rule(
+        "OCCUPATION",
+        "职业",
+        QUASI,
+        2,
+        ("职业", "岗位", "职务", "occupation", "job", "profession"),
+        hierarchy={"kind": "flat"},
+    ),
+    Rule("HEALTH", "健康信息", SENSITIVE, 4, ("诊断", "疾病", "病种", "病史", "残疾", "diagnosis", "disease", "icd")),
+    Rule(
+        "FINANCE",
+        "财务信息",
+        SENSITIVE,
+        3,
+        (
+            "工资",
+            "收入",
+            "薪",
+            "缴费基数",
+            "余额",
+            "贷款",
+            "征信",
+            "信用分",
+            "纳税",
+            "wage",
+            "salary",
+            "income",
+            "balance",
+            "credit_score",
+            "loan",
+            "tax",
+        ),
+    ),
+    Rule("BELIEF", "宗教信仰", SENSITIVE, 4, ("宗教", "信仰", "政治面貌", "religion", "belief")),
+    Rule("BIOMETRIC", "生物识别", SENSITIVE, 4, ("指纹", "人脸", "虹膜", "fingerprint", "biometric")),
+    Rule(
+        "ORGANISATION",
+        "机构名称",
+        QUASI,
+        2,
+        ("单位", "企业", "公司", "机构", "employer", "company", "enterprise", "organisation", "organization"),
+        _ORGANISATION,
+        alone=True,
+        proposal={"technique": "drop"},
+        hierarchy={"kind": "flat"},
+    ),
+)
+
+
+def is_named(column: str, words: tuple[str, ...]) -> bool:
+    """Say whether the column's name holds one of the words.
+
+    Chinese anywhere, Latin as whole parts between `_` or case changes.
+    """
+    snake = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", column).lower()
+    parts = "_" + re.sub(r"[^0-9a-z]+", "_", snake) + "_"
+    return any(f"_{word}_" in parts if word.isascii() else word in column for word in words)
+
+
+def match_share(rule: Rule, cells: pl.Series, weights: pl.Series) -> float:
+    """Return the share of non-null cells that look like this kind of column.
+
+    (1.0 for a rule without a look at values).
+    """
+    if not len(cells):
+        return 0.0
+    if rule.entity == "CN_REGION":
+        known = cells.is_in([*REGIONS, *FORMER_REGIONS])
+    elif rule.pattern:
+        known = cells.str.contains(rule.pattern)
+    else:
+        return 1.0
+    return float(weights.filter(known).sum()) / float(weights.sum())
+
+
+def is_free_text(cells: pl.Series) -> bool:
+    """Say whether the cells read like sentences: long, with Chinese or blanks in them, and mostly different."""
+    if not len(cells):
+        return False
+    long = cells.str.len_chars().mean()
+    prose = cells.str.contains(r"[\p{Han}，。；！？]{6,}| \w+ \w+ ").mean()
+    return isinstance(long, float) and long >= _FREE_TEXT_CHARACTERS and isinstance(prose, float) and prose >= 0.5
