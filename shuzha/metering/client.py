@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
@@ -14,6 +14,7 @@ from shuzha.metering.wire import Done, Frames, Publish, Record, Refused, Reply, 
 
 CONNECT_SECONDS = 1.0
 ANSWER_SECONDS = 10.0
+WATCH_SECONDS = 1.0
 
 _REPLY: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Done | Refused)
 _ENCODE = msgspec.msgpack.Encoder().encode
@@ -24,7 +25,8 @@ class _Line(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._frames = Frames()
-        self._waiting: dict[int, asyncio.Future[Done]] = {}
+        self._waiting: dict[int, tuple[asyncio.Future[Done], float]] = {}
+        self._watched = False
         self._outgoing: list[bytes] = []
         self._transport: asyncio.Transport | None = None
         self._number = 0
@@ -39,12 +41,12 @@ class _Line(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
-        self._fail()
+        self._fail(_gone)
 
     def data_received(self, data: bytes) -> None:
         for message in self._frames.feed(data):
             reply = _REPLY.decode(message)
-            future = self._waiting.pop(reply.number, None)
+            future, _ = self._waiting.pop(reply.number, (None, 0.0))
             if future is None or future.done():
                 continue
             if isinstance(reply, Done):
@@ -58,7 +60,10 @@ class _Line(asyncio.Protocol):
         request: Request = Publish(self._number) if event is None else Record(self._number, event)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Done] = loop.create_future()
-        self._waiting[self._number] = future
+        self._waiting[self._number] = (future, loop.time() + ANSWER_SECONDS)
+        if not self._watched:
+            self._watched = True
+            loop.call_later(WATCH_SECONDS, self._watch)
         if not self._outgoing:
             # Requests of one turn of the loop leave together.
             loop.call_soon(self._send)
@@ -75,13 +80,24 @@ class _Line(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write(data)
         else:
-            self._fail()
+            self._fail(_gone)
 
-    def _fail(self) -> None:
+    def _watch(self) -> None:
+        # One timer a connection is enough: requests wait in the order in which they were sent.
+        loop = asyncio.get_running_loop()
+        self._watched = bool(self._waiting)
+        if self._waiting:
+            _, deadline = next(iter(self._waiting.values()))
+            if loop.time() > deadline:
+                self._fail(_silent)
+                self.close()
+            loop.call_later(WATCH_SECONDS, self._watch)
+
+    def _fail(self, reason: Callable[[], Unavailable]) -> None:
         waiting, self._waiting = self._waiting, {}
-        for future in waiting.values():
+        for future, _ in waiting.values():
             if not future.done():
-                future.set_exception(_gone())
+                future.set_exception(reason())
 
 
 class UsageClient:
@@ -104,12 +120,7 @@ class UsageClient:
         """Return the outcomes of events sent together; raises the first refusal once all are answered."""
         line = await self._connected()
         futures = [line.ask(event) for event in events]
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                outcomes = await asyncio.gather(*futures, return_exceptions=True)
-        except TimeoutError:
-            line.close()
-            raise _silent() from None
+        outcomes = await asyncio.gather(*futures, return_exceptions=True)
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome
@@ -128,12 +139,7 @@ class UsageClient:
         line = self._line
         if line is None or not line.open:
             line = await self._connected()
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                return await line.ask(event)
-        except TimeoutError:
-            line.close()
-            raise _silent() from None
+        return await line.ask(event)
 
     async def _connected(self) -> _Line:
         async with self._connecting:
