@@ -25,7 +25,7 @@ class Resource:
 class Context:
     """When, and what with: `at` is an aware moment; the rest is what a grant's scope limits (empty = not given).
 
-    `operation` is view, join, aggregate, train, export or serve; `place` is workspace, api or platform.
+    `operation` is view, aggregate, join, train or verify; `place` is workspace or api.
     """
 
     at: dt.datetime

@@ -22,9 +22,8 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from shuzha.core.actor import platform_actor
-from shuzha.core.clock import Clock, SystemClock
+from shuzha.core.clock import Clock
 from shuzha.core.errors import Invalid
-from shuzha.core.keys import KeyRing
 from shuzha.core.work import Database, Work
 from shuzha.people.model import ABSOLUTE, Account, Session
 from shuzha.people.service import People
@@ -33,9 +32,7 @@ from shuzha.people.store import ACCESS_TOKENS, CODES, AccessToken, Code, revoke_
 
 CODE_LIFE = dt.timedelta(seconds=60)
 SCOPES = ("openid", "profile")
-HUB = "jupyterhub"
 ALGORITHM = "ES256"
-_P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # FIPS 186-5, SEC 2.
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 _SECRET = re.compile(r"[A-Za-z0-9_-]{32,}")
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
@@ -95,7 +92,10 @@ class Tokens:
 
 
 class Provider:
-    """Issues codes and tokens for people who are signed in at the portal, and says who they are."""
+    """Issues codes and tokens for people who are signed in at the portal, and says who they are.
+
+    Its clock is that by which sessions age, unless another is given.
+    """
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class Provider:
         self._database = database
         self._people = people
         self._clients = {client.id: client for client in clients}
-        self._clock = clock or SystemClock()
+        self._clock = clock or people.clock
         raw = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
@@ -270,25 +270,6 @@ def claims_of(account: Account) -> dict[str, object]:
 def challenge_of(verifier: str) -> str:
     """Return the S256 challenge of a verifier (RFC 7636 section 4.2)."""
     return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
-
-
-def hub_secret(keys: KeyRing) -> str:
-    """Return the secret that the sandbox's hub shows here; set-up writes it into a file of mode 0600 for the hub."""
-    return keys.derive("oidc-client", HUB).hex()
-
-
-def make_provider(
-    database: Database, people: People, keys: KeyRing, *, issuer: str, hub_callbacks: Iterable[str]
-) -> Provider:
-    """Return the provider of an installation, with the hub as its one client; only analysts sign in to the hub."""
-    hub = make_client(HUB, hub_secret(keys), hub_callbacks, roles=["analyst"])
-    return Provider(database, people, issuer=issuer, clients=[hub], key=signing_key(keys))
-
-
-def signing_key(keys: KeyRing) -> ec.EllipticCurvePrivateKey:
-    """Return the P-256 key that signs id tokens, derived from 64 bytes so that its bias is beyond measure."""
-    seed = keys.derive("oidc-sign", "1") + keys.derive("oidc-sign", "2")
-    return ec.derive_private_key(int.from_bytes(seed) % (_P256_ORDER - 1) + 1, ec.SECP256R1())
 
 
 def make_client(client_id: str, secret: str, redirect_uris: Iterable[str], roles: Iterable[str] = ()) -> Client:

@@ -30,7 +30,11 @@ from shuzha.people.store import ACCOUNTS, ORGANISATIONS, end_sessions, has_accou
 
 
 class People:
-    """Who there is, and who is signed in. Administration is for system administrators alone (Z20 art. 33)."""
+    """Who there is, and who is signed in. Administration is for system administrators alone (Z20 art. 33).
+
+    `clock` is that by which sessions age: the host's where none is given, so that nobody is signed out when the demo
+    moves the city's date.
+    """
 
     def __init__(
         self,
@@ -44,8 +48,8 @@ class People:
         self._database = database
         self._policies = policies
         self._passwords = passwords or Passwords()
-        self._sessions = Sessions(database, self._passwords, csrf_key, session_clock or SystemClock())
-        self._session_clock = session_clock or SystemClock()
+        self.clock = session_clock or SystemClock()
+        self._sessions = Sessions(database, self._passwords, csrf_key, self.clock)
 
     def bootstrap(self, *, login: str, password: str, name: str) -> Account:
         """Return the first administrator, in the platform's own organisation; refuses once there is any account."""
@@ -102,7 +106,7 @@ class People:
             if "administrator" not in roles:
                 self._check_administrator_remains(work, account)
             account = work.save(ACCOUNTS, replace(account, roles=roles))
-            end_sessions(work, account.id, self._session_clock.now())
+            end_sessions(work, account.id, self.clock.now())
             work.emit("account:change", account.id, f"roles changed to {', '.join(sorted(roles))}: {reason}")
             return account
 
@@ -114,7 +118,7 @@ class People:
             _check_reason(reason)
             self._check_administrator_remains(work, account)
             account = work.save(ACCOUNTS, replace(account, state=move.target))
-            end_sessions(work, account.id, self._session_clock.now())
+            end_sessions(work, account.id, self.clock.now())
             work.emit("account:suspend", account.id, f"account suspended: {reason}", data={"handle": account.handle})
             return account
 
@@ -138,7 +142,7 @@ class People:
         with self._database.work(actor) as work:
             account = work.get(ACCOUNTS, account.id)
             work.save(ACCOUNTS, replace(account, password_hash=self._passwords.hash(new)))
-            end_sessions(work, account.id, self._session_clock.now(), keep=kept[0].id if kept else "")
+            end_sessions(work, account.id, self.clock.now(), keep=kept[0].id if kept else "")
             work.emit("account:password", account.id, "password changed by its holder")
 
     def list_accounts(self, actor: Actor) -> tuple[Account, ...]:

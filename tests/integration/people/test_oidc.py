@@ -20,7 +20,7 @@ from joserfc.jwk import KeySet
 
 from shuzha.core.errors import Invalid
 from shuzha.core.keys import KeyRing
-from shuzha.people.oidc import Provider, challenge_of, hub_secret, make_client, make_provider, signing_key
+from shuzha.people.oidc import Provider, challenge_of, make_client
 from shuzha.people.oidc_routes import oidc_router
 from shuzha.people.web import SESSION_COOKIE
 
@@ -37,7 +37,7 @@ def keys(tmp_path):
 
 
 @pytest.fixture
-def provider(database, people, city, keyboard, keys):
+def provider(database, people, city, keys):
     clients = [
         make_client("jupyterhub", SECRET, [CALLBACK], roles=["analyst"]),
         make_client("other", OTHER_SECRET, ["https://other.example/back"]),
@@ -47,8 +47,7 @@ def provider(database, people, city, keyboard, keys):
         people,
         issuer=ISSUER,
         clients=clients,
-        key=signing_key(keys),
-        clock=keyboard,
+        key=keys.es256_key("oidc"),
     )
 
 
@@ -294,14 +293,6 @@ def test_the_token_endpoint_refuses_what_is_no_form(portal, signed_in):
 def test_make_client_refuses_a_weak_client(secret, addresses):
     with pytest.raises(Invalid):
         make_client("jupyterhub", secret, addresses)
-
-
-def test_make_provider_knows_the_hub_by_a_secret_of_the_installations_keys(database, people, keys, tmp_path):
-    provider = make_provider(database, people, keys, issuer=ISSUER, hub_callbacks=[CALLBACK])
-    assert provider.check_client("jupyterhub", hub_secret(keys)).roles == {"analyst"}
-    again = make_provider(database, people, KeyRing(tmp_path / "keys"), issuer=ISSUER, hub_callbacks=[CALLBACK])
-    assert again.jwks() == provider.jwks(), "a restart keeps the key"
-    assert hub_secret(KeyRing.create(tmp_path / "others")) != hub_secret(keys)
 
 
 # -- independent clients -----------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ def _make_grant(**changes):
     values = {
         "grant": "grt_1", "authorization": "aut_1", "entry": "ent_1",
         "columns": ["age", "status, current", "fee (yuan"],
-        "operations": ["view", "aggregate", "serve"], "output_kinds": ["verification"], "purposes": ["loan-review"],
+        "operations": ["view", "aggregate", "verify"], "output_kinds": ["verification"], "purposes": ["loan-review"],
         "places": ["workspace", "api"], "valid_from": START, "valid_until": END, "clause": "clause 3 (J23 art. 16)",
     } | changes  # fmt: skip
     return make_scope(**values)

@@ -12,7 +12,7 @@ BASE = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 COLUMNS = ["age", "a,b", "c)", "", "状态"]
 WORDS = {
     "entry": ["ent_1", "ent_2", ""],
-    "operation": ["view", "train", "serve", ""],
+    "operation": ["view", "train", "verify", ""],
     "output_kind": ["verification", "model", ""],
     "purpose": ["loan-review", "a||b", ""],
     "place": ["workspace", "api", ""],
