@@ -104,7 +104,7 @@ class UsageStore:
         first = self._log.size
         self._database.execute("BEGIN IMMEDIATE")
         try:
-            self._database.executemany(_INSERT, (_row(first + place, event) for place, event in enumerate(events)))
+            self._database.executemany(_INSERT, (row_of(first + place, event) for place, event in enumerate(events)))
             self._log.append([NewEntry(event.usage_id, KIND, msgspec.json.encode(event)) for event in events])
         except BaseException:
             if self._database.in_transaction:
@@ -173,7 +173,7 @@ class UsageStore:
     def _rows(self, start: int, stop: int) -> Iterable[tuple[object, ...]]:
         for entry in self._log.reader.entries(start, stop):
             if entry.header.kind == KIND and entry.payload is not None:
-                yield _row(entry.index, _EVENT.decode(entry.payload))
+                yield row_of(entry.index, _EVENT.decode(entry.payload))
 
 
 def open_database(path: Path) -> sqlite3.Connection:
@@ -185,7 +185,8 @@ def open_database(path: Path) -> sqlite3.Connection:
     return database
 
 
-def _row(index: int, event: UsageEvent) -> tuple[object, ...]:
+def row_of(index: int, event: UsageEvent) -> tuple[object, ...]:
+    """Return the table's row of an event, in the order of `COLUMNS`."""
     return (
         index, event.usage_id, event.key_id, event.idempotency_key, event.request_digest, event.kind, event.consumer,
         event.product, event.authorization, event.policy_version, event.claim, event.purpose, event.price, event.waived,
