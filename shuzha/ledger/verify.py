@@ -16,6 +16,7 @@ import base64
 import binascii
 import hashlib
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -470,6 +471,9 @@ def verify_folder(
     names = ("public-key", "checkpoint", "checkpoints", "hashes.bin", "offsets.bin", "entries")
     if not folder.is_dir() or sum((folder / name).exists() for name in names) < 2:
         raise BadInput(f"{folder}: not a log folder; expected {', '.join(names)}")
+    for path in (folder / name for name in names):
+        if path.exists() and not os.access(path, os.R_OK):
+            raise BadInput(f"{path}: you may not read it")
     report = Report()
     key = _key(folder, held_key, report)
     signed: list[Checkpoint] = []

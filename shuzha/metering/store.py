@@ -68,17 +68,16 @@ class UsageStore:
 
         A known (key, idempotency key) pair gives the first outcome again, or Conflict where the request was another.
         Raises Unavailable when the disk fails; what was stored is then known after the store has been opened again.
+        A table that turns out to be damaged is built again first, which takes a while.
         """
         try:
-            try:
-                first = self._store(events)
-                return [
-                    Recorded(event.usage_id, first + place, event.answer, False) for place, event in enumerate(events)
-                ]
-            except sqlite3.IntegrityError:
-                return self._record_apart(events)
-        except sqlite3.Error as error:
+            return self._record(events)
+        except sqlite3.OperationalError as error:
             raise Unavailable(f"the usage table cannot be written: {error}") from error
+        except sqlite3.DatabaseError as error:
+            log_.warning("%s is damaged (%s): it is built again from the log", self.path.name, error)
+        self.rebuild()
+        return self._record(events)
 
     def publish(self, *, history: bool = False) -> str:
         """Sign a checkpoint over everything recorded so far and return its note."""
@@ -99,6 +98,13 @@ class UsageStore:
         """Sign a last checkpoint and let both go."""
         self._database.close()
         self._log.close()
+
+    def _record(self, events: Sequence[UsageEvent]) -> list[Outcome]:
+        try:
+            first = self._store(events)
+        except sqlite3.IntegrityError:
+            return self._record_apart(events)
+        return [Recorded(event.usage_id, first + place, event.answer, False) for place, event in enumerate(events)]
 
     def _store(self, events: Sequence[UsageEvent]) -> int:
         first = self._log.size

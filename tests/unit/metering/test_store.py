@@ -149,6 +149,24 @@ def test_damaged_table_is_built_again_from_the_log(
     assert uses_of(tmp_path) == [(place, event.usage_id) for place, event in enumerate(events)]
 
 
+def test_table_damaged_under_a_running_writer_is_built_again(
+    open_usage: OpenUsage, make_event: MakeEvent, tmp_path: Path
+) -> None:
+    store, events = open_usage(), [make_event() for _ in range(60)]
+    store.record(events[:50])
+    store._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    store._database.execute("PRAGMA shrink_memory")
+    table = tmp_path / "usage" / "usage.db"
+    pages = table.stat().st_size - 4096
+    with table.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * pages)
+    outcomes = store.record(events[45:])
+    assert [outcome.duplicate for outcome in outcomes if isinstance(outcome, Recorded)] == [True] * 5 + [False] * 10
+    store.close()
+    assert uses_of(tmp_path) == [(place, event.usage_id) for place, event in enumerate(events)]
+
+
 def test_failed_disk_is_said_and_nothing_is_acknowledged(
     open_usage: OpenUsage, make_event: MakeEvent, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
