@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 from shuzha.core.lifecycle import Lifecycle, Move
 
@@ -69,11 +70,15 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class RiskPolicy:
-    """What a release has to meet; the authority's choice. Modes and their sources are the engine's (GB/T 42460)."""
+    """What a release has to meet; the authority's choice. Modes and their sources are the engine's (GB/T 42460).
+
+    `free_text` is `redact` (names are found by a tagger: 2 to 4 ms for each distinct text) or `drop`.
+    """
 
     mode: str = "enclave"
     k: int = 3
     suppression_limit: float = 0.02
+    free_text: Literal["redact", "drop"] = "redact"
 
 
 NOT_PROMISED = (

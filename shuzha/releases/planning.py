@@ -20,9 +20,13 @@ from shuzha.releases.model import RiskPolicy
 
 _NUMBERS = frozenset({ElementType.INTEGER, ElementType.DECIMAL, ElementType.NUMBER})
 _DAYS = frozenset({ElementType.DATE, ElementType.DATETIME})
-_CONTACTS = ("MOBILE", "PHONE", "EMAIL", "E-MAIL")
-_NAMES = ("PERSON", "NAME")
-_ADDRESSES = ("ADDRESS",)
+_BY_TYPE: Mapping[str, Technique] = {
+    "PERSON": Drop(),
+    "CN_ADDRESS": Drop(),
+    "CN_MOBILE": Mask(keep_first=3),
+    "CN_LANDLINE": Mask(),
+    "EMAIL_ADDRESS": Mask(),
+}
 _REGION = r"^([0-9]{6}|[0-9]{12}|[0-9]{17}[0-9Xx])$"
 _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _STEPS = 50
@@ -40,7 +44,7 @@ def make_plan(entry: Entry, columns: Iterable[str], policy: RiskPolicy, frame: p
         element = entry.find_element(name)
         if element is None:
             raise Invalid(f"entry {entry.code} has no element `{name}` any more", rule="release.columns")
-        techniques[name] = _technique(entry, element) if name in granted else Drop()
+        techniques[name] = _technique(entry, element, policy) if name in granted else Drop()
         if element.role is Role.QUASI and isinstance(techniques[name], Keep):
             quasi[name] = _hierarchy(element, frame)
     anonymity = None
@@ -62,18 +66,14 @@ def _found(entry: Entry, element: Element) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _technique(entry: Entry, element: Element) -> Technique:
+def _technique(entry: Entry, element: Element, policy: RiskPolicy) -> Technique:
     if element.role is Role.FREE_TEXT:
-        return Redact()
+        return Redact() if policy.free_text == "redact" else Drop()
     if element.role is not Role.DIRECT and element.name != entry.entity_key:
         return Keep()
     finding = entry.scan.find(element.name) if entry.scan else None
-    types = " ".join(finding.types).upper() if finding else ""
-    if element.name != entry.entity_key:
-        if any(word in types for word in _CONTACTS):
-            return Mask(keep_first=3) if "MAIL" not in types else Mask()
-        if any(word in types for word in (*_NAMES, *_ADDRESSES)):
-            return Drop()
+    if finding and finding.types and element.name != entry.entity_key and finding.types[0] in _BY_TYPE:
+        return _BY_TYPE[finding.types[0]]
     if element.type in (ElementType.NUMBER, ElementType.DECIMAL, ElementType.BOOLEAN):
         return Drop()
     return Pseudonymize()

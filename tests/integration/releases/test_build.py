@@ -19,7 +19,7 @@ from shuzha.releases.certificate import (
 from shuzha.releases.model import ReleaseState, RiskPolicy
 from tests.releases_kit import ReleaseCity, payments
 
-ALL = ("resident_id", "name", "period", "kind", "employer", "base", "paid", "district_code")
+ALL = ("resident_id", "name", "period", "kind", "employer", "base", "paid", "district_code", "note")
 
 
 def data(city: ReleaseCity, release) -> pl.DataFrame:
@@ -51,8 +51,10 @@ def test_no_raw_identifier_stands_in_any_byte(city: ReleaseCity) -> None:
     assert release.state is ReleaseState.READY, release.reason
     read = b"".join(path.read_bytes() for path in city.files(release).iterdir())
     plain = data(city, release).write_csv().encode() + read
-    for column in ("resident_id", "name", "employer"):
-        assert not [value for value in raw[column].unique() if value.encode() in plain]
+    for column in ("resident_id", "name", "employer", "note"):
+        assert not [value for value in raw[column].drop_nulls().unique() if value.encode() in plain]
+    assert b"1380000" not in plain
+    assert "联系电话[手机号1]" in data(city, release)["note"].to_list()
     secret = city.keys.scenario_key(grant.authorization, grant.demand, "pseudonym")
     assert secret.hex().encode() not in plain
     assert secret not in plain

@@ -74,6 +74,11 @@ def test_follows_the_roles_and_the_scan() -> None:
     assert {techniques[name] for name in ("born", "district", "capital", "income", "kind")} == {Keep()}
 
 
+def test_leaves_free_text_out_where_the_policy_says_so() -> None:
+    made = make_plan(ENTRY, EVERY, RiskPolicy(free_text="drop"), FRAME)
+    assert made.columns["note"] == Drop()
+
+
 def test_gives_each_quasi_identifier_the_hierarchy_of_its_form() -> None:
     anonymity = plan().anonymity
     assert anonymity is not None
