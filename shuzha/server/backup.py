@@ -24,6 +24,7 @@ from shuzha import __version__
 from shuzha.core.clock import Clock
 from shuzha.core.errors import Conflict, Invalid, NotFound
 from shuzha.core.settings import Settings
+from shuzha.ledger.snapshot import HALF_WRITTEN, copy_rank
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -76,7 +77,7 @@ def backup(settings: Settings, target: Path, clock: Clock, progress: Progress = 
             for path in sorted(_databases(settings.data)):
                 progress(f"database {path.relative_to(settings.data)}")
                 _copy_database(path, half / path.relative_to(settings.data))
-        for path in sorted(_plain_files(settings.data)):
+        for path in sorted(_plain_files(settings.data), key=copy_rank):
             progress(str(path.relative_to(settings.data)))
             _copy_file(path, half / path.relative_to(settings.data))
         manifest = Manifest(FORMAT, __version__, clock.now(), tuple(_describe(half)))
@@ -165,7 +166,7 @@ def _databases(data: Path) -> Iterator[Path]:
 
 
 def _plain_files(data: Path) -> Iterator[Path]:
-    beside = tuple(suffix + end for suffix in (".db", ".sqlite") for end in _SQLITE_BESIDE)
+    beside = (HALF_WRITTEN, *(suffix + end for suffix in (".db", ".sqlite") for end in _SQLITE_BESIDE))
     return (
         path for path in _walk(data) if not path.name.endswith(beside) and path.is_file() and not _is_database(path)
     )

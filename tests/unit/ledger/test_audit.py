@@ -17,7 +17,7 @@ from shuzha.core.outbox import Follower
 from shuzha.core.work import Database, Event
 from shuzha.ledger.audit import AuditLog, list_audit, open_audit_log
 from shuzha.ledger.reader import LogReader
-from shuzha.ledger.snapshot import copy_log
+from shuzha.ledger.snapshot import HALF_WRITTEN, copy_log, copy_rank
 from shuzha.ledger.verify import verify_folder
 
 NOON = dt.datetime(2026, 11, 22, 4, 0, tzinfo=dt.UTC)
@@ -150,6 +150,9 @@ def test_copy_of_a_living_log_verifies_and_opens(open_audit: OpenAudit, database
     audit.publish()
     audit.record_all(events(database))
     copy_log(tmp_path / "logs" / "audit", tmp_path / "copy" / "logs" / "audit")
+    files = [path for path in (tmp_path / "logs" / "audit").rglob("*") if path.is_file()]
+    names = [path.name for path in sorted(files, key=copy_rank) if not path.name.endswith(HALF_WRITTEN)]
+    assert names == ["checkpoint", "checkpoints", "hashes.bin", "lock", "offsets.bin", "public-key", "000000.jsonl"]
     report = verify_folder(tmp_path / "copy" / "logs" / "audit")
     assert (report.faults, report.size, report.signed_size) == ([], 2, 1)
     copy = open_audit_log(tmp_path / "copy", KeyRing(tmp_path / "keys"), FixedClock(NOON))
