@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import secrets
@@ -95,9 +96,9 @@ class RunningHub:
         )  # fmt: skip
         log.close()
         with self.client() as client:
-            wait_until(lambda: self.process.poll() is not None or client.is_up(), 30, "the hub")
+            wait_until(lambda: self.process.poll() is not None or client.is_up(), 60, "the hub")
             assert self.process.poll() is None, self.log_tail()
-        wait_until(self._gate_up, 15, "the gate")
+        wait_until(self._gate_up, 30, "the gate")
 
     def _gate_up(self) -> bool:
         with socket.socket() as probe:
@@ -148,7 +149,8 @@ class RunningHub:
                 self.process.kill()
             pid = self.settings.state / "gate.pid"
             if pid.exists():
-                os.kill(int(pid.read_text()), 9)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid.read_text()), 9)
             for name in self.workspaces:
                 group = host.group(group_name(name))
                 group.kill()

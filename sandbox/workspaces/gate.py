@@ -87,12 +87,13 @@ class RoutesApi:
 
     def application(self) -> web.Application:
         """Return the API as an application; every request must show the token."""
-        api = web.Application(middlewares=[web.middleware(self._authorized)])
+        api = web.Application(middlewares=[self._authorized])
         api.router.add_get("/api/routes{path:.*}", self._read)
         api.router.add_post("/api/routes{path:.*}", self._put)
         api.router.add_delete("/api/routes{path:.*}", self._drop)
         return api
 
+    @web.middleware
     async def _authorized(self, request: web.Request, handler: Any) -> web.StreamResponse:
         given = request.headers.get("Authorization", "")
         if not self._token or not hmac.compare_digest(given.encode(), f"token {self._token}".encode()):
