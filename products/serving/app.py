@@ -12,7 +12,7 @@ from products.serving.contract import make_documented_app
 from products.serving.files import Files
 from products.serving.gate import Gate
 from products.serving.http import App, Receive, Scope, Send, capped, run
-from products.serving.lists import Lists
+from products.serving.lists import Lists, UsageFolder
 from products.serving.meter import Digests, Meter
 from products.serving.metrics import Metrics
 from products.serving.state import ServingState
@@ -42,12 +42,13 @@ class Parts:
 def make_app(parts: Parts, *, raw: bool = True) -> App:
     """Return the app; without `raw` every call goes through the documented route, which tests hold equal to it."""
     metrics = Metrics()
-    gate = Gate(parts.state, parts.policies, parts.scopes, parts.clock)
+    usage = UsageFolder(parts.usage_folder)
+    gate = Gate(parts.state, parts.policies, parts.scopes, parts.clock, usage.used_on)
     recorder = Recorder(gate, parts.meter)
     digests = Digests(parts.keys.derive("usage-digests"))
     verification = Verification(gate, recorder, digests)
     files = Files(gate, recorder, digests, parts.find_file)
-    lists = Lists(gate, parts.usage_folder, parts.log_folder, parts.socket)
+    lists = Lists(gate, usage, parts.log_folder, parts.socket)
     documented = capped(make_documented_app(verification, files, lists, metrics))
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

@@ -5,12 +5,14 @@ Each check refuses with a status, a stable code and a rule. A refused call costs
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from policies import Context, Decision, Policies, ScopeSource
-from products.consumers.model import KeyState, digest_of, is_secret
+from products.consumers.model import ApiKey, KeyState, digest_of, is_secret
 from products.registry.model import ProductState
 from products.serving.limits import AddressLimits, KeyLimit
 from products.serving.state import Caller, Offer, ServingState
@@ -36,11 +38,19 @@ class Call:
 class Gate:
     """The checks, and the limits that they count in."""
 
-    def __init__(self, state: ServingState, policies: Policies, scopes: ScopeSource, clock: Clock) -> None:
+    def __init__(
+        self,
+        state: ServingState,
+        policies: Policies,
+        scopes: ScopeSource,
+        clock: Clock,
+        used_on: Callable[[ApiKey, dt.date], int],
+    ) -> None:
         self.state = state
         self.clock = clock
         self._policies = policies
         self._scopes = scopes
+        self._used_on = used_on
         self._addresses = AddressLimits()
         self._limits: dict[str, KeyLimit] = {}
 
@@ -66,8 +76,8 @@ class Gate:
         key = caller.key
         found = self._limits.get(key.id)
         if found is None or not found.same_limits(key.rate, key.daily_quota):
-            used = found.used if found is not None else 0
             day = city_date(self.clock.now())
+            used = found.used if found is not None else self._used_on(key, day)
             found = self._limits[key.id] = KeyLimit(key.rate, key.daily_quota, time.monotonic(), day, used)
         return found
 

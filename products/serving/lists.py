@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from products.consumers.model import ApiKey
 from products.registry.codes import ProductKind
 from products.registry.model import ProductState
 from products.serving.gate import Call, Gate
@@ -17,18 +19,40 @@ from shuzha.core.errors import NotFound
 from shuzha.ledger.reader import LogReader
 from shuzha.metering.reports import UsageQuery, UsageReader, month
 
+
+class UsageFolder:
+    """The meter's table, opened once there is one."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._reader: UsageReader | None = None
+
+    def open(self) -> UsageReader:
+        """Return the reader; raises NotFound before anything was ever metered."""
+        if self._reader is None:
+            self._reader = UsageReader(self._folder)
+        return self._reader
+
+    def used_on(self, key: ApiKey, day: dt.date) -> int:
+        """Return how many uses of a key were metered on a day of the city."""
+        query = UsageQuery(consumer=key.organisation, key_id=key.id, first=day, end=day + dt.timedelta(days=1))
+        try:
+            return self.open().totals(query).quantity
+        except NotFound:
+            return 0
+
+
 _SHOWN = (ProductState.LISTED, ProductState.IN_SERVICE, ProductState.SUSPENDED)
 
 
 class Lists:
     """The reading side of the consumer API."""
 
-    def __init__(self, gate: Gate, usage_folder: Path, log_folder: Path, socket: Path) -> None:
+    def __init__(self, gate: Gate, usage: UsageFolder, log_folder: Path, socket: Path) -> None:
         self._gate = gate
-        self._usage_folder = usage_folder
+        self._usage = usage
         self._log_folder = log_folder
         self._socket = socket
-        self._usage: UsageReader | None = None
         self._log: LogReader | None = None
 
     def products(self) -> list[dict[str, Any]]:
@@ -49,7 +73,7 @@ class Lists:
         period = period or city_date(self._gate.clock.now()).isoformat()[:7]
         first, end = month(period)
         query = UsageQuery(consumer=caller.key.organisation, first=first, end=end)
-        reader = self._open_usage()
+        reader = self._usage.open()
         totals = reader.totals(query)
         return {
             "period": period,
@@ -67,7 +91,7 @@ class Lists:
     def proof(self, call: Call, usage_id: str) -> dict[str, Any]:
         """Return the proof of a use of the caller's organisation; another's is not found (404)."""
         caller = self._enter(call)
-        use = self._open_usage().get_use(usage_id)
+        use = self._usage.open().get_use(usage_id)
         if use.consumer != caller.key.organisation:
             raise NotFound(f"no metered use with id {usage_id}")
         return self._open_log().proof(use.log_index).document()
@@ -95,11 +119,6 @@ class Lists:
         caller = self._gate.identify(call)
         self._gate.take_rate(self._gate.limit(caller), 1)
         return caller
-
-    def _open_usage(self) -> UsageReader:
-        if self._usage is None:
-            self._usage = UsageReader(self._usage_folder)
-        return self._usage
 
     def _open_log(self) -> LogReader:
         if self._log is None:

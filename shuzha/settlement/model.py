@@ -26,6 +26,7 @@ from shuzha.core.money import Amount, Price, line_amount, split
 INFRASTRUCTURE = "infrastructure"
 PARTIES = ("provider", "platform", "operator")
 WHOLE = 10_000
+GRACE = dt.timedelta(minutes=1)
 
 
 class StatementKind(StrEnum):
@@ -126,8 +127,11 @@ def parse_period(text: str) -> tuple[dt.datetime, dt.datetime]:
 
 
 def check_month_over(period: str, now: dt.datetime) -> None:
-    """Refuse to settle a month that is not over: its statement would change."""
-    end = parse_period(period)[1]
+    """Refuse to settle a month that is not over: its statement would change.
+
+    A call that was answered in the last second may reach the disk a little later, hence the minute.
+    """
+    end = parse_period(period)[1] + GRACE
     if now < end:
         raise Invalid(
             f"cannot settle {period}: the month is not over", rule="settlement.unfinished",

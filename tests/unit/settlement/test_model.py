@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from shuzha.core.errors import Invalid
 from shuzha.settlement.model import (
+    GRACE,
     StatementKind,
     Terms,
     UsageFact,
@@ -112,7 +113,7 @@ def test_a_period_refuses_another_form(text):
 
 
 def test_an_unfinished_month_is_refused_with_its_end():
-    end = parse_period("2026-03")[1]
+    end = parse_period("2026-03")[1] + GRACE
     with pytest.raises(Invalid, match="not over"):
         check_month_over("2026-03", end - dt.timedelta(microseconds=1))
     check_month_over("2026-03", end)

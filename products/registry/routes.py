@@ -1,0 +1,142 @@
+"""The HTTP face of the register; every rule is the service's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fastapi import APIRouter, Depends, Response
+
+from products.registry.codes import ProductKind
+from products.registry.model import Product, Sheet
+from products.registry.service import RegistryService, encode_evidence
+from shuzha.core.actor import Actor
+from shuzha.core.money import Price
+
+ActorDependency = Callable[..., Actor]
+
+
+@dataclass(frozen=True, slots=True)
+class Deposit:
+    """The body of a deposit: a released file, the form of the product and its sheet."""
+
+    export: str
+    file: str
+    kind: ProductKind
+    sheet: Sheet
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """The body of a verb that asks for a reason."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """The body of an announcement: the text shown in public."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A price in 毫 (1/10,000 yuan) a use, and the purposes for which it is waived (计价免费)."""
+
+    price_hao: int
+    waived_purposes: tuple[str, ...] = ()
+
+
+def make_router(service: RegistryService, actor: ActorDependency) -> APIRouter:
+    """Return the routes `/products`."""
+    router = APIRouter(tags=["products"])
+    _add_reading(router, service, actor)
+    _add_application(router, service, actor)
+    _add_registration(router, service, actor)
+    _add_service(router, service, actor)
+    return router
+
+
+def _add_reading(router: APIRouter, service: RegistryService, actor: ActorDependency) -> None:
+    @router.get("/products")
+    def list_products(who: Actor = Depends(actor)) -> tuple[Product, ...]:
+        return service.list_products(who)
+
+    @router.get("/products/{product_id}")
+    def get_product(product_id: str, who: Actor = Depends(actor)) -> Product:
+        return service.get_product(who, product_id)
+
+    @router.get("/products/{product_id}/evidence")
+    def get_evidence(product_id: str, who: Actor = Depends(actor)) -> Response:
+        return Response(encode_evidence(service.get_product(who, product_id)), media_type="application/json")
+
+
+def _add_application(router: APIRouter, service: RegistryService, actor: ActorDependency) -> None:
+    @router.post("/products", status_code=201)
+    def deposit(body: Deposit, who: Actor = Depends(actor)) -> Product:
+        return service.deposit(who, body.export, body.file, body.kind, body.sheet)
+
+    @router.post("/products/{product_id}/apply")
+    def apply(product_id: str, who: Actor = Depends(actor)) -> Product:
+        return service.apply(who, product_id)
+
+    @router.post("/products/{product_id}/cancel")
+    def cancel(product_id: str, body: Reason, who: Actor = Depends(actor)) -> Product:
+        return service.cancel(who, product_id, body.reason)
+
+
+def _add_registration(router: APIRouter, service: RegistryService, actor: ActorDependency) -> None:
+    @router.post("/products/{product_id}/accept")
+    def accept(product_id: str, who: Actor = Depends(actor)) -> Product:
+        return service.accept(who, product_id)
+
+    @router.post("/products/{product_id}/supplement")
+    def supplement(product_id: str, body: Reason, who: Actor = Depends(actor)) -> Product:
+        return service.supplement(who, product_id, body.reason)
+
+    @router.post("/products/{product_id}/pass")
+    def pass_review(product_id: str, who: Actor = Depends(actor)) -> Product:
+        return service.pass_review(who, product_id)
+
+    @router.post("/products/{product_id}/announce")
+    def announce(product_id: str, body: Notice, who: Actor = Depends(actor)) -> Product:
+        return service.announce(who, product_id, body.text)
+
+    @router.post("/products/{product_id}/object")
+    def object_to(product_id: str, body: Reason, who: Actor = Depends(actor)) -> Product:
+        return service.object_to(who, product_id, body.reason)
+
+    @router.post("/products/{product_id}/code")
+    def code(product_id: str, who: Actor = Depends(actor)) -> Product:
+        return service.code(who, product_id)
+
+    @router.post("/products/{product_id}/validate")
+    def validate(product_id: str, who: Actor = Depends(actor)) -> Product:
+        return service.validate(who, product_id)
+
+
+def _add_service(router: APIRouter, service: RegistryService, actor: ActorDependency) -> None:
+    @router.post("/products/{product_id}/list")
+    def list_product(product_id: str, body: Listing, who: Actor = Depends(actor)) -> Product:
+        return service.list_product(who, product_id, Price(body.price_hao), body.waived_purposes)
+
+    @router.post("/products/{product_id}/price")
+    def set_price(product_id: str, body: Listing, who: Actor = Depends(actor)) -> Product:
+        return service.set_price(who, product_id, Price(body.price_hao), body.waived_purposes)
+
+    @router.post("/products/{product_id}/start")
+    def start(product_id: str, who: Actor = Depends(actor)) -> Product:
+        return service.start(who, product_id)
+
+    @router.post("/products/{product_id}/suspend")
+    def suspend(product_id: str, body: Reason, who: Actor = Depends(actor)) -> Product:
+        return service.suspend(who, product_id, body.reason)
+
+    @router.post("/products/{product_id}/restore")
+    def restore(product_id: str, body: Reason, who: Actor = Depends(actor)) -> Product:
+        return service.restore(who, product_id, body.reason)
+
+    @router.post("/products/{product_id}/delist")
+    def delist(product_id: str, body: Reason, who: Actor = Depends(actor)) -> Product:
+        return service.delist(who, product_id, body.reason)

@@ -1,0 +1,146 @@
+"""From metered calls to statements: the month, the money and the counts, on the writer's own store."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+
+import pytest
+
+from shuzha.core.clock import FixedClock
+from shuzha.core.errors import Conflict, Invalid, NotAllowed, NotFound
+from shuzha.core.ids import new_id
+from shuzha.ledger.checkpoint import Signer
+from shuzha.metering.events import UsageEvent
+from shuzha.metering.writer import open_store
+from shuzha.settlement.model import StatementKind
+from shuzha.settlement.service import SettlementService
+from shuzha.settlement.sources import UsageSource
+from tests.products_kit import ProductCity
+
+
+class Books:
+    """A city with a product, the usage store, and its settlement."""
+
+    def __init__(self, folder):
+        self.city = ProductCity(folder, FixedClock(dt.datetime(2026, 2, 2, 4, tzinfo=dt.UTC)))
+        self.product = self.city.verification()
+        self.store = open_store(
+            folder, Signer("shuzha/usage", self.city.keys.signing_key("ledger:usage")), self.city.clock
+        )
+        source = UsageSource(folder / "usage", folder / "logs" / "usage")
+        self.service = SettlementService(self.city.database, self.city.policies, source)
+
+    def use(self, count, **changes):
+        values = {
+            "kind": "verification", "key_id": "key_1", "consumer": "org_bank", "product": self.product.id,
+            "authorization": self.product.authorization, "policy_version": "v", "claim": "insured",
+            "purpose": "loan-review", "answer": "{}", "price": 120, "waived": False, "request_digest": "d",
+            "occurred_at": dt.datetime(2026, 3, 10, tzinfo=dt.UTC),
+        } | changes  # fmt: skip
+        events = []
+        for _ in range(count):
+            usage_id = new_id("usg")
+            events.append(UsageEvent(**{"usage_id": usage_id, "idempotency_key": usage_id, **values}))
+        self.store.record(events)
+
+    def month_over(self):
+        self.city.clock.advance(dt.datetime(2026, 4, 2, tzinfo=dt.UTC) - self.city.clock.now())
+        self.store.publish()
+
+
+@pytest.fixture
+def books(tmp_path):
+    made = Books(tmp_path)
+    yield made
+    made.store.close()
+
+
+def test_a_month_is_settled_once_and_every_count_agrees(books):
+    books.use(701)
+    books.use(50, waived=True)
+    books.use(33, consumer="org_shop")
+    books.use(5, price=333)
+    books.use(9, occurred_at=dt.datetime(2026, 3, 31, 16, tzinfo=dt.UTC))  # already April in the city
+    books.month_over()
+    city = books.city
+    statements = books.service.settle(city.authority, "2026-03")
+    bills = [one for one in statements if one.kind is StatementKind.BILL]
+    assert {one.subject: one.due_fen for one in bills} == {"org_bank": 841 + 17, "org_shop": 40}
+    (shared,) = [one for one in statements if one.kind is StatementKind.AUTHORIZATION]
+    assert shared.organisation == "org_operator"
+    assert sum(shared.shares.values()) == sum(one.due_fen for one in bills)
+    assert shared.shares["infrastructure"] == 84 + 2 + 4
+    (provider,) = [one for one in statements if one.kind is StatementKind.PROVIDER]
+    assert provider.organisation == "org_provider"
+    assert books.service.settle(city.authority, "2026-03") == statements
+    found = books.service.reconcile(city.regulator, "2026-03", acknowledged=789)
+    assert found.equal, found
+    assert not books.service.reconcile(city.regulator, "2026-03", acknowledged=790).equal
+    again = books.service.recount(city.regulator, "2026-03")
+    assert again.equal
+    assert {one.digest for one in again.settlement.statements} == {one.digest for one in statements}
+
+
+def test_lines_say_where_in_the_log_their_uses_stand(books):
+    books.use(3)
+    books.use(2, waived=True)
+    books.month_over()
+    (bill, *_) = books.service.settle(books.city.authority, "2026-03")
+    assert [(line.waived, line.first, line.last, line.count) for line in bill.lines] == [
+        (False, 0, 2, 3),
+        (True, 3, 4, 2),
+    ]
+
+
+def test_an_unfinished_month_is_shown_so_far_and_not_settled(books):
+    books.use(10)
+    with pytest.raises(Invalid, match="not over"):
+        books.service.settle(books.city.authority, "2026-03")
+    so_far = books.service.so_far(books.city.authority, "2026-03")
+    assert so_far.billed_uses() == 10
+    assert books.service.list_statements(books.city.authority) == ()
+
+
+def test_usage_that_comes_after_the_settlement_is_a_conflict_and_changes_nothing(books):
+    books.use(10)
+    books.month_over()
+    before = books.service.settle(books.city.authority, "2026-03")
+    books.use(1)
+    with pytest.raises(Conflict, match="no longer the same"):
+        books.service.settle(books.city.authority, "2026-03")
+    assert {one.id for one in books.service.list_statements(books.city.authority)} == {one.id for one in before}
+    assert not books.service.recount(books.city.regulator, "2026-03").equal
+
+
+def test_each_sees_its_own_statements_only(books):
+    books.use(10)
+    books.use(10, consumer="org_shop")
+    books.month_over()
+    books.service.settle(books.city.authority, "2026-03")
+    city, list_for = books.city, books.service.list_statements
+    assert {one.subject for one in list_for(city.consumer)} == {"org_bank"}
+    assert {one.kind for one in list_for(city.provider)} == {StatementKind.PROVIDER}
+    assert {one.kind for one in list_for(city.operator)} == {StatementKind.AUTHORIZATION}
+    assert list_for(city.rival) == ()
+    assert len(list_for(city.regulator)) == 4
+    (bill,) = list_for(city.consumer)
+    with pytest.raises(NotFound):
+        books.service.get_statement(city.other_provider, bill.id)
+    with pytest.raises(NotAllowed):
+        books.service.settle(city.operator, "2026-03")
+
+
+def test_a_month_without_usage_has_no_statement(books):
+    books.month_over()
+    assert books.service.settle(books.city.authority, "2026-03") == ()
+    assert books.service.reconcile(books.city.regulator, "2026-03", 0).equal
+
+
+def test_statements_are_stored_as_they_were_computed(books):
+    books.use(10)
+    books.month_over()
+    for statement in books.service.settle(books.city.authority, "2026-03"):
+        stored = books.service.get_statement(books.city.regulator, statement.id)
+        assert stored == statement
+        assert replace(stored.as_draft(), digest="").computed_digest() == statement.digest
