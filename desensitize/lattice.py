@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from desensitize.errors import InvalidInput
-from desensitize.histogram import Floats, Histogram, Ints, Levels
+from desensitize.histogram import Floats, Histogram, Ints, Levels, distinct
 
 MAX_NODES = 4_000_000
 _TOLERANCE = 1e-12
@@ -101,11 +101,15 @@ def _reaches(
 ) -> npt.NDArray[np.bool_]:
     """Say which of the `small` classes reach k once their other entities are counted, each once a class."""
     owner = key[histogram.pair_tuple]
-    open_class = small & (single + np.bincount(owner, minlength=space) >= k)
-    chosen = open_class[owner]
+    most = single + np.bincount(owner, minlength=space)
+    # Each entity's pairs weigh one together, so their weight in a class never exceeds the entities in it.
+    least = single + np.bincount(owner, histogram.pair_share, space) - _TOLERANCE * len(owner)
+    sure: npt.NDArray[np.bool_] = small & (least > k - 1)
+    unsure = small & ~sure & (most >= k)
+    chosen = unsure[owner]
     entities = int(histogram.pair_entity.max()) + 1
-    distinct = np.unique(owner[chosen] * entities + histogram.pair_entity[chosen]) // entities
-    result: npt.NDArray[np.bool_] = open_class & (single + np.bincount(distinct, minlength=space) >= k)
+    members = distinct(owner[chosen] * entities + histogram.pair_entity[chosen]) // entities
+    result: npt.NDArray[np.bool_] = sure | (unsure & (single + np.bincount(members, minlength=space) >= k))
     return result
 
 
@@ -113,8 +117,8 @@ def count_entities(histogram: Histogram, member: Ints, classes: int) -> Ints:
     """Return how many distinct entities each class holds; `member` is the class of every tuple."""
     single = np.bincount(member, histogram.singles, classes).astype(np.int64)
     entities = int(histogram.pair_entity.max(initial=0)) + 1
-    distinct = np.unique(member[histogram.pair_tuple] * entities + histogram.pair_entity) // entities
-    result: Ints = single + np.bincount(distinct, minlength=classes)
+    members = distinct(member[histogram.pair_tuple] * entities + histogram.pair_entity) // entities
+    result: Ints = single + np.bincount(members, minlength=classes)
     return result
 
 
