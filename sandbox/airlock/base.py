@@ -69,7 +69,8 @@ class Desk:
         target = state or move.target
         step = Step(verb, actor.id, now, reason)
         due = self._due(move.clock, now) if move.clock else {}
-        fresh = work.save(EXPORTS, replace(request, state=target, steps=(*request.steps, step), **due, **changes))
+        changed = replace(request, state=target, reason=reason, steps=(*request.steps, step), **(due | changes))
+        fresh = work.save(EXPORTS, changed)
         told = {"authorization": request.authorization, "organisation": request.organisation, "state": target.value}
         approver = actor.id if verb in ("approve", "return", "reject", "recall", "release") else None
         work.emit(EXPORT.permission(verb), request.id, content, data=told | dict(data or {}), approver=approver)

@@ -115,9 +115,7 @@ class Processing(Desk):
             if standing.state is not ExportState.RERUNNING or standing.round != request.round:
                 return standing
             data = {"verdict": changes["verdict"], "rules": changes.get("rules_version", "")}
-            return self._move(
-                work, actor, standing, verb, content, reason=reason, data=data, **({"reason": reason} | changes)
-            )
+            return self._move(work, actor, standing, verb, content, reason=reason, data=data, **changes)
 
     def _allows(self, actor: Actor, request: ExportRequest) -> Any:
         def allows(source: Source, operation: str, kind: str, columns: frozenset[str]) -> str | None:
