@@ -48,3 +48,20 @@ def test_redact_takes_empty_and_all_null_columns() -> None:
     for values in ([], [None, None]):
         frame = pl.DataFrame({"note": pl.Series(values, dtype=pl.String)})
         assert desensitize.apply(frame, plan).frame.collect()["note"].to_list() == values
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("代办人许红，身份证号11010519491231002X", "代办人[姓名1]，身份证号[身份证号1]"),
+        ("联系地址变更为山东省济南市历下区前进路75号18栋3单元1303室", "联系地址变更为[地址1]"),
+        ("由济南华旋信商贸有限公司代缴", "由[机构1]代缴"),
+        ("王先生来电，户主欧阳修文。", "[姓名1]先生来电，户主[姓名2]。"),
+        ("联系人：许红。许红已到场，与李娜一起", "联系人：[姓名1]。[姓名1]已到场，与[姓名2]一起"),
+        ("单位批量申报", "单位批量申报"),
+        ("转入本市，原参保地已停保", "转入本市，原参保地已停保"),
+        ("朝阳区的道路", "朝阳区的道路"),
+    ],
+)
+def test_redact_names_by_rule_and_tagger(text: str, expected: str) -> None:
+    assert redact_text(text) == expected
