@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from products.registry.model import Lineage
+from sandbox.airlock.service import AirlockService
 from shuzha.core.actor import Actor
 
 
 @dataclass(frozen=True, slots=True)
 class ReleasedFile:
-    """One file that left the airlock; `form` is table, verification, model, figure or text."""
+    """One file that left the airlock: `form` is table, verification, model, figure or text; its record certifies it."""
 
     form: str
     content: bytes
@@ -29,9 +30,17 @@ class ReleasedFiles(Protocol):
         ...
 
 
-class GrantTerms(Protocol):
-    """Whatever knows what a grant allows: `shuzha.authorization` in the platform."""
+class AirlockFiles:
+    """The airlock as the registry sees it."""
 
-    def purposes_of(self, grant_id: str) -> tuple[str, ...]:
-        """Return the purposes that the grant names."""
-        ...
+    def __init__(self, airlock: AirlockService) -> None:
+        self._airlock = airlock
+
+    def read_released(self, actor: Actor, export_id: str, file: str) -> ReleasedFile:
+        """Return a released file; raises NotFound for an unknown export or file, Invalid for one not released."""
+        found = self._airlock.read_released(actor, export_id, file)
+        lineage = Lineage(
+            found.export, found.file, found.workspace, found.releases, found.grant, found.demand, found.authorization,
+            found.entry,
+        )  # fmt: skip
+        return ReleasedFile(found.form, found.content, found.sha256, found.record_sha256, found.organisation, lineage)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import socket
 import sys
 from functools import partial
@@ -19,6 +18,7 @@ from products.serving.state import ServingState
 from shuzha.authorization.service import GrantScopes, forget_ids
 from shuzha.core.errors import ShuzhaError
 from shuzha.core.keys import KeyRing
+from shuzha.core.logs import start_logging
 from shuzha.core.settings import Settings, load_settings
 from shuzha.core.work import Database
 from shuzha.metering.client import UsageClient
@@ -59,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m products.serving", description="Serve the consumer API.")
     parser.add_argument("--settings", type=Path, help="the installation's settings (SHUZHA_SETTINGS, else shuzha.toml)")
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    start_logging()
     try:
         settings = load_settings(options.settings)
         app, state = build(settings)
