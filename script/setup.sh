@@ -62,6 +62,9 @@ bare_environment() { # FOLDER
   "$UV" venv -q --python "$(find_python)" "$1"
 }
 
+# An optional format checker of jsonschema whose import alone costs every process a second or more.
+drop_slow_extra() { "$UV" pip uninstall -q --python "$1/bin/python" rfc3987-syntax lark 2>/dev/null || true; }
+
 server_environment() { # LIST: server or dev. dev holds all of server, so a server set-up never takes it away again.
   local stamp; stamp=$(stamp_of "requirements/$1.txt" pyproject.toml)
   is_fresh ".venv/.stamp-$1" "$stamp" && return
@@ -69,6 +72,7 @@ server_environment() { # LIST: server or dev. dev holds all of server, so a serv
   say "making .venv from requirements/$1.txt"
   bare_environment .venv
   "$UV" pip sync -q --python .venv/bin/python --require-hashes "requirements/$1.txt"
+  drop_slow_extra .venv
   "$UV" pip install -q --python .venv/bin/python --no-deps --no-build-isolation --offline -e .
   printf '%s' "$stamp" >".venv/.stamp-$1"
 }
@@ -84,8 +88,7 @@ setup_sandbox() {
   say "making .venv-sandbox, which holds nothing of the server"
   bare_environment .venv-sandbox
   "$UV" pip sync -q --python .venv-sandbox/bin/python --require-hashes requirements/sandbox.txt
-  # An optional format checker of jsonschema that costs every workspace 0.8 s at its start.
-  "$UV" pip uninstall -q --python .venv-sandbox/bin/python rfc3987-syntax lark 2>/dev/null || true
+  drop_slow_extra .venv-sandbox
   local wheels; wheels=$(mktemp -d)
   (cd notebooks/workbench && "$ROOT/.venv/bin/python" -m hatchling build -t wheel -d "$wheels" >/dev/null 2>&1) || fail "the workbench wheel does not build"
   "$UV" pip install -q --python .venv-sandbox/bin/python --no-deps --no-index --reinstall "$wheels"/*.whl

@@ -61,6 +61,10 @@ class Settings:
         """Return a folder of the data directory (raw, releases, homes, vault, products, logs, usage, keys, run)."""
         return self.data / name
 
+    def as_dict(self) -> dict[str, object]:
+        """Return the settings by name, as `load_settings` reads them back."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
     def clock(self) -> Clock:
         """Return the installation's clock; production refuses one with an offset."""
         clock = OffsetClock(self.data / "run" / "clock-offset")
@@ -86,6 +90,7 @@ def load_settings(path: Path | None = None, environment: Mapping[str, str] | Non
         if f"SHUZHA_{name.upper()}" in environment:
             values[name] = environment[f"SHUZHA_{name.upper()}"]
     values.setdefault("data", "var/data")
+    values.setdefault("sandbox_environment", ".venv-sandbox")
     converted = {name: _convert(name, str(known[name].type), value) for name, value in values.items()}
     settings = Settings(**converted)  # type: ignore[arg-type]
     if settings.portal_host == settings.sandbox_host:

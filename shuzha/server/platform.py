@@ -4,12 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from policies import Policies
+from products.consumers.service import KeyService
+from products.registry.service import RegistryService, RegistrySettings
+from products.serving.index import IndexService
+from sandbox.airlock.base import Parts
+from sandbox.airlock.inputs import PlatformInputs
+from sandbox.airlock.room import JailedRoom
+from sandbox.airlock.rules import Rules
+from sandbox.airlock.screening import Screener
+from sandbox.airlock.service import AirlockService
+from sandbox.airlock.vault import Vault
+from sandbox.workspaces.hosting import LocalHost
+from sandbox.workspaces.hub_settings import HubSettings, OpenIdProvider
+from sandbox.workspaces.service import WorkspaceService
+from sandbox.workspaces.verbs import WorkspaceVerbs
 from shuzha.authorization.service import AuthorizationService, GrantScopes
 from shuzha.catalog.aggregation import Aggregation
 from shuzha.catalog.lake import RawZone
 from shuzha.catalog.service import CatalogService
+from shuzha.core.actor import Actor, platform_actor
 from shuzha.core.clock import Clock
 from shuzha.core.jobs import Jobs
 from shuzha.core.keys import KeyRing
@@ -21,8 +37,10 @@ from shuzha.people.service import People
 from shuzha.releases.build import ReleaseBuilder
 from shuzha.releases.model import RiskPolicy
 from shuzha.releases.service import ReleaseService
+from shuzha.server.bridges import ExportWindow, ReleasedExports
 
 HUB_CLIENT = "jupyterhub"
+_STARTER = Path(__file__).parents[2] / "notebooks" / "starter"
 
 
 @dataclass
@@ -30,6 +48,10 @@ class Platform:
     """One process's rooms. Each is built when it is first asked for, so a process pays for what it uses."""
 
     settings: Settings
+
+    def actor(self, job: str) -> Actor:
+        """Return the actor that a process of the platform acts as."""
+        return platform_actor(job)
 
     @cached_property
     def clock(self) -> Clock:
@@ -64,7 +86,7 @@ class Platform:
     @cached_property
     def people(self) -> People:
         """Organisations, accounts, sessions."""
-        return People(self.database, self.policies, csrf_key=self.keys.derive("csrf"), session_clock=self.clock)
+        return People(self.database, self.policies, csrf_key=self.keys.derive("csrf"))
 
     @cached_property
     def provider(self) -> Provider:
@@ -73,7 +95,7 @@ class Platform:
         client = make_client(HUB_CLIENT, self.hub_secret, [callback], ["analyst"])
         return Provider(
             self.database, self.people, issuer=self.settings.portal_url, clients=[client],
-            key=self.keys.es256_key("oidc"), clock=self.clock,
+            key=self.keys.es256_key("oidc"),
         )  # fmt: skip
 
     @cached_property
@@ -107,6 +129,83 @@ class Platform:
         """Desensitized releases."""
         builder = ReleaseBuilder(self.settings.folder("releases"), self.raw_zone, self.keys, RiskPolicy())
         return ReleaseService(self.database, self.policies, self.keys, builder)
+
+    @cached_property
+    def hub_settings(self) -> HubSettings:
+        """What the hub and its gate are told; people sign in at the portal, asked for tokens on the loopback."""
+        settings, folder = self.settings, self.settings.folder
+        here = f"http://{settings.bind}:{settings.portal_port}"
+        return HubSettings(
+            bind_ip=settings.bind,
+            bind_port=settings.sandbox_port,
+            public_url=f"{settings.sandbox_url}/",
+            state=folder("hub"),
+            runtime=settings.runtime,
+            specs=folder("workspaces"),
+            releases=folder("releases"),
+            homes=folder("homes"),
+            controls=folder("run") / "controls.json",
+            usage=folder("gate") / "usage.db",
+            environment=settings.sandbox_environment,
+            service_token_file=folder("keys") / "hub-token",
+            starter=_STARTER,
+            sign_in=OpenIdProvider(
+                authorize_url=f"{settings.portal_url}/oidc/authorize",
+                token_url=f"{here}/oidc/token",
+                userdata_url=f"{here}/oidc/userinfo",
+                client_id=HUB_CLIENT,
+                client_secret_file=folder("keys") / "hub-client-secret",
+                username_claim="preferred_username",
+            ),
+        )
+
+    @cached_property
+    def host(self) -> LocalHost:
+        """Where workspaces run."""
+        return LocalHost(self.hub_settings, lambda: self.hub_token)
+
+    @cached_property
+    def workspaces(self) -> WorkspaceService:
+        """Workspaces as records, and what their host does for them."""
+        return WorkspaceService(self.database, self.policies, self.scopes, self.host, self.releases.path)
+
+    @cached_property
+    def airlock(self) -> AirlockService:
+        """Export requests; the clean room runs in jails of this host."""
+        vault = Vault(self.settings.folder("vault"))
+        inputs = PlatformInputs(self.database, self.raw_zone, self.releases.path)
+        room = JailedRoom(
+            self.database, self.releases.path, environment=self.settings.sandbox_environment,
+            work=self.settings.folder("scratch") / "rooms",
+        )  # fmt: skip
+        screener = Screener(inputs, vault, Rules())
+        return AirlockService(Parts(self.database, self.policies, self.law, self.keys, vault, room, screener))
+
+    @cached_property
+    def verbs(self) -> WorkspaceVerbs:
+        """What a notebook may ask over its workspace's socket."""
+        return WorkspaceVerbs(self.database, self.host, ExportWindow(self.database, self.people, self.airlock))
+
+    @cached_property
+    def registry(self) -> RegistryService:
+        """Products and their registration."""
+        return RegistryService(
+            self.database, self.policies, self.law, ReleasedExports(self.airlock), self.scopes,
+            RegistrySettings(self.settings.folder("products"), self.settings.city_code),
+        )  # fmt: skip
+
+    @cached_property
+    def consumers(self) -> KeyService:
+        """Consumers' keys."""
+        return KeyService(self.database, self.policies)
+
+    @cached_property
+    def indexes(self) -> IndexService:
+        """The builder of verification indexes, inside the raw zone."""
+        return IndexService(
+            self.database, self.policies, self.registry, self.scopes, self.raw_zone, self.keys,
+            self.settings.folder("products"),
+        )  # fmt: skip
 
     @cached_property
     def jobs(self) -> Jobs:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -18,6 +17,7 @@ import shuzha.people.routes
 import shuzha.releases.routes
 from shuzha import __version__
 from shuzha.core.errors import ShuzhaError
+from shuzha.core.logs import start_logging
 from shuzha.core.outbox import Follower
 from shuzha.core.settings import load_settings
 from shuzha.people.oidc_routes import oidc_router
@@ -100,7 +100,7 @@ def _wants_page(request: Request) -> bool:
 
 def main() -> None:
     """Serve the portal with the settings that the environment names."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    start_logging()
     settings = load_settings()
     platform = Platform(settings)
     schema.check_current(platform.database)

@@ -7,9 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import products.serving.store
-import sandbox.airlock.store
-import sandbox.workspaces.store
 import sqlalchemy as sa
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -17,21 +14,22 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+import products.consumers.store
 import products.registry.store
+import sandbox.airlock.store
+import sandbox.workspaces.store
 import shuzha.authorization.store
 import shuzha.catalog.store
 import shuzha.people.store
 import shuzha.releases.store
-import shuzha.settlement.store
 from shuzha.core.errors import Unavailable
 from shuzha.core.records import METADATA
 from shuzha.core.work import Database
 
 # Imported so that METADATA holds every room's tables.
 STORES = (
-    products.registry.store, products.serving.store, sandbox.airlock.store, sandbox.workspaces.store,
+    products.registry.store, products.consumers.store, sandbox.airlock.store, sandbox.workspaces.store,
     shuzha.authorization.store, shuzha.catalog.store, shuzha.people.store, shuzha.releases.store,
-    shuzha.settlement.store,
 )  # fmt: skip
 _FOLDER = Path(__file__).parent / "migrations"
 

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 
 from policies import Policies
+from sandbox.airlock import processing
+from sandbox.workspaces import service as workspaces
 from shuzha.authorization.service import FORGET_TAGS, forget_ids
+from shuzha.core.errors import ShuzhaError
 from shuzha.core.outbox import Handler
 from shuzha.core.work import Event
+from shuzha.server.platform import Platform
+
+INGEST = "catalog.ingest"
+BUILD_RELEASE = "releases.build"
+DESTROY_RELEASE = "releases.destroy"
+BUILD_INDEX = "products.index"
+END_TERMS = "authorization.expire"
+
+log = logging.getLogger(__name__)
+
+Handlers = Mapping[str, list[Handler]]
 
 
-def cache_handlers(policies: Policies) -> Mapping[str, list[Handler]]:
+def cache_handlers(policies: Policies) -> Handlers:
     """Return what every process that decides listens to: changed rights leave its cache at once."""
 
     def forget(event: Event) -> None:
@@ -18,3 +33,79 @@ def cache_handlers(policies: Policies) -> Mapping[str, list[Handler]]:
             policies.forget(identifier)
 
     return {tag: [forget] for tag in FORGET_TAGS}
+
+
+def register_jobs(platform: Platform) -> None:
+    """Make every job of the platform known to its queue; each takes an id and bears a repeat."""
+    jobs = {
+        INGEST: platform.catalog.run_ingest,
+        BUILD_RELEASE: platform.releases.run_build,
+        DESTROY_RELEASE: platform.releases.run_destroy,
+        "workspace.start": platform.workspaces.run_start,
+        "workspace.stop": platform.workspaces.run_stop,
+        processing.PROCESS: platform.airlock.process,
+        processing.FINISH: platform.airlock.finish,
+        BUILD_INDEX: platform.indexes.run_build,
+    }
+    for name, function in jobs.items():
+        platform.jobs.register(name, _without_result(function))
+
+
+def job_handlers(platform: Platform) -> Handlers:
+    """Return which events ask for which job, with the event's subject."""
+    ask = platform.jobs.enqueue
+
+    def airlock(event: Event) -> None:
+        asked = processing.job_for(event)
+        if asked is not None:
+            ask(*asked)
+
+    def close_releases(event: Event) -> None:
+        for grant in (event.subject, *event.data.get("grants", ())):
+            platform.releases.destroy_all(platform.actor("releases"), str(grant), f"{event.tag} of {event.subject}")
+
+    def refresh_indexes(event: Event) -> None:
+        for product in platform.indexes.list_stale(str(event.data.get("entry", ""))):
+            ask(BUILD_INDEX, product)
+
+    simple = {
+        "batch:receive": INGEST,
+        "release:request": BUILD_RELEASE,
+        "release:destroy": DESTROY_RELEASE,
+        "product:list": BUILD_INDEX,
+        **workspaces.JOBS,
+    }
+    handlers: dict[str, list[Handler]] = {tag: [_asks(ask, job)] for tag, job in simple.items()}
+    handlers["export:*"] = [airlock]
+    handlers["batch:ingest"] = [refresh_indexes]
+    handlers["grant:close"] = [close_releases]
+    return handlers
+
+
+def suspension_handlers(platform: Platform) -> Handlers:
+    """Return what follows at once when data rights are held, restored or ended: workspaces, then export requests."""
+
+    def exports(event: Event) -> None:
+        reason = str(event.data.get("reason", "")) or event.tag
+        if event.tag == "authorization:restore":
+            platform.airlock.resume_all(event.subject, reason)
+        elif event.tag in {"authorization:suspend", "authorization:terminate", "authorization:expire"}:
+            platform.airlock.hold_all(event.subject, reason)
+
+    follow = {tag: [platform.workspaces.follow] for tag in workspaces.FOLLOWED_TAGS}
+    return {**follow, "authorization:*": [platform.workspaces.follow, exports]}
+
+
+def _asks(ask: Callable[..., None], job: str) -> Handler:
+    return lambda event: ask(job, event.subject)
+
+
+def _without_result(function: Callable[[str], object]) -> Callable[..., None]:
+    def run(identifier: str) -> None:
+        try:
+            function(identifier)
+        except ShuzhaError as error:
+            log.warning("%s refused %s: %s", getattr(function, "__name__", "job"), identifier, error)
+            raise
+
+    return run

@@ -1,6 +1,6 @@
-"""Keeps the platform's processes running: starts them in order, waits until each answers, restarts one that died.
+"""Keeps the platform's processes running: starts them, waits until each answers, restarts one that died.
 
-A *unit* is one process. Units start in the given order and stop in the reverse one. A unit that dies is started again
+A *unit* is one process. Units start together and stop in the reverse of their order. A unit that dies is started again
 at once, with a growing pause when it keeps dying young. Each gets a parent-death signal, so that killing the supervisor
 leaves nothing.
 """
@@ -60,6 +60,7 @@ class Supervisor:
         try:
             for unit in self._units:
                 self._spawn(unit)
+            for unit in self._units:
                 self._wait_ready(unit)
         except BaseException:
             self.stop()

@@ -10,15 +10,13 @@ from urllib.request import urlopen
 
 from sandbox.workspaces.hub_client import HubClient
 from sandbox.workspaces.hub_settings import VARIABLE as HUB_VARIABLE
-from sandbox.workspaces.hub_settings import HubSettings, OpenIdProvider
 from shuzha.core.errors import Conflict
 from shuzha.core.settings import Settings
-from shuzha.server.platform import HUB_CLIENT, Platform
+from shuzha.server.platform import Platform
 from shuzha.server.supervisor import Unit
 
 _ROOT = Path(__file__).parents[2]
 _HUB_CONFIG = _ROOT / "sandbox" / "workspaces" / "hub_config.py"
-_STARTER = _ROOT / "notebooks" / "starter"
 
 
 def make_units(platform: Platform, settings_file: Path) -> tuple[Unit, ...]:
@@ -39,46 +37,16 @@ def make_units(platform: Platform, settings_file: Path) -> tuple[Unit, ...]:
         Unit(
             "hub",
             [python, "-m", "jupyterhub", "-f", str(_HUB_CONFIG)],
-            lambda: HubClient(platform.hub_token, socket=hub_settings(platform).hub_socket).is_up(),
+            lambda: HubClient(platform.hub_token, socket=platform.hub_settings.hub_socket).is_up(),
             {**environment, HUB_VARIABLE: str(hub_file)},
             ready_seconds=60.0,
         ),
     )
 
 
-def hub_settings(platform: Platform) -> HubSettings:
-    """Return what the hub is told; people sign in at the portal, whose token and userinfo addresses are loopback."""
-    settings = platform.settings
-    here = f"http://{settings.bind}:{settings.portal_port}"
-    run = settings.folder("run")
-    return HubSettings(
-        bind_ip=settings.bind,
-        bind_port=settings.sandbox_port,
-        public_url=f"{settings.sandbox_url}/",
-        state=settings.folder("hub"),
-        runtime=settings.runtime,
-        specs=settings.folder("workspaces"),
-        releases=settings.folder("releases"),
-        homes=settings.folder("homes"),
-        controls=run / "controls.json",
-        usage=settings.folder("gate") / "usage.db",
-        environment=settings.sandbox_environment,
-        service_token_file=settings.folder("keys") / "hub-token",
-        starter=_STARTER,
-        sign_in=OpenIdProvider(
-            authorize_url=f"{settings.portal_url}/oidc/authorize",
-            token_url=f"{here}/oidc/token",
-            userdata_url=f"{here}/oidc/userinfo",
-            client_id=HUB_CLIENT,
-            client_secret_file=settings.folder("keys") / "hub-client-secret",
-            username_claim="preferred_username",
-        ),
-    )
-
-
 def write_hub_settings(platform: Platform) -> Path:
     """Write the hub's settings file and its two secrets (mode 0600), and return the file."""
-    hub = hub_settings(platform)
+    hub = platform.hub_settings
     _keep_secret(hub.service_token_file, platform.hub_token)
     if hub.sign_in is not None:
         _keep_secret(hub.sign_in.client_secret_file, platform.hub_secret)

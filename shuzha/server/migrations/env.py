@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from alembic import context
 
-from shuzha.server.schema import METADATA
+from shuzha.core.records import METADATA, Json, UTCDateTime
+
+
+def _render(kind: str, value: object, _context: object) -> str | bool:
+    """Write the house's column types as what they are in the database, so that a migration needs no code of ours."""
+    if kind == "type" and isinstance(value, Json):
+        return "sa.Text()"
+    return "sa.String(length=32)" if kind == "type" and isinstance(value, UTCDateTime) else False
+
 
 connection = context.config.attributes["connection"]
-context.configure(connection=connection, target_metadata=METADATA, render_as_batch=True, compare_type=True)
+context.configure(
+    connection=connection, target_metadata=METADATA, render_as_batch=True, compare_type=True, render_item=_render
+)  # fmt: skip
 with context.begin_transaction():
     context.run_migrations()

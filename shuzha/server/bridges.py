@@ -1,0 +1,83 @@
+"""Where two rooms that do not know each other meet: each class gives one room what its Protocol asks of another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from products.registry.exports import ReleasedFile
+from products.registry.model import Lineage
+from sandbox.airlock.model import ExportRequest, Submission
+from sandbox.airlock.service import AirlockService
+from sandbox.workspaces.model import Workspace
+from shuzha.authorization.store import GRANTS
+from shuzha.core.actor import Actor
+from shuzha.core.work import Database
+from shuzha.people.service import People
+
+
+def submission_of(
+    database: Database, workspace: Workspace, notebook: bytes, *, title: str, context: str, outputs: tuple[str, ...]
+) -> Submission:
+    """Return what an analyst submits from a workspace, whose grant names the purpose."""
+    with database.read() as work:
+        purposes = sorted(work.get(GRANTS, workspace.grant).scope.purposes)
+    return Submission(
+        workspace=workspace.id, authorization=workspace.authorization, scenario=workspace.scenario,
+        purpose=purposes[0], title=title, context=context, releases=workspace.releases, notebook=notebook,
+        outputs=outputs,
+    )  # fmt: skip
+
+
+class ExportWindow:
+    """The airlock as the workspaces' sockets see it: whoever asks is the workspace's own analyst."""
+
+    def __init__(self, database: Database, people: People, airlock: AirlockService) -> None:
+        self._database = database
+        self._people = people
+        self._airlock = airlock
+
+    def check_specification(self, workspace: Workspace, specification: dict[str, Any]) -> dict[str, Any]:
+        """Return what the automatic checks would find: verdict and findings."""
+        asked = submission_of(self._database, workspace, b"", title="check", context="check", outputs=())
+        return self._airlock.check(self._analyst(workspace), asked, specification)
+
+    def submit_notebook(
+        self, workspace: Workspace, name: str, notebook: bytes, outputs: list[str], context: str
+    ) -> dict[str, Any]:
+        """Submit an export request in the analyst's name; return its id and state."""
+        asked = submission_of(
+            self._database, workspace, notebook, title=name.removesuffix(".ipynb"), context=context,
+            outputs=tuple(outputs),
+        )  # fmt: skip
+        return _said(self._airlock.submit(self._analyst(workspace), asked))
+
+    def list_requests(self, workspace: Workspace) -> list[dict[str, Any]]:
+        """Return the workspace's export requests, newest first."""
+        return [_said(each) for each in self._airlock.list_exports(self._analyst(workspace), workspace=workspace.id)]
+
+    def _analyst(self, workspace: Workspace) -> Actor:
+        return self._people.get_account(workspace.author).actor("socket")
+
+
+def _said(request: ExportRequest) -> dict[str, Any]:
+    last = request.steps[-1].reason if request.steps else ""
+    return {"id": request.id, "title": request.title, "state": request.state.value, "reason": last}
+
+
+class ReleasedExports:
+    """The airlock's released files as the registry deposits them."""
+
+    def __init__(self, airlock: AirlockService) -> None:
+        self._airlock = airlock
+
+    def read_released(self, actor: Actor, export_id: str, file: str) -> ReleasedFile:
+        """Return a released file with its lineage; raises what the airlock raises."""
+        found = self._airlock.read_released(actor, export_id, file)
+        lineage = Lineage(
+            export=found.export, file=found.file, workspace=found.workspace, releases=found.releases,
+            grant=found.grant, demand=found.demand, authorization=found.authorization, entry=found.entry,
+        )  # fmt: skip
+        return ReleasedFile(
+            form=found.form, content=found.content, sha256=found.sha256, certificate_sha256=found.record_sha256,
+            organisation=found.organisation, lineage=lineage,
+        )  # fmt: skip

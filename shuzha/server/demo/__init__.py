@@ -1,0 +1,1 @@
+"""The demonstration: an invented city, its people, and the journey of one dataset through the ten hops."""

@@ -1,0 +1,87 @@
+"""Who takes part in the demonstration: invented organisations and people, one for each duty."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from shuzha.core.errors import Conflict
+from shuzha.core.keys import write_secret
+from shuzha.people.service import People
+from shuzha.server.demo.client import Portal
+
+ADMINISTRATOR = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One account of the demonstration."""
+
+    login: str
+    name: str
+    organisation: str
+    roles: tuple[str, ...]
+
+
+ORGANISATIONS = {
+    "hrss": ("department", "人力资源和社会保障局（演示）", "Human resources and social security (demo)", "周正"),
+    "authority": ("authority", "大数据局（演示）", "Data authority (demo)", "吴启"),
+    "operator": ("operator", "泉数公共数据运营公司（演示）", "Quanshu data operations (demo)", "郑航"),
+    "reviewers": ("department", "出域审核中心（演示）", "Output review centre (demo)", "王衡"),
+    "registry": ("registry", "数据登记中心（演示）", "Data registry (demo)", "冯录"),
+    "bank": ("consumer", "城市商业银行（演示）", "City commercial bank (demo)", "陈信"),
+    "audit": ("regulator", "审计局（演示）", "Audit bureau (demo)", "褚明"),
+}
+PARTS = (
+    Part("provider", "周数", "hrss", ("provider",)),
+    Part("authority", "吴审", "authority", ("authority",)),
+    Part("operator", "郑签", "operator", ("operator",)),
+    Part("analyst", "李析", "operator", ("analyst",)),
+    Part("checker1", "王核", "reviewers", ("checker",)),
+    Part("checker2", "孙验", "hrss", ("checker",)),
+    Part("registry", "冯登", "registry", ("registry",)),
+    Part("consumer", "陈贷", "bank", ("consumer",)),
+    Part("regulator", "褚监", "audit", ("regulator",)),
+    Part("auditor", "卫录", "audit", ("auditor",)),
+)
+
+
+def password_of(file: Path) -> str:
+    """Return the one password of all the demonstration's accounts, made at the first run and kept in a closed file."""
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_secret(file, f"Shuzha-{secrets.token_urlsafe(9)}-7".encode())
+    return file.read_text().strip()
+
+
+def enrol(people: People, portal: Portal, password: str) -> dict[str, str]:
+    """Make the administrator, then organisations and accounts through the API; return organisation ids by key.
+
+    A second run finds what is there.
+    """
+    try:
+        people.bootstrap(login=ADMINISTRATOR, password=password, name="系统管理员")
+    except Conflict:
+        pass  # The installation has its administrator already.
+    admin = portal.sign_in(ADMINISTRATOR, password)
+    known = {each["code"]: each["id"] for each in admin.get("/organisations")}
+    for code, (kind, name, name_en, person) in ORGANISATIONS.items():
+        if code not in known:
+            body = {"code": code, "name": name, "name_en": name_en, "kind": kind, "responsible_person": person}
+            known[code] = admin.post("/organisations", body)["id"]
+    there = {each["login"] for each in admin.get("/accounts")}
+    for part in PARTS:
+        if part.login not in there:
+            body = {"login": part.login, "password": password, "name": part.name, "roles": list(part.roles)}
+            admin.post("/accounts", body | {"organisation": known[part.organisation]})
+    return known
+
+
+def write_accounts(file: Path, addresses: dict[str, str], password: str) -> None:
+    """Write addresses and accounts beside the data, for whoever wants to look around."""
+    accounts = {part.login: {"name": part.name, "roles": part.roles, "password": password} for part in PARTS}
+    accounts[ADMINISTRATOR] = {"name": "系统管理员", "roles": ("administrator",), "password": password}
+    file.touch(0o600)
+    file.write_text(json.dumps({"addresses": addresses, "accounts": accounts}, ensure_ascii=False, indent=1), "utf-8")

@@ -1,0 +1,129 @@
+"""`shuzha demo`: make the city, start a platform on it, walk the ten hops, tell what happened, and stay up or stop."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from shuzha import __version__
+from shuzha.core.errors import Invalid
+from shuzha.core.settings import Settings, load_settings
+from shuzha.server.commands.output import console, print_json, working
+from shuzha.server.demo.cast import PARTS, enrol, password_of, write_accounts
+from shuzha.server.demo.city import City, generate
+from shuzha.server.demo.client import Portal
+from shuzha.server.demo.journey import Hop, Journey
+from shuzha.server.running import RunningPlatform
+
+_MARK = ".shuzha-demo"
+
+
+@dataclass(frozen=True, slots=True)
+class CitySize:
+    """How large the invented city is."""
+
+    seed: int = 20261101
+    residents: int = 100_000
+    enterprises: int = 20_000
+    insurance_rows: int = 1_000_000
+
+
+def run_demo(folder: Path, size: CitySize, *, once: bool, report: Path | None, as_json: bool) -> None:
+    """Run the demonstration in a folder of its own, made new; with `once` the platform is stopped at the end."""
+    logging.basicConfig(level=logging.WARNING)
+    began = time.monotonic()
+    settings = demo_settings(folder)
+    with working("making the city"):
+        city = make_city(folder, size)
+    password = password_of(folder / "password")
+    running = RunningPlatform(settings)
+    quiet = as_json
+    try:
+        with working("starting the platform"):
+            running.start()
+            enrol(running.platform.people, Portal(settings), password)
+        journey = Journey(running.platform, city, password, tell=(lambda _hop: None) if quiet else _tell)
+        hops = journey.walk()
+        found = summary(hops, journey.made, size, time.monotonic() - began)
+        if report is not None:
+            report.parent.mkdir(parents=True, exist_ok=True)
+            report.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1))
+        write_accounts(folder / "accounts.json", _addresses(settings), password)
+        if as_json:
+            print_json(found)
+        else:
+            _tell_end(found)
+        if not once:
+            _stay(running, settings, password)
+    finally:
+        running.stop()
+
+
+def demo_settings(folder: Path) -> Settings:
+    """Return the settings of a demonstration in this folder; ports may be set by the environment."""
+    if folder.exists() and any(folder.iterdir()) and not (folder / _MARK).exists():
+        raise Invalid(
+            f"{folder} holds something that no demo made", rule="demo.folder", accepted="--data another folder"
+        )
+    shutil.rmtree(folder / "data", ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o711)
+    (folder / _MARK).touch()
+    settings = load_settings(folder / "settings.toml")
+    return Settings(**{**settings.as_dict(), "data": (folder / "data").absolute(), "demo": True})  # type: ignore[arg-type]
+
+
+def make_city(folder: Path, size: CitySize) -> City:
+    """Return the city of this size, made where it is not there yet."""
+    name = f"city-{size.seed}-{size.residents}-{size.enterprises}-{size.insurance_rows}"
+    return generate(
+        folder / name, size.seed, residents=size.residents, enterprises=size.enterprises,
+        insurance_rows=size.insurance_rows, trips=size.residents // 10,
+    )  # fmt: skip
+
+
+def summary(hops: tuple[Hop, ...], made: Mapping[str, Any], size: CitySize, seconds: float) -> dict[str, Any]:
+    """Return the report: one object a hop, and the figures that the whole is judged by."""
+    return {
+        "shuzha": __version__,
+        "synthetic": True,
+        "city": asdict(size),
+        "seconds": round(seconds, 1),
+        "hops": [asdict(hop) for hop in hops],
+        "product_code": made.get("product_code"),
+        "calls": made.get("calls"),
+        "billed_fen": made.get("billed_fen"),
+        "shares_fen": made.get("shares_fen"),
+        "log": made.get("log"),
+    }
+
+
+def _tell(hop: Hop) -> None:
+    console.print(f"[bold]{hop.id:<10}[/bold] {hop.seconds:6.1f} s  {hop.proved}", highlight=False)
+
+
+def _tell_end(found: Mapping[str, Any]) -> None:
+    console.print(f"ten hops in {found['seconds']} s; product {found['product_code']}", highlight=False)
+
+
+def _addresses(settings: Settings) -> dict[str, str]:
+    return {"portal": settings.portal_url, "api": settings.api_url, "sandbox": settings.sandbox_url}
+
+
+def _stay(running: RunningPlatform, settings: Settings, password: str) -> None:
+    console.print("\nThe platform is running; Ctrl-C ends it.", highlight=False)
+    for name, address in _addresses(settings).items():
+        console.print(f"  {name:<8} {address}", highlight=False)
+    logins = ", ".join(part.login for part in PARTS)
+    console.print(f"  accounts admin, {logins}\n  password {password}", highlight=False)
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: running.request_stop())
+    running.wait()

@@ -1,0 +1,86 @@
+"""What the demonstration's provider and operating unit write into their forms."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from shuzha.server.demo.city.columns import COLUMNS, ENTITY_KEYS
+
+REGISTER = "social_insurance"
+PURPOSE = "loan-review"
+CODE = "370100-HRSS-0001"
+GRANTED_COLUMNS = ("resident_id", "name", "period", "kind", "paid", "district_code")
+PRICE_HAO = 375
+
+_TYPES = {"string": "text", "integer": "integer", "boolean": "boolean", "date": "date", "datetime": "datetime"}
+
+
+def entry_sheet(register: str = REGISTER, code: str = CODE) -> dict[str, Any]:
+    """Return the sheet of an entry for a register of the city."""
+    return {
+        "code": code,
+        "name": register,
+        "title": {"zh": "社会保险缴费记录（演示）", "en": "Social insurance payments (demo)"},
+        "abstract": "按月逐险种的社会保险缴费记录，合成数据。 Monthly social insurance payments by kind; synthetic data.",
+        "elements": [
+            {"name": each.name, "title": {"zh": each.title_zh, "en": each.title_en}, "type": _TYPES[each.type]}
+            for each in COLUMNS[register]
+        ],
+        "classification": "306010001",
+        "format": "database table",
+        "subject_kind": "person",
+        "entity_key": ENTITY_KEYS[register],
+        "key_columns": [],
+        "update_cycle": "monthly",
+        "sharing": {"kind": "conditional", "condition": "依职责申请 on application, for one's own duty", "basis": "",
+                    "method": "interface"},
+        "opening": {"kind": "none", "condition": "", "basis": "含个人信息 personal information"},
+        "authorizing": {"allowed": True, "basis": "授权运营实施方案（演示） implementation plan (demo)"},
+    }  # fmt: skip
+
+
+def application(entry: str, today: dt.date) -> dict[str, Any]:
+    """Return an operating unit's application with its proposed agreement."""
+    return {
+        "title": "金融信用领域公共数据授权运营（演示）",
+        "mode": "comprehensive",
+        "field": "finance",
+        "responsible_person": "郑航",
+        "training_proof": "岗前培训证书（演示）2026-017：李析、郑签",
+        "agreement": {
+            "entries": [entry],
+            "term": {"valid_from": today.isoformat(), "valid_until": _a_year_on(today).isoformat()},
+            "purposes": [PURPOSE, "public-service"],
+            "operations": ["view", "aggregate", "verify"],
+            "output_kinds": ["verification", "report"],
+            "income": {
+                "calculation": "调用次数×单价，按账单行一次取整 calls times price, rounded once per statement line",
+                "infrastructure_rate": 1000,
+                "allocation": {"provider": 3000, "platform": 2000, "operator": 5000},
+            },
+            "rights_and_duties": "仅在本平台沙箱内使用，产品须登记 use inside the sandbox only; products are registered",
+            "security": "原始数据不出域；岗前培训；实名 raw data never leaves; training; real names",
+            "exit": "冻结、结算、销毁密钥与脱敏数据并出具证明 freeze, settle, destroy keys and releases, certify",
+            "asset_disposal": "期满后产品下架，索引销毁 products are delisted and indexes destroyed",
+        },
+    }
+
+
+def demand(authorization: str, entry: str, term: dict[str, str]) -> dict[str, Any]:
+    """Return the demand of one scenario: loan review."""
+    return {
+        "authorization": authorization,
+        "entry": entry,
+        "scenario": "贷前核验申请人是否连续参保 verify before a loan whether an applicant is insured",
+        "value": "减少纸质证明，降低小额信贷风险 fewer paper proofs, less risk in small loans",
+        "columns": list(GRANTED_COLUMNS),
+        "operations": ["view", "aggregate", "verify"],
+        "output_kinds": ["verification", "report"],
+        "purposes": [PURPOSE],
+        "term": term,
+    }
+
+
+def _a_year_on(day: dt.date) -> dt.date:
+    return day + dt.timedelta(days=364)

@@ -1,0 +1,89 @@
+"""One running installation: prepared (folders, keys, migrations), then its processes under the supervisor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sandbox.workspaces.limits import CgroupHost
+from sandbox.workspaces.store import WORKSPACES
+from sandbox.workspaces.warden import group_name
+from shuzha.core.settings import Settings
+from shuzha.server import schema
+from shuzha.server.platform import Platform
+from shuzha.server.supervisor import Supervisor
+from shuzha.server.units import check_ports_free, make_units
+
+
+class RunningPlatform:
+    """Starts and stops everything; `platform` gives this process the services over the same data."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.platform = Platform(settings)
+        self._supervisor: Supervisor | None = None
+
+    def start(self) -> None:
+        """Prepare the installation and start its processes; refuses a taken port and says what did not start."""
+        settings = self.platform.settings
+        check_ports_free(settings)
+        prepare(self.platform)
+        file = write_settings(settings)
+        self._supervisor = Supervisor(make_units(self.platform, file), settings.folder("run"))
+        self._supervisor.start()
+
+    def stop(self) -> None:
+        """Stop every process, the workspaces' too."""
+        if self._supervisor is not None:
+            self._supervisor.stop()
+        end_workspaces(self.platform)
+
+    def pid(self, name: str) -> int:
+        """Return the process id of a unit."""
+        if self._supervisor is None:
+            raise ValueError("the platform is not running")
+        return self._supervisor.pid(name)
+
+    def wait(self) -> None:
+        """Block until a stop was requested."""
+        if self._supervisor is not None:
+            self._supervisor.wait()
+
+    def request_stop(self) -> None:
+        """Make `wait` return; safe in a signal handler."""
+        if self._supervisor is not None:
+            self._supervisor.request_stop()
+
+
+def prepare(platform: Platform) -> None:
+    """Make folders and keys and bring the records to the newest revision."""
+    settings = platform.settings
+    settings.data.mkdir(parents=True, exist_ok=True)
+    for name in ("run", "keys", "logs", "records"):
+        settings.folder(name).mkdir(exist_ok=True, mode=0o700)
+    # A workspace's user passes through the data folder to its home and releases, and sees nothing else of it.
+    settings.data.chmod(0o711)
+    _ = platform.keys
+    schema.migrate(platform.database)
+
+
+def write_settings(settings: Settings) -> Path:
+    """Write the settings for the processes, and return the file."""
+    path = settings.folder("run") / "settings.toml"
+    path.write_text("".join(f"{name} = {_toml(value)}\n" for name, value in settings.as_dict().items()), "utf-8")
+    return path
+
+
+def end_workspaces(platform: Platform) -> None:
+    """End whatever still runs in the jails of this installation's workspaces; another's are not touched."""
+    host = CgroupHost.detect()
+    with platform.database.read() as work:
+        groups = {group_name(workspace.name) for workspace in work.list(WORKSPACES)}
+    for name in groups.intersection(host.list_groups()):
+        group = host.group(name)
+        group.kill()
+        group.remove()
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int) else f'"{value}"'

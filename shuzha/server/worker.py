@@ -1,0 +1,102 @@
+"""The worker: it runs jobs, feeds the audit log, obeys suspensions, and answers the workspaces' sockets. One a host."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Iterator
+
+from sandbox.workspaces.controls import ControlsWriter
+from sandbox.workspaces.platform_socket import PlatformSockets
+from shuzha.core.errors import Conflict
+from shuzha.core.logs import start_logging
+from shuzha.core.outbox import Follower
+from shuzha.core.settings import load_settings
+from shuzha.core.work import Event
+from shuzha.ledger.audit import open_audit_log
+from shuzha.server import schema
+from shuzha.server.platform import Platform
+from shuzha.server.subscriptions import INGEST, cache_handlers, job_handlers, register_jobs, suspension_handlers
+
+CLOCK_SECONDS = 5.0
+
+log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def running(platform: Platform) -> Iterator[None]:
+    """Run everything of the worker but the sockets while the block lasts."""
+    ControlsWriter(platform.hub_settings.controls).start()
+    audit = open_audit_log(platform.settings.data, platform.keys, platform.clock)
+    audit.catch_up(platform.database)
+    audit.start()
+    register_jobs(platform)
+    platform.workspaces.reconcile()
+    platform.catalog.aggregation.sweep_inbox()
+    for batch in platform.catalog.aggregation.list_unfinished():
+        platform.jobs.enqueue(INGEST, batch)
+
+    def record(event: Event) -> None:
+        audit.record(event)
+
+    followers = [
+        Follower(platform.database, cache_handlers(platform.policies)),
+        Follower(platform.database, {"*": [record]}, durable_name="audit"),
+        Follower(platform.database, suspension_handlers(platform), durable_name="suspension"),
+        Follower(platform.database, job_handlers(platform), durable_name="jobs"),
+    ]
+    for follower in followers:
+        follower.start()
+    consumer = platform.jobs.start_consumer(workers=2)
+    try:
+        yield
+    finally:
+        consumer.stop(graceful=True)
+        for follower in followers:
+            follower.stop()
+        audit.close()
+
+
+async def serve(platform: Platform) -> None:
+    """Work until SIGTERM or SIGINT."""
+    stopped = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stopped.set)
+    mark = platform.settings.folder("run") / "worker.ready"
+    sockets = PlatformSockets(platform.hub_settings.runtime, platform.verbs)
+    with running(platform):
+        tasks = [asyncio.create_task(sockets.follow(platform.verbs.sockets)), asyncio.create_task(_tick(platform))]
+        mark.touch()
+        try:
+            await stopped.wait()
+        finally:
+            mark.unlink(missing_ok=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _tick(platform: Platform) -> None:
+    """Do what the clock asks for: end terms that are over, and what follows from it."""
+    while True:
+        await asyncio.to_thread(platform.authorization.expire_due, platform.actor("clock"))
+        await asyncio.to_thread(platform.workspaces.reconcile)
+        await asyncio.sleep(CLOCK_SECONDS)
+
+
+def main() -> None:
+    """Run the worker with the settings that the environment names."""
+    start_logging()
+    platform = Platform(load_settings())
+    schema.check_current(platform.database)
+    (platform.settings.folder("run") / "worker.ready").unlink(missing_ok=True)
+    try:
+        asyncio.run(serve(platform))
+    except Conflict as error:
+        raise SystemExit(f"worker refused to start: {error}") from None
+
+
+if __name__ == "__main__":
+    main()
