@@ -43,11 +43,15 @@ def build(settings: Settings) -> tuple[App, ServingState]:
     return make_app(parts), state
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """Return the listening socket; processes of one host share the port, and the kernel shares the calls out."""
+def bind(host: str, port: int, *, shared: bool) -> socket.socket:
+    """Return the listening socket; where several processes share the port, the kernel shares the calls out.
+
+    A lone process refuses a port that another one has: two installations must not answer by turns.
+    """
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    if shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     listener.bind((host, port))
     listener.listen(_BACKLOG)
     listener.setblocking(False)
@@ -63,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = load_settings(options.settings)
         app, state = build(settings)
-        listener = bind(settings.bind, settings.api_port)
+        listener = bind(settings.bind, settings.api_port, shared=settings.api_workers > 1)
     except (ShuzhaError, OSError) as error:
         sys.stderr.write(f"consumer API refused to start: {error}\n")
         return 1
