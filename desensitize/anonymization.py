@@ -20,7 +20,7 @@ from desensitize.hierarchy import Hierarchy
 from desensitize.histogram import Histogram, Ints, Levels, as_leaf, build
 from desensitize.lattice import Search, count_entities, suppressed_tuples
 from desensitize.risk import Limits, Risk, limits_of, measure_risk
-from desensitize.tables import Table, open_table
+from desensitize.tables import Table, collect, open_table
 
 METRICS: tuple[str, ...] = ("loss",)
 
@@ -73,7 +73,7 @@ def anonymize(
     outcome = Search(histogram, k, limit, max_visits, progress).run()
     small = suppressed_tuples(histogram, outcome.levels, k)
     made = _rewrite(table, histogram, outcome.levels, small)
-    result: pl.DataFrame | pl.LazyFrame = made.collect() if isinstance(frame, pl.DataFrame) else made
+    result: pl.DataFrame | pl.LazyFrame = collect(made) if isinstance(frame, pl.DataFrame) else made
     return Anonymized(
         frame=result,
         levels={a.column: level for a, level in zip(histogram.attributes, outcome.levels, strict=True)},

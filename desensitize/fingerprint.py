@@ -13,6 +13,8 @@ import json
 import polars as pl
 import polars_hash as plh
 
+from desensitize.tables import collect
+
 _CHUNK = 500_000
 
 
@@ -25,7 +27,7 @@ def hash_content(table: pl.LazyFrame) -> tuple[str, int]:
     cells = [pl.col(name).cast(pl.String).alias(str(position)) for position, name in enumerate(names)]
     row = pl.struct(cells).struct.json_encode().alias("row")
     rows = table.select(row).select(plh.col("row").chash.sha2_256())
-    hashes = rows.collect(engine="streaming").to_series().sort()
+    hashes = collect(rows).to_series().sort()
     for start in range(0, len(hashes), _CHUNK):
         digest.update(hashes.slice(start, _CHUNK).str.join("").item().encode())
     return digest.hexdigest(), len(hashes)

@@ -18,6 +18,7 @@ import polars as pl
 
 from desensitize.errors import InvalidInput
 from desensitize.hierarchy import Hierarchy
+from desensitize.tables import collect
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -183,10 +184,10 @@ def _collect(
     frame: pl.LazyFrame, wanted: list[pl.Expr], keys: list[str], entity: str | None
 ) -> tuple[pl.DataFrame, tuple[Ints, Ints] | None]:
     if entity is None:
-        tuples = frame.select(wanted).group_by(keys).agg(pl.len().alias("rows")).collect(engine="streaming")
+        tuples = collect(frame.select(wanted).group_by(keys).agg(pl.len().alias("rows")))
         return tuples, None
     by_entity = frame.select(*wanted, pl.col(entity).alias("e")).group_by([*keys, "e"]).agg(pl.len().alias("rows"))
-    found = by_entity.collect(engine="streaming")
+    found = collect(by_entity)
     if found["e"].null_count():
         raise InvalidInput(f"entity column `{entity}` holds nulls; every row must say whose it is")
     found = found.with_columns((pl.len().over("e") == 1).alias("single"))

@@ -25,7 +25,7 @@ from desensitize.hierarchy import Hierarchy
 from desensitize.plan import Plan
 from desensitize.pseudonyms import SecretKey
 from desensitize.risk import Limits, Risk, limits_of
-from desensitize.tables import Table, open_table
+from desensitize.tables import Table, open_table, run_quietly
 from desensitize.techniques import Keep, Pseudonymize
 from desensitize.transform import build_expressions
 
@@ -108,7 +108,7 @@ class Release:
         partial = target.parent / f".{target.name}.{uuid.uuid4().hex}.partial"
         partial.mkdir()
         try:
-            _run(lambda: self.frame.sink_parquet(partial / DATA_FILE))
+            run_quietly(lambda: self.frame.sink_parquet(partial / DATA_FILE))
             if self._certificate is None:
                 self._certificate = self._certify(pl.scan_parquet(partial / DATA_FILE))
             text = json.dumps(self._certificate, ensure_ascii=False, indent=1, sort_keys=True)
@@ -126,8 +126,8 @@ class Release:
             "kind": "desensitization certificate",
             "version": CERTIFICATE_VERSION,
             "engine": _versions(),
-            "input": _run(lambda: _describe(self._source)),
-            "output": _run(lambda: _describe(written)),
+            "input": run_quietly(lambda: _describe(self._source)),
+            "output": run_quietly(lambda: _describe(written)),
             "found": dict(self._found) if self._found is not None else None,
             "done": self._list_done(),
             "measured": measured.risk.to_dict() if measured else None,
@@ -149,8 +149,11 @@ class Release:
 def apply(frame: Table, plan: Plan, key: bytes | None = None) -> Release:
     """Return the release of `frame` by `plan`. Nothing is computed until its frame, file or certificate is asked for.
 
-    Refuses a plan that does not name exactly the table's columns, and a plan with pseudonyms without a key.
+    A plan that asks for anonymity is carried out by `protect`. Refuses a plan that does not name exactly the table's
+    columns, and a plan with pseudonyms without a key.
     """
+    if plan.anonymity is not None:
+        return protect(frame, plan, key)
     source = open_table(frame)
     secret = None if key is None else SecretKey(key)
     expressions = build_expressions(plan, source.collect_schema(), secret)
@@ -232,7 +235,7 @@ def _anonymize_until(
     The last one if none does.
     """
     for _ in range(_MOST_TRIES):
-        result = _run(
+        result = run_quietly(
             lambda k=k: anonymize(  # type: ignore[misc]
                 frame, hierarchies, k, share, entity=entity, limits=limits, max_visits=max_visits, progress=progress
             )
@@ -272,14 +275,6 @@ def _describe(table: pl.LazyFrame) -> dict[str, Any]:
 
 def _versions() -> dict[str, str]:
     return {"desensitize": ENGINE_VERSION, "polars": pl.__version__, "python": platform.python_version()}
-
-
-def _run(work: Callable[[], Any]) -> Any:
-    """Return what `work` returns; an error of the table engine, which may quote values, becomes one that does not."""
-    try:
-        return work()
-    except pl.exceptions.PolarsError as error:
-        raise InvalidInput(f"the table could not be read or transformed ({type(error).__name__})") from None
 
 
 def _sync(directory: Path) -> None:

@@ -19,7 +19,7 @@ import polars as pl
 
 from desensitize.errors import InvalidInput, InvalidPlan
 from desensitize.histogram import as_leaf
-from desensitize.tables import Table, open_table
+from desensitize.tables import Table, collect, open_table
 
 PROFILE_EDGES: tuple[int, ...] = (1, 2, 3, 5, 10, 20, 50, 100, 1000)
 
@@ -132,13 +132,13 @@ def _class_sizes(table: pl.LazyFrame, columns: list[str], entity: str | None) ->
         named = [pl.lit(0).alias("q")]
     if entity is None:
         counted = table.select(named).group_by(keys).agg(pl.len().alias("rows"))
-        return counted.with_columns(pl.col("rows").alias("size")).collect(engine="streaming")
+        return collect(counted.with_columns(pl.col("rows").alias("size")))
     counted = (
         table.select(*named, pl.col(entity).alias("e"))
         .group_by(keys)
         .agg(pl.len().alias("rows"), pl.col("e").n_unique().alias("size"), pl.col("e").null_count().alias("n"))
     )
-    found = counted.collect(engine="streaming")
+    found = collect(counted)
     if found["n"].sum():
         raise InvalidInput(f"entity column `{entity}` holds nulls; every row must say whose it is")
     return found.drop("n")
@@ -147,7 +147,7 @@ def _class_sizes(table: pl.LazyFrame, columns: list[str], entity: str | None) ->
 def _count_entities(table: pl.LazyFrame, entity: str | None, rows: int) -> int:
     if entity is None:
         return rows
-    return int(table.select(pl.col(entity).n_unique()).collect(engine="streaming").item())
+    return int(collect(table.select(pl.col(entity).n_unique())).item())
 
 
 def _journalist(sizes: pl.DataFrame, population: pl.LazyFrame, columns: list[str], entity: str | None) -> float:

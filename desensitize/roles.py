@@ -113,6 +113,15 @@ RULES: tuple[Rule, ...] = (
         hierarchy={"kind": "region"},
     ),
     Rule(
+        "CN_REGION_NAME",
+        "行政区划名称",
+        QUASI,
+        2,
+        ("区划", "行政区", "地区", "区县", "region", "area", "district", "city", "province"),
+        alone=True,
+        hierarchy={"kind": "flat"},
+    ),
+    Rule(
         "POSTCODE",
         "邮政编码",
         QUASI,
@@ -181,6 +190,12 @@ RULES: tuple[Rule, ...] = (
 )
 
 
+_REGION_VALUES = {
+    "CN_REGION": [*REGIONS, *FORMER_REGIONS],
+    "CN_REGION_NAME": sorted({*REGIONS.values(), *FORMER_REGIONS.values()}),
+}
+
+
 def is_named(column: str, words: tuple[str, ...]) -> bool:
     """Say whether the column's name holds one of the words.
 
@@ -198,8 +213,8 @@ def match_share(rule: Rule, cells: pl.Series, weights: pl.Series) -> float:
     """
     if not len(cells):
         return 0.0
-    if rule.entity == "CN_REGION":
-        known = cells.is_in([*REGIONS, *FORMER_REGIONS])
+    if rule.entity in _REGION_VALUES:
+        known = cells.is_in(_REGION_VALUES[rule.entity])
     elif rule.pattern:
         known = cells.str.contains(rule.pattern)
     else:

@@ -18,7 +18,7 @@ from desensitize.detectors import Hits, compact, count_hits
 from desensitize.errors import InvalidInput
 from desensitize.plan import Anonymity, Plan
 from desensitize.roles import RULES, Rule, is_free_text, is_named, match_share
-from desensitize.tables import Table, open_table
+from desensitize.tables import Table, collect, open_table
 
 IS, MIXED, STRAY, INSIDE, NAMED = "is", "mixed", "stray", "inside", "named"
 _IS_SHARE, _NAMED_SHARE, _MIXED_SHARE, _RULE_SHARE = 0.8, 0.5, 0.02, 0.6
@@ -131,7 +131,7 @@ def scan(frame_or_path: Table, progress: Callable[[int, int], None] | None = Non
     table = open_table(frame_or_path)
     schema = table.collect_schema()
     findings = []
-    rows = int(table.select(pl.len()).collect(engine="streaming").item()) if schema else 0
+    rows = int(collect(table.select(pl.len())).item()) if schema else 0
     for done, (name, dtype) in enumerate(schema.items()):
         findings.append(_scan_column(table, name, dtype))
         if progress is not None:
@@ -142,7 +142,7 @@ def scan(frame_or_path: Table, progress: Callable[[int, int], None] | None = Non
 def _scan_column(table: pl.LazyFrame, name: str, dtype: pl.DataType) -> ColumnFinding:
     if dtype.is_nested() or dtype in (pl.Binary, pl.Object):
         raise InvalidInput(f"column `{name}` is {dtype}; only text, numbers, dates and truth values can be scanned")
-    values = table.select(pl.col(name)).collect(engine="streaming").to_series()
+    values = collect(table.select(pl.col(name))).to_series()
     readable = not (dtype.is_float() or dtype == pl.Boolean or isinstance(dtype, pl.Datetime))
     cells, weights = compact(values.cast(pl.String))
     total = int(weights.sum())

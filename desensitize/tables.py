@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import polars as pl
 
 from desensitize.errors import InvalidInput
 
 Table: TypeAlias = pl.DataFrame | pl.LazyFrame | str | Path
+Result = TypeVar("Result")
 _SNIFFED = 1 << 20
 
 
@@ -32,6 +34,19 @@ def open_table(table: Table) -> pl.LazyFrame:
     if path.suffix.lower() in (".csv", ".txt", ".tsv"):
         return _open_csv(path)
     raise InvalidInput(f"file `{path.name}` is neither .parquet nor .csv")
+
+
+def run_quietly(work: Callable[[], Result]) -> Result:
+    """Return what `work` returns; an error of the table engine, which may quote values, becomes one that does not."""
+    try:
+        return work()
+    except pl.exceptions.PolarsError as error:
+        raise InvalidInput(f"the table could not be read or transformed ({type(error).__name__})") from None
+
+
+def collect(table: pl.LazyFrame) -> pl.DataFrame:
+    """Return the rows of a lazy table, streamed; refuses what cannot be read, without quoting it."""
+    return run_quietly(lambda: table.collect(engine="streaming"))
 
 
 def _open_csv(path: Path) -> pl.LazyFrame:

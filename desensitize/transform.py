@@ -65,12 +65,15 @@ def build_expressions(plan: Plan, schema: Mapping[str, pl.DataType], key: Secret
 def _expression(technique: Technique, column: str, dtype: pl.DataType, key: SecretKey | None) -> pl.Expr:
     if isinstance(technique, Keep):
         return pl.col(column)
+    source = pl.col(column)
+    if dtype in (pl.Categorical, pl.Enum):
+        source, dtype = source.cast(pl.String), pl.String()
     if isinstance(technique, Pseudonymize):
         if key is None:
             raise InvalidPlan(f"column `{column}` is pseudonymized: a key is needed")
         if dtype.is_float() or dtype.is_decimal() or dtype == pl.Boolean:
             raise InvalidPlan(f"column `{column}` is {dtype}; pseudonyms are made of text, whole numbers or dates")
-        return pseudonymize(pl.col(column).cast(pl.String), technique, key)
+        return pseudonymize(source.cast(pl.String), technique, key)
     makers: dict[type[Any], Callable[[Any, pl.Expr, pl.DataType], pl.Expr]] = {
         Mask: _mask,
         GeneralizeRegion: _region,
@@ -83,7 +86,7 @@ def _expression(technique: Technique, column: str, dtype: pl.DataType, key: Secr
         Clip: partial(_clip, column),
         Redact: _redact,
     }
-    return makers[type(technique)](technique, pl.col(column), dtype)
+    return makers[type(technique)](technique, source, dtype)
 
 
 def _or_any(source: pl.Expr, made: pl.Expr) -> pl.Expr:

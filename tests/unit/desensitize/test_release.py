@@ -44,6 +44,7 @@ kind = "table"
 rows = [["x", "y"]]
 """
 )
+PLAIN = Plan(PLAN.columns)
 BORN = Hierarchy.from_rows(
     [(f"{y}-{m:02}", f"{y}", f"{y // 10 * 10}s", "*") for y in range(1950, 2011) for m in range(1, 13)]
 )
@@ -103,6 +104,7 @@ def test_protect_takes_everything_from_the_plan() -> None:
     release = desensitize.protect(_people(100), plan, KEY)
     assert release.measurement is not None
     assert release.measurement.k == 4
+    assert desensitize.apply(_people(100), plan, KEY).certificate == release.certificate
 
 
 def test_protect_refuses_what_it_cannot_protect() -> None:
@@ -120,7 +122,7 @@ def test_protect_refuses_what_it_cannot_protect() -> None:
 
 
 def test_write_leaves_a_whole_directory_or_none(tmp_path: Path) -> None:
-    release = desensitize.apply(_people(30), PLAN, KEY)
+    release = desensitize.apply(_people(30), PLAIN, KEY)
     written = release.write(tmp_path / "deep" / "release")
     assert sorted(path.name for path in written.iterdir()) == [CERTIFICATE_FILE, DATA_FILE]
     certificate = json.loads((written / CERTIFICATE_FILE).read_text(encoding="utf-8"))
@@ -148,7 +150,7 @@ def test_content_hash_ignores_row_order_only() -> None:
 
 
 def test_hash_of_a_tiny_table_is_withheld() -> None:
-    certificate = desensitize.apply(_people(2), PLAN, KEY).certificate
+    certificate = desensitize.apply(_people(2), PLAIN, KEY).certificate
     assert certificate["input"]["content_sha256"] is None
     assert "fewer than 20" in certificate["input"]["content_sha256_withheld"]
 
@@ -200,3 +202,22 @@ def test_content_hash_can_be_found_again_with_the_standard_library_alone() -> No
     digest = hashlib.sha256((json.dumps(frame.columns) + "\n").encode())
     digest.update("".join(sorted(hashlib.sha256(row.encode()).hexdigest() for row in rows)).encode())
     assert hash_content(frame.lazy())[0] == digest.hexdigest()
+
+
+def test_protect_takes_an_empty_table() -> None:
+    release = desensitize.protect(_people(1).clear(), PLAN, KEY, {"area": Hierarchy.regions()}, k=3, entity="who")
+    assert release.frame.collect().height == 0
+    assert release.certificate["output"]["rows"] == 0
+
+
+def test_errors_of_the_table_engine_do_not_quote_values() -> None:
+    broken = pl.LazyFrame({"c": ["SECRET"]}).with_columns(pl.col("c").cast(pl.Int64))
+    for work in (desensitize.scan, lambda table: desensitize.measure_risk(table, ["c"])):
+        with pytest.raises(InvalidInput, match="could not be read or transformed") as caught:
+            work(broken)
+        assert "SECRET" not in str(caught.value)
+
+
+def test_read_csv_with_byte_order_mark_and_semicolons(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes("\ufeff姓名;年龄\n张三;5\n".encode())
+    assert desensitize.scan(tmp_path / "t.csv")["姓名"].role == "direct"

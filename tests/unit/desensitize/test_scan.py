@@ -157,6 +157,7 @@ def test_scan_reads_whole_numbers() -> None:
         ("sex", ["男", "女"], "SEX", "quasi"),
         ("age", [3, 88], "AGE", "quasi"),
         ("code", ["330106", "330105"], "CN_REGION", "quasi"),
+        ("district", ["西湖区", "上城区"], "CN_REGION_NAME", "quasi"),
         ("wage", [5000, 6000], "FINANCE", "sensitive"),
         ("diagnosis", ["感冒", "骨折"], "HEALTH", "sensitive"),
         ("employer_name", ["杭州某某有限公司", "宁波医院"], "ORGANISATION", "quasi"),

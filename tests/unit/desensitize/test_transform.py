@@ -113,6 +113,12 @@ def test_apply_drops_and_keeps_the_order_of_the_rest() -> None:
     assert desensitize.apply(frame, plan).frame.collect().to_dict(as_series=False) == {"a": [1], "c": [3]}
 
 
+def test_apply_reads_categories_as_their_text() -> None:
+    frame = pl.DataFrame({"c": pl.Series(["30", "7"], dtype=pl.Categorical)})
+    assert _apply(frame, technique="generalize", kind="number", width=10) == ["[30,40)", "[0,10)"]
+    assert _apply(frame, technique="mask", keep_first=1) == ["3****", "****"]
+
+
 def test_pseudonyms_of_two_keys_or_domains_are_unrelated() -> None:
     frame = pl.DataFrame({"c": [str(n) for n in range(1000)]})
     plan = Plan.from_dict({"columns": {"c": "pseudonymize"}})
