@@ -68,6 +68,7 @@ class RunningHub:
     process: subprocess.Popen[bytes] | None = None
     workspaces: list[str] = field(default_factory=list)
     _uid: int = 210_000
+    _kernels: dict[str, str] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -165,19 +166,29 @@ class RunningHub:
     def path(self, account: str, workspace: str) -> str:
         return f"{self.url}/user/{account}/{workspace}"
 
-    def run_code(self, account: str, workspace: str, code: str, timeout: float = 60.0) -> Output:
-        """Run `code` in a new kernel of the workspace, over the gate's REST and websocket, and return what it gave."""
-        return asyncio.run(self._run_code(account, workspace, code, timeout))
+    def run_code(
+        self, account: str, workspace: str, code: str, timeout: float = 60.0, *, fresh: bool = False
+    ) -> Output:  # fmt: skip
+        """Run `code` in a kernel of the workspace, over the gate's REST and websocket, and return what it gave.
 
-    async def _run_code(self, account: str, workspace: str, code: str, seconds: float) -> Output:
+        The workspace's one kernel of these tests is used again, unless a `fresh` one is asked for.
+        """
+        return asyncio.run(self._run_code(account, workspace, code, timeout, fresh=fresh))
+
+    async def _run_code(self, account: str, workspace: str, code: str, seconds: float, *, fresh: bool) -> Output:
         base = self.path(account, workspace)
         async with aiohttp.ClientSession(headers=self.headers()) as session:
-            async with session.post(f"{base}/api/kernels", json={"name": "python3"}) as answer:
-                assert answer.status == 201, await answer.text()
-                kernel = (await answer.json())["id"]
+            kernel = self._kernels.pop(workspace, "")
+            if kernel and not fresh:
+                async with session.get(f"{base}/api/kernels/{kernel}") as answer:
+                    kernel = kernel if answer.status == 200 else ""
+            if not kernel or fresh:
+                async with session.post(f"{base}/api/kernels", json={"name": "python3"}) as answer:
+                    assert answer.status == 201, await answer.text()
+                    kernel = (await answer.json())["id"]
             async with session.ws_connect(f"{base}/api/kernels/{kernel}/channels", max_msg_size=0) as channel:
                 result = await asyncio.wait_for(execute(channel, code), seconds)
-            await (await session.delete(f"{base}/api/kernels/{kernel}")).read()
+            self._kernels[workspace] = kernel
             return result
 
 

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 MAX_MESSAGE = 32 * 1024**2
 MAX_BODY = 16 * 1024**2
 _CHUNK = 256 * 1024
+_ERRORS = 400
 _HOP_BY_HOP = frozenset({
     "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailers", "transfer-encoding",
     "upgrade",
@@ -191,6 +192,9 @@ class Front:
                 self._keeper.check(visit.workspace, size)
                 if visit.verdict.traffic is Traffic.CONTENTS and size > MAX_BODY:
                     return pages.answer(request, pages.too_large(MAX_BODY))
+            if visit.verdict.traffic is Traffic.CONTENTS and upstream.status >= _ERRORS:
+                # The server's own words may quote the file that it could not read.
+                return pages.answer(request, pages.not_a_notebook(upstream.status))
             response = web.StreamResponse(status=upstream.status, reason=upstream.reason, headers=_backward(upstream))
             if request.method == "HEAD" or upstream.status in {204, 304}:
                 await response.prepare(request)

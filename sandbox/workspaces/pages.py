@@ -63,6 +63,12 @@ def too_large(limit: int) -> Refusal:
     return Refusal(413, "too_large", "Too large", "内容过大", why)
 
 
+def not_a_notebook(status: int) -> Refusal:
+    """Return what is said instead of a server's own error about contents."""
+    why = "there is no such notebook or folder, or it cannot be shown / 没有该笔记本或文件夹，或无法显示"
+    return Refusal(status, "contents_refused", "Cannot be shown", "无法显示", why)
+
+
 def unreachable() -> Refusal:
     """Return the answer when the server behind a route does not answer."""
     why = "its server does not answer; it may be starting or have been stopped / 服务未响应，可能正在启动或已停止"

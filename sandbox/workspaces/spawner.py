@@ -9,6 +9,7 @@ import asyncio
 import os
 import shutil
 import socket
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ CONFIGURATION = Path(__file__).parent / "inside"
 INSIDE_CONFIGURATION = "/etc/jupyter"
 _SERVER = (f"{INSIDE_ENVIRONMENT}/bin/python", "-I", "-m", "jupyterhub.singleuser")
 _BACKLOG = 128
+_LOG_BYTES = 4 * 1024**2
 
 
 class BwrapSpawner(Spawner):  # type: ignore[misc]
@@ -154,10 +156,11 @@ class BwrapSpawner(Spawner):  # type: ignore[misc]
         jail = build_jail(spec, paths, Path(self.environment_folder), self.get_env(), descriptor)
         if not self.log_folder:
             return start_jail(jail, self._cgroups, pass_fds=(descriptor,))
-        folder = Path(self.log_folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / f"{spec.workspace}.log").open("ab") as file:
-            return start_jail(jail, self._cgroups, pass_fds=(descriptor,), output=file.fileno())
+        writing = open_log(Path(self.log_folder) / f"{spec.workspace}.log")
+        try:
+            return start_jail(jail, self._cgroups, pass_fds=(descriptor,), output=writing)
+        finally:
+            os.close(writing)
 
 
 def build_jail(
@@ -185,6 +188,26 @@ def build_jail(
         group_name(spec.workspace), spec.uid, environment, tuple(mounts), _SERVER, tuple(sorted(variables.items())),
         spec.limits,
     )  # fmt: skip
+
+
+def open_log(path: Path) -> int:
+    """Return the writing end of a pipe whose first mebibytes are kept at `path`; the rest is read and dropped.
+
+    A jail never holds the file itself, and what it writes cannot fill the disk. The reader ends with the last writer,
+    and outlives the hub as the jail does.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    reading, writing = os.pipe()
+    number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        subprocess.Popen(
+            ["sh", "-c", f"head -c {_LOG_BYTES}; exec cat >/dev/null"],
+            stdin=reading, stdout=number, stderr=subprocess.DEVNULL, env={}, start_new_session=True,
+        )  # fmt: skip
+    finally:
+        os.close(reading)
+        os.close(number)
+    return writing
 
 
 def _listen(path: Path) -> socket.socket:

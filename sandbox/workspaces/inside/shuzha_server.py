@@ -27,6 +27,9 @@ _CLOSED = frozenset({"nbconvert", "terminals", "lsp", "server"})
 class NoFiles(JupyterHandler):  # type: ignore[misc]
     """Answers every file download with a refusal."""
 
+    def initialize(self, **_: Any) -> None:
+        """Take what the stock handler is given, and use none of it."""
+
     @web.authenticated
     def get(self, path: str) -> None:
         """Refuse: files leave a workspace only by an export request."""

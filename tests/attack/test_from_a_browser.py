@@ -1,0 +1,150 @@
+"""What a browser's user tries to take out: closed routes are refused by the gate, which relies on no server."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from workspace_kit import RunningHub, wait_until
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(os.geteuid() != 0, reason="jails with users of their own need root"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser(hub: RunningHub, workspace: str) -> Iterator[httpx.Client]:
+    hub.run_code("acc_alice", workspace, "open('notebooks/data.csv', 'w').write('a,b\\n1,2')")
+    with httpx.Client(headers=hub.headers(), base_url=f"{hub.path('acc_alice', workspace)}/") as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def server(hub: RunningHub, workspace: str) -> Iterator[httpx.Client]:
+    """The control: the same server asked directly on its socket, without the gate."""
+    socket = hub.settings.runtime / workspace / "in" / "in.sock"
+    transport = httpx.HTTPTransport(uds=str(socket))
+    base = f"http://localhost/user/acc_alice/{workspace}/"
+    with httpx.Client(headers=hub.headers(), transport=transport, base_url=base) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "files/first-look.ipynb",
+        "files/data.csv",
+        "view/first-look.ipynb",
+        "nbconvert/html/first-look.ipynb",
+        "api/nbconvert",
+        "api/contents/data.csv?content=1&format=base64&type=file",
+        "api/contents/data.csv?type=file",
+        "api/contents/first-look.ipynb?type=file&format=text",
+        "api/contents/first-look.ipynb/checkpoints/checkpoint",
+        "api/terminals",
+        "terminals/1",
+        "terminals/websocket/1",
+        "lsp/status",
+        "custom/custom.css",
+        "api/spec.yaml",
+        "metrics",
+        "edit/data.csv",
+        "api/shutdown",
+    ],
+)
+def test_route_is_closed_at_the_gate(browser: httpx.Client, path: str) -> None:
+    answer = browser.get(path)
+    assert answer.status_code == 403
+    assert answer.json()["code"] == "route_closed"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "files%2Fdata.csv",
+        "%66iles/..%2fdata.csv",
+        "lab/../files/data.csv",
+        "lab//..//files/data.csv",
+        "files%252fdata.csv",
+    ],
+)
+def test_path_that_reads_in_two_ways_is_refused(hub: RunningHub, workspace: str, path: str) -> None:
+    # By hand: a client would tidy the path up before it is sent.
+    import socket
+
+    with socket.create_connection(("127.0.0.1", hub.settings.bind_port)) as raw:
+        raw.sendall(
+            f"GET /user/acc_alice/{workspace}/{path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+            f"Authorization: token {hub.token}\r\n\r\n".encode()
+        )
+        answer = b"".join(iter(lambda: raw.recv(65536), b""))
+    assert answer.split()[1] in {b"400", b"403"}
+
+
+def test_file_asked_as_a_folder_stays_inside(browser: httpx.Client) -> None:
+    assert browser.get("api/contents/data.csv").status_code in {400, 403}
+    assert browser.get("api/contents/first-look.ipynb?type=notebook&content=1").status_code == 200
+
+
+def test_server_itself_refuses_files_as_second_layer(server: httpx.Client) -> None:
+    assert server.get("api/contents/first-look.ipynb?type=notebook").status_code == 200
+    for path in ("files/data.csv", "view/data.csv", "api/contents/data.csv", "nbconvert/html/first-look.ipynb"):
+        assert server.get(path).status_code in {403, 404}, path
+
+
+def test_server_answers_beyond_the_gate_so_the_gate_is_what_closes(server: httpx.Client) -> None:
+    """The control of the closed routes: with the gate away, the server does answer them."""
+    assert server.get("api/spec.yaml").status_code == 200
+    assert server.get("metrics").status_code == 200
+
+
+def test_file_renamed_to_a_notebook_is_not_handed_out(hub: RunningHub, workspace: str, browser: httpx.Client) -> None:
+    hub.run_code("acc_alice", workspace, "open('notebooks/rows.ipynb', 'w').write('a,b\\n' + '1,2\\n' * 100)")
+    answer = browser.get("api/contents/rows.ipynb?type=notebook&content=1")
+    assert answer.status_code >= 400
+    assert "1,2" not in answer.text
+
+
+def test_link_to_data_is_not_followed_as_a_notebook(hub: RunningHub, workspace: str, browser: httpx.Client) -> None:
+    code = "import os; os.symlink('/data/social_insurance/part-0.parquet', 'notebooks/linked.ipynb')"
+    hub.run_code("acc_alice", workspace, code)
+    assert browser.get("api/contents/linked.ipynb?type=notebook&content=1").status_code >= 400
+
+
+def test_settings_written_back_are_swallowed(browser: httpx.Client) -> None:
+    rows = {"raw": "{}", "rows": "x" * 1000}
+    for path in ("lab/api/workspaces/mine", "lab/api/settings/@jupyterlab/apputils-extension:themes"):
+        assert browser.put(path, json=rows).status_code == 204
+        assert "xxxx" not in browser.get(path).text
+
+
+def test_large_body_is_refused(browser: httpx.Client) -> None:
+    notebook = {"type": "notebook", "content": {"cells": [], "metadata": {"x": "y" * (17 * 1024**2)}}}
+    assert browser.put("api/contents/large.ipynb", json=notebook).status_code == 413
+
+
+def test_every_answer_is_counted_against_the_screen(hub: RunningHub, workspace: str, browser: httpx.Client) -> None:
+    def shown(traffic: str) -> int:
+        with sqlite3.connect(f"file:{hub.settings.usage}?mode=ro", uri=True) as store:
+            rows = store.execute(
+                "select sum(shown) from screen_usage where workspace = ? and traffic = ?", (workspace, traffic)
+            ).fetchone()
+        return int(rows[0] or 0)
+
+    before = shown("contents")
+    size = len(browser.get("api/contents/first-look.ipynb?type=notebook&content=1").content)
+    wait_until(lambda: shown("contents") - before >= size, 5, "the count of contents")
+    ways = [
+        "print('x' * 50_000)",
+        "display({'image/png': 'x' * 50_000}, raw=True)",
+        "display({'text/html': 'x' * 50_000}, raw=True)",
+        "k = get_ipython().kernel; k.send_response(k.iopub_socket, 'status', {'execution_state': 'y' * 50_000})",
+    ]
+    for way in ways:
+        before = shown("kernelws")
+        hub.run_code("acc_alice", workspace, way)
+        wait_until(lambda before=before: shown("kernelws") - before >= 50_000, 5, way)

@@ -1,0 +1,276 @@
+"""What code in a notebook tries to reach. The control: the same code outside the jail, where it must succeed."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from workspace_kit import RunningHub
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(os.geteuid() != 0, reason="jails with users of their own need root"),
+]
+
+TRY = """
+import json
+def tries():
+{body}
+try:
+    outcome = ["reached", repr(tries())[:200]]
+except BaseException as error:
+    outcome = ["refused", type(error).__name__, getattr(error, "errno", None)]
+print("OUTCOME" + json.dumps(outcome))
+"""
+
+
+def attack(body: str) -> str:
+    return TRY.format(body="\n".join("    " + line for line in body.strip().splitlines()))
+
+
+def outcome(text: str) -> list[object]:
+    line = next(line for line in text.splitlines() if line.startswith("OUTCOME"))
+    found: list[object] = json.loads(line.removeprefix("OUTCOME"))
+    return found
+
+
+def inside(hub: RunningHub, workspace: str, body: str) -> list[object]:
+    result = hub.run_code("acc_alice", workspace, attack(body))
+    assert not result.error, result.error
+    return outcome(result.text)
+
+
+def outside(body: str) -> list[object]:
+    """The control: the same code on the host, by root."""
+    done = subprocess.run([sys.executable, "-c", attack(body)], capture_output=True, text=True, timeout=30, check=True)
+    return outcome(done.stdout)
+
+
+@contextlib.contextmanager
+def service_on_the_host(host: str = "127.0.0.1") -> Iterator[int]:
+    """A web server on the host's loopback, such as a database or a metadata service would be."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+
+    class Server(http.server.ThreadingHTTPServer):
+        address_family = family
+
+    server = Server((host, 0), http.server.SimpleHTTPRequestHandler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_network_reaches_no_service_of_the_host(hub: RunningHub, workspace: str, host: str) -> None:
+    with service_on_the_host(host) as port:
+        body = f"import socket\nreturn socket.create_connection(({host!r}, {port}), timeout=3).getpeername()"
+        assert inside(hub, workspace, body)[0] == "refused"
+        assert outside(body)[0] == "reached"
+
+
+def test_network_reaches_no_portal_hub_or_gate_by_tcp(hub: RunningHub, workspace: str) -> None:
+    body = f"import socket\nreturn socket.create_connection(('127.0.0.1', {hub.settings.bind_port}), timeout=3)"
+    assert inside(hub, workspace, body)[0] == "refused"
+    assert outside(body)[0] == "reached"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "import socket\nreturn socket.create_connection(('192.0.2.1', 80), timeout=3)",
+        "import socket\nreturn socket.create_connection(('169.254.169.254', 80), timeout=3)",
+        "import socket\nreturn socket.create_connection(('2001:db8::1', 80), timeout=3)",
+        "import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\nreturn s.sendto(b'x', ('192.0.2.1', 53))",
+        "import socket\nreturn socket.getaddrinfo('example.com', 80)",
+        "import subprocess\nreturn subprocess.run(['bash', '-c', 'exec 3<>/dev/tcp/192.0.2.1/80'], check=True)",
+        "import urllib.request\nreturn urllib.request.urlopen('http://192.0.2.1/', timeout=3)",
+    ],
+    ids=["tcp", "metadata", "ipv6", "udp", "dns", "subprocess", "http"],
+)
+def test_network_reaches_nothing_beyond(hub: RunningHub, workspace: str, body: str) -> None:
+    assert inside(hub, workspace, body)[0] == "refused"
+
+
+def test_network_has_no_interface_but_loopback(hub: RunningHub, workspace: str) -> None:
+    body = "import socket\nreturn sorted(name for _, name in socket.if_nameindex())"
+    assert inside(hub, workspace, body) == ["reached", "['lo']"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "import socket\nreturn socket.socket(socket.AF_PACKET, socket.SOCK_RAW)",
+        "import socket\nreturn socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)",
+    ],
+    ids=["packet", "icmp"],
+)
+def test_network_gives_no_raw_socket(hub: RunningHub, workspace: str, body: str) -> None:
+    assert inside(hub, workspace, body)[0] == "refused"
+    assert outside(body)[0] == "reached"
+
+
+def places(hub: RunningHub) -> dict[str, Path]:
+    """Files that a workspace must not see, and that are really there."""
+    raw = hub.folder / "raw" / "social_insurance"
+    raw.mkdir(parents=True, exist_ok=True)
+    (raw / "part-0.parquet").write_bytes(b"raw data")
+    other = next(name for name in hub.workspaces if name != hub.workspaces[-1])
+    return {
+        "raw": raw / "part-0.parquet",
+        "other home": hub.settings.homes / other / "notebooks",
+        "other release": hub.settings.releases / other / "social_insurance",
+        "hub database": hub.settings.state / "hub.db",
+        "cookie secret": hub.settings.state / "cookie_secret",
+        "service token": hub.folder / "token",
+        "controls": hub.settings.controls,
+        "server socket": hub.settings.runtime / hub.workspaces[-1] / "in" / "in.sock",
+        "gate socket": hub.settings.gate_socket,
+        "shadow": Path("/etc/shadow"),
+        "root": Path("/root"),
+        "code": Path(__file__),
+    }
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "raw", "other home", "other release", "hub database", "cookie secret", "service token", "controls",
+        "server socket", "gate socket", "shadow", "root", "code",
+    ],
+)  # fmt: skip
+def test_files_outside_the_grant_do_not_exist(hub: RunningHub, workspace: str, place: str) -> None:
+    path = places(hub)[place]
+    body = f"import os\nreturn os.stat({str(path)!r}).st_size"
+    assert inside(hub, workspace, body) == ["refused", "FileNotFoundError", 2]
+    assert outside(body)[0] == "reached"
+
+
+@pytest.mark.parametrize(
+    "folder", ["/", "/usr", "/opt/env", "/data", "/data/social_insurance", "/etc/jupyter", "/gate/out"]
+)
+def test_files_given_read_only_take_no_write(hub: RunningHub, workspace: str, folder: str) -> None:
+    body = f"open({folder!r} + '/planted', 'w').write('x')\nreturn True"
+    assert inside(hub, workspace, body) == ["refused", "OSError", 30]
+    assert inside(hub, workspace, body.replace(repr(folder), "'/home/analyst'"))[0] == "reached"
+
+
+def test_processes_of_others_are_not_seen(hub: RunningHub, workspace: str) -> None:
+    body = "import os\nreturn sorted(int(p) for p in os.listdir('/proc') if p.isdigit())"
+    found = inside(hub, workspace, body)
+    seen = json.loads(str(found[1]))
+    assert 2 <= len(seen) <= 8, "bubblewrap, the server, kernels and their helpers"
+    assert str(os.getpid()) not in str(seen)
+
+
+def test_processes_give_no_server_memory_or_token(hub: RunningHub, workspace: str) -> None:
+    find = "import os\nserver = next(p for p in os.listdir('/proc') if p.isdigit() and p != '1'"
+    find += " and b'singleuser' in open(f'/proc/{p}/cmdline', 'rb').read())\n"
+    for name in ("environ", "mem", "maps"):
+        body = f"{find}return len(open(f'/proc/{{server}}/{name}', 'rb').read(64))"
+        assert inside(hub, workspace, body) == ["refused", "PermissionError", 13], name
+    own = "import os\nreturn len(open(f'/proc/{os.getpid()}/environ', 'rb').read(64))"
+    assert inside(hub, workspace, own)[0] == "reached"
+
+
+def test_kernel_has_no_token_of_the_hub(hub: RunningHub, workspace: str) -> None:
+    body = "import os\nreturn sorted(n for n in os.environ if 'TOKEN' in n or 'JUPYTERHUB' in n or 'SECRET' in n)"
+    assert inside(hub, workspace, body) == ["reached", "[]"]
+    body = "return open('/proc/1/cmdline').read()"
+    assert "token" not in str(inside(hub, workspace, body)[1]).lower()
+
+
+def test_kernel_inherits_no_file_of_the_platform(hub: RunningHub, workspace: str) -> None:
+    body = "import os\nlinks = [os.readlink(f'/proc/self/fd/{n}') for n in os.listdir('/proc/self/fd') if n.isdigit()"
+    body += " and os.path.exists(f'/proc/self/fd/{n}')]\nreturn [x for x in links if 'memfd' in x or '/sz-' in x]"
+    assert inside(hub, workspace, body) == ["reached", "[]"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "import ctypes\nassert ctypes.CDLL(None).unshare(0x10000000) == 0",
+        "import ctypes\nassert ctypes.CDLL(None).mount(b'none', b'/tmp', b'tmpfs', 0, None) == 0",
+        "import ctypes\nassert ctypes.CDLL(None, use_errno=True).syscall(56, 0x10000000 | 17, 0, 0, 0, 0) >= 0",
+        "import os\nos.setuid(0)\nreturn os.getuid()",
+        "import os\nos.mknod('/tmp/disk', 0o60600, os.makedev(254, 0))",
+        "import os\nos.chroot('/tmp')",
+        "import ctypes\nassert ctypes.CDLL(None).syscall(321, 0, 0, 0) != -1, 'bpf'",
+        "import ctypes\nassert ctypes.CDLL(None).syscall(425, 4, 0) != -1, 'io_uring'",
+        "import subprocess\nsubprocess.run(['su', '-c', 'true'], check=True, stdin=subprocess.DEVNULL)",
+    ],
+    ids=["unshare", "mount", "clone", "setuid", "mknod", "chroot", "bpf", "io_uring", "su"],
+)
+def test_kernel_gains_no_right_of_the_host(hub: RunningHub, workspace: str, body: str) -> None:
+    assert inside(hub, workspace, body)[0] == "refused"
+
+
+OUT = """
+import http.client, os, socket
+class Unix(http.client.HTTPConnection):
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect('/gate/out/out.sock')
+connection = Unix('hub')
+connection.request({method!r}, {path!r}, headers={{'Authorization': 'token {token}'}})
+answer = connection.getresponse()
+assert answer.status == 200, answer.status
+return answer.read()[:80]
+"""
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/hub/api/users"),
+        ("GET", "/hub/api/users/acc_bob"),
+        ("GET", "/hub/api/info"),
+        ("POST", "/hub/api/users/acc_alice/servers/another"),
+        ("POST", "/hub/api/users/acc_bob/activity"),
+        ("GET", "/hub/api/../api/users"),
+        ("GET", "/hub/api//users"),
+        ("GET", "/hub/home"),
+        ("POST", "/hub/api/shutdown"),
+    ],
+)
+def test_hub_answers_its_own_server_only(hub: RunningHub, workspace: str, method: str, path: str) -> None:
+    # Even with the platform's own token, which no notebook has.
+    body = OUT.format(method=method, path=path, token=hub.token)
+    assert inside(hub, workspace, body)[0] == "refused"
+
+
+def test_hub_answers_the_routes_that_a_server_needs(hub: RunningHub, workspace: str) -> None:
+    body = OUT.format(method="GET", path="/hub/api/", token=hub.token)
+    assert inside(hub, workspace, body)[0] == "reached"
+
+
+def test_link_in_place_of_a_socket_moves_no_route(hub: RunningHub, workspace: str) -> None:
+    """The server's socket is held by descriptor: nothing inside can put another service in its place."""
+    body = "import os\nreturn [p for d, _, f in os.walk('/') for p in f if p == 'in.sock']"
+    assert inside(hub, workspace, body) == ["reached", "[]"]
+    body = "import os\nos.symlink('/etc/passwd', '/gate/out/out2.sock')"
+    assert inside(hub, workspace, body) == ["refused", "OSError", 30]
+
+
+def test_user_files_are_not_imported_by_the_server(hub: RunningHub, workspace: str) -> None:
+    """A module planted in the home would run in the server at its next start, with the server's token."""
+    planted = "import os\nopen('/home/analyst/tornado.py', 'w').write('raise SystemExit(9)')"
+    planted += "\nopen('/home/analyst/sqlite3.py', 'w').write('raise SystemExit(9)')"
+    hub.run_code("acc_alice", workspace, planted)
+    with hub.client() as client:
+        client.stop_server("acc_alice", workspace)
+        client.wait_stopped("acc_alice", workspace)
+        client.start_server("acc_alice", workspace)
+        assert client.wait_ready("acc_alice", workspace).ready
+    hub.run_code("acc_alice", workspace, "import os\nos.remove('tornado.py'); os.remove('sqlite3.py')")

@@ -1,0 +1,87 @@
+"""A workspace that takes too much suffers itself; its neighbours and the hub go on. Everything is capped."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+from workspace_kit import RunningHub, wait_until
+
+from sandbox.workspaces.limits import CgroupHost, Limits
+from sandbox.workspaces.warden import group_name
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(os.geteuid() != 0, reason="jails with users of their own need root"),
+]
+
+
+@pytest.fixture(scope="module")
+def small(hub: RunningHub) -> str:
+    limits = Limits(memory_bytes=400 * 1024**2, processes=64, cpu_percent=100, scratch_bytes=16 * 1024**2)
+    return hub.open_workspace("acc_frank", limits=limits)
+
+
+def test_fork_bomb_stops_at_its_limit(hub: RunningHub, small: str) -> None:
+    code = (
+        "import os, signal\nchildren = []\ntry:\n"
+        "    for _ in range(300):\n"
+        "        pid = os.fork()\n"
+        "        if pid == 0:\n            signal.pause()\n            os._exit(0)\n"
+        "        children.append(pid)\n"
+        "except OSError as error:\n    print('stopped', error.errno, len(children))\n"
+        "for pid in children: os.kill(pid, 9); os.waitpid(pid, 0)\n"
+    )
+    text = hub.run_code("acc_frank", small, code).text
+    assert text.startswith("stopped 11"), text
+    assert int(text.split()[2]) < 64
+
+
+def test_memory_hog_ends_alone(hub: RunningHub, workspace: str, small: str) -> None:
+    body = "import numpy\nnumpy.ones(400 * 1024**2 // 8 * 2)"
+    # The kernel is killed by its group and the server starts another: the reply never comes.
+    with pytest.raises(TimeoutError):
+        hub.run_code("acc_frank", small, body, 6)
+    assert hub.run_code("acc_alice", workspace, "print(1)").text.strip() == "1"
+    assert hub.run_code("acc_frank", small, "print(2)").text.strip() == "2"
+
+
+def test_scratch_space_is_capped(hub: RunningHub, small: str) -> None:
+    code = (
+        "n = 0\ntry:\n    with open('/tmp/fill', 'wb') as f:\n"
+        "        for _ in range(64):\n            n += f.write(bytes(1024**2)); f.flush()\n"
+        "except OSError as error:\n    print('full', error.errno, n // 1024**2)\nimport os; os.remove('/tmp/fill')"
+    )
+    text = hub.run_code("acc_frank", small, code).text
+    assert text.startswith("full 28"), text
+    assert int(text.split()[2]) <= 16
+
+
+def test_processor_is_shared_by_quota(hub: RunningHub, small: str) -> None:
+    group = CgroupHost.detect().group(group_name(small))
+    code = (
+        "import os, time\npids = []\nfor _ in range(3):\n    pid = os.fork()\n    if pid == 0:\n"
+        "        end = time.monotonic() + 2\n        while time.monotonic() < end: pass\n        os._exit(0)\n"
+        "    pids.append(pid)\nfor pid in pids: os.waitpid(pid, 0)"
+    )
+    before, begun = group.measure().cpu_nanoseconds, time.monotonic()
+    hub.run_code("acc_frank", small, code)
+    after, wall = group.measure().cpu_nanoseconds, time.monotonic() - begun
+    assert before is not None
+    assert after is not None
+    assert (after - before) / 1e9 <= 1.3 * wall
+
+
+def test_stop_ends_processes_that_ignore_being_asked(hub: RunningHub, small: str) -> None:
+    code = (
+        "import os, signal\nfor _ in range(20):\n    if os.fork() == 0:\n        os.setsid()\n"
+        "        signal.signal(signal.SIGTERM, signal.SIG_IGN)\n        while True: signal.pause()\n"
+    )
+    hub.run_code("acc_frank", small, code)
+    group = CgroupHost.detect().group(group_name(small))
+    assert len(group.list_processes()) > 20
+    with hub.client() as client:
+        client.stop_server("acc_frank", small)
+        client.wait_stopped("acc_frank", small)
+    wait_until(lambda: not group.list_processes(), 5, "the end of every process")
