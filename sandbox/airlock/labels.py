@@ -21,7 +21,8 @@ def find_identifier(text: str) -> str | None:
     # Every identifier is this long and has a digit or an @: most labels need no closer look.
     if len(text) < SHORTEST or not ("@" in text or any(character.isdigit() for character in text)):
         return None
-    found = find_identifiers(text)
+    # An underscore joins words for a regular expression and parts them for a reader.
+    found = find_identifiers(text.replace("_", " "))
     return min(found).label if found else None
 
 

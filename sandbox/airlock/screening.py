@@ -177,16 +177,17 @@ def kept_findings(findings: Sequence[Finding]) -> tuple[Finding, ...]:
 
 
 def same_table(data: bytes, result: pl.DataFrame) -> bool:
-    """Return whether a CSV says what the platform computed: the same headings, labels and, within rounding, figures.
+    """Return whether a CSV says what the platform computed: headings, labels and, within rounding, figures.
 
     The order of rows does not matter; anything that cannot be read does not agree.
     """
     try:
         theirs = pl.read_csv(io.BytesIO(data), infer_schema=False)
+        figure, names = result.columns[-1], result.columns[:-1]
         if set(theirs.columns) != set(result.columns) or theirs.height != result.height:
             return False
-        figure = result.columns[-1]
-        names = result.columns[:-1]
+        if names and theirs.select(names).n_unique() != theirs.height:
+            return False
         ours = pl.read_csv(io.BytesIO(result.write_csv().encode()), infer_schema=False)
         pairs = ours.join(theirs, on=names, how="inner", nulls_equal=True) if names else ours.join(theirs, how="cross")
         if pairs.height != result.height:

@@ -275,6 +275,26 @@ def test_reject_refuses_one_checker_alone(city: AirlockCity) -> None:
     assert city.airlock.reject(city.authority, request.id, "no").state is ExportState.REJECTED
 
 
+def test_return_for_changes_needs_no_second_vote(city: AirlockCity) -> None:
+    _, release = city.ready()
+    request = city.request_at(ExportState.UNDER_REVIEW, release)
+    with pytest.raises(NotAllowed):
+        city.airlock.return_for_changes(city.analyst, request.id, "mine")
+    returned = city.airlock.return_for_changes(city.second, request.id, "merge the districts")
+    assert (returned.state, returned.reason) == (ExportState.RETURNED, "merge the districts")
+
+
+def test_hold_and_resume_are_the_authoritys(city: AirlockCity) -> None:
+    _, release = city.ready()
+    request = city.request_at(ExportState.SCREENED, release)
+    with pytest.raises(NotAllowed):
+        city.airlock.hold(city.checker, request.id, "wait")
+    assert city.airlock.hold(city.authority, request.id, "wait").state is ExportState.HELD
+    assert city.airlock.resume(city.authority, request.id, "go on").state is ExportState.SCREENED
+    city.airlock.hold(city.authority, request.id, "wait")
+    assert city.airlock.reject(city.authority, request.id, "the unit is gone").state is ExportState.REJECTED
+
+
 def test_withdraw_is_the_units_own(city: AirlockCity) -> None:
     _, release = city.ready()
     request = city.request_at(ExportState.SUBMITTED, release)
