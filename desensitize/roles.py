@@ -35,7 +35,10 @@ _FREE_TEXT_CHARACTERS = 20
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One kind of column: words in its name, a pattern of its values, what is proposed; `sure` names need no look."""
+    """One kind of column: words in its name, a pattern of its values, and what is proposed.
+
+    Under a `sure` name no look is needed; without any such name the rule works `alone` from `least_distinct` values.
+    """
 
     entity: str
     chinese: str
@@ -47,11 +50,11 @@ class Rule:
     proposal: dict[str, Any] = field(default_factory=lambda: {"technique": "keep"})
     hierarchy: dict[str, Any] = field(default_factory=dict)
     sure: tuple[str, ...] = ()
+    least_distinct: int = 1
 
 
 _DATE = r"^(?:18|19|20)[0-9]{2}[-/.]?(?:0[1-9]|1[0-2])[-/.]?(?:0[1-9]|[12][0-9]|3[01])(?:[ T].*)?$"
 _MONTH = {"technique": "generalize", "kind": "date", "level": "month"}
-_DISTRICT = {"technique": "generalize", "kind": "address", "level": "district"}
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -59,8 +62,10 @@ RULES: tuple[Rule, ...] = (
         "姓名",
         DIRECT,
         3,
-        ("姓名", "人名", "联系人", "法定代表人", "户主", "name", "xm"),
+        ("姓名", "人名", "联系人", "法定代表人", "户主", "name", "contact", "representative", "xm"),
         _NAME,
+        alone=True,
+        least_distinct=20,
         proposal={"technique": "drop"},
         sure=("姓名", "人名", "person_name", "full_name", "xm"),
     ),
@@ -72,7 +77,27 @@ RULES: tuple[Rule, ...] = (
         ("地址", "住址", "住所", "address", "addr", "dz"),
         _ADDRESS,
         alone=True,
-        proposal=_DISTRICT,
+        proposal={"technique": "drop"},
+    ),
+    Rule(
+        "ACCOUNT",
+        "账号或卡号",
+        DIRECT,
+        3,
+        (
+            "卡号",
+            "账号",
+            "病历号",
+            "学号",
+            "社保号",
+            "card",
+            "card_no",
+            "account",
+            "user_id",
+            "member_id",
+            "patient_id",
+        ),
+        proposal={"technique": "pseudonymize", "domain": "account"},
     ),
     Rule(
         "BIRTH_DATE",
@@ -135,7 +160,7 @@ RULES: tuple[Rule, ...] = (
         "民族",
         QUASI,
         2,
-        ("民族", "ethnic", "nation", "mz"),
+        ("民族", "ethnic", "ethnicity", "nation", "mz"),
         r"^(?:\p{Han}{1,6}族?|[0-9]{1,2})$",
         hierarchy={"kind": "flat"},
     ),
@@ -229,3 +254,15 @@ def is_free_text(cells: pl.Series) -> bool:
     long = cells.str.len_chars().mean()
     prose = cells.str.contains(r"[\p{Han}，。；！？]{6,}| \w+ \w+ ").mean()
     return isinstance(long, float) and long >= _FREE_TEXT_CHARACTERS and isinstance(prose, float) and prose >= 0.5
+
+
+_PLAIN = r"^-?[0-9]+(?:\.[0-9]+)?$|^[0-9]{4}-[0-9]{2}(?:-[0-9]{2})?(?:[ T].*)?$"
+_UNIQUE_SHARE, _UNIQUE_LEAST = 0.95, 100
+
+
+def is_unique_code(cells: pl.Series, rows: int) -> bool:
+    """Say whether nearly every one of many cells is different, and most are neither numbers nor dates."""
+    different = cells.n_unique()
+    if rows < _UNIQUE_LEAST or different < _UNIQUE_SHARE * rows:
+        return False
+    return int(cells.str.contains(_PLAIN).sum()) < 0.5 * len(cells)

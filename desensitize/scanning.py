@@ -7,17 +7,17 @@ what random text would give by chance; a column *is* of an identifier from a sha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import polars as pl
 
-from desensitize.definitions import BY_ENTITY, DIRECT, OTHER, QUASI, SENSITIVE, Identifier
+from desensitize.definitions import BY_ENTITY, DIRECT, OTHER, QUASI, SENSITIVE
 from desensitize.detectors import Hits, compact, count_hits
 from desensitize.errors import InvalidInput
 from desensitize.plan import Anonymity, Plan
-from desensitize.roles import RULES, Rule, is_free_text, is_named, match_share
+from desensitize.roles import RULES, Rule, is_free_text, is_named, is_unique_code, match_share
 from desensitize.tables import Table, collect, open_table
 
 IS, MIXED, STRAY, INSIDE, NAMED = "is", "mixed", "stray", "inside", "named"
@@ -106,16 +106,11 @@ class ScanReport:
         return Plan(plan.columns, anonymity=Anonymity(quasi, k=k, entity=self.find_entity_column(), mode=mode))
 
     def find_entity_column(self) -> str | None:
-        """Return the column that says whose data a row is, if one is plain.
-
-        A resident ID, else a credit code, without nulls.
-        """
-        for entity in ("CN_RESIDENT_ID", "CN_RESIDENT_ID_15", "CN_USCC"):
-            for column in self.columns:
-                if column.non_null == self.rows and any(
-                    f.entity == entity and f.how in (IS, NAMED) for f in column.entities
-                ):
-                    return column.name
+        """Return the first column that says whose data a row is: a resident ID or credit code in every row."""
+        keys = ("CN_RESIDENT_ID", "CN_RESIDENT_ID_15", "CN_USCC")
+        for column in self.columns:
+            if column.non_null == self.rows and any(f.entity in keys and f.how in (IS, NAMED) for f in column.entities):
+                return column.name
         return None
 
     def to_dict(self) -> dict[str, Any]:
@@ -179,10 +174,20 @@ def _find_rule(column: str, cells: pl.Series, weights: pl.Series) -> tuple[Rule,
         named = is_named(column, rule.words)
         if not named and not rule.alone:
             continue
+        if not named and cells.n_unique() < rule.least_distinct:
+            continue
         share = match_share(rule, cells, weights)
         if share >= (_RULE_SHARE if named else _IS_SHARE) or is_named(column, rule.sure) or (named and not len(cells)):
             return rule, share
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Proposal:
+    role: str = OTHER
+    grade: int = 1
+    technique: Mapping[str, Any] = field(default_factory=lambda: {"technique": "keep"})
+    hierarchy: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _conclude(
@@ -193,34 +198,44 @@ def _conclude(
     found: list[Found],
     rule: tuple[Rule, float] | None,
 ) -> ColumnFinding:
+    non_null = len(values) - values.null_count()
     evidence = [_SENTENCE[f.how].format(rate=f.hit_rate, what=f.chinese) for f in found]
-    role, grade, technique, hierarchy = OTHER, 1, {"technique": "keep"}, {}
     text = dtype == pl.String and is_free_text(cells)
-    main = next((f for f in found if f.how in (IS, NAMED)), None)
-    if main is not None:
-        kind: Identifier = BY_ENTITY[main.entity]
-        role, grade, technique = kind.role, kind.grade, kind.proposal
-    elif (
-        rule is not None and not (found and rule[0].role != DIRECT) and not (text and rule[0].entity == "ORGANISATION")
-    ):
-        role, grade, technique, hierarchy = rule[0].role, rule[0].grade, rule[0].proposal, rule[0].hierarchy
+    if rule is not None and ((found and rule[0].role != DIRECT) or (text and rule[0].entity == "ORGANISATION")):
+        rule = None
+    if rule is not None:
         found = [Found(rule[0].entity, rule[0].chinese, IS, rule[1], rule[1]), *found]
         evidence.insert(0, f"name or values say {rule[0].chinese}; {rule[1]:.1%} of the cells fit")
-    elif found or text:
-        role = DIRECT if found else SENSITIVE
-        grade = max((BY_ENTITY[f.entity].grade for f in found), default=2)
-        technique = {"technique": "redact"} if dtype == pl.String else {"technique": "drop"}
-        evidence += ["free text can name people"] if text else []
+    proposal = _propose(dtype, found, rule[0] if rule else None, text=text)
+    if proposal.role == OTHER and dtype == pl.String and is_unique_code(cells, non_null):
+        proposal = _Proposal(QUASI, 2, {"technique": "pseudonymize", "domain": name})
+        evidence.append("nearly every value is different: each may name someone")
+    elif text and not any(f.how in (IS, NAMED) for f in found):
+        evidence.append("free text can name people")
     return ColumnFinding(
         name=name,
         dtype=str(dtype),
-        non_null=len(values) - values.null_count(),
+        non_null=non_null,
         distinct=values.drop_nulls().n_unique(),
         entities=tuple(found),
-        role=role,
-        grade=grade,
-        technique=dict(technique),
-        hierarchy=dict(hierarchy),
+        role=proposal.role,
+        grade=proposal.grade,
+        technique=dict(proposal.technique),
+        hierarchy=dict(proposal.hierarchy),
         mixed=any(f.how == MIXED for f in found),
         evidence=tuple(evidence),
     )
+
+
+def _propose(dtype: pl.DataType, found: list[Found], rule: Rule | None, *, text: bool) -> _Proposal:
+    """Return role, grade and technique: of what the column is, else of the rule that fits, else of what it holds."""
+    main = next((BY_ENTITY[f.entity] for f in found if f.how in (IS, NAMED) and f.entity in BY_ENTITY), None)
+    if main is not None:
+        return _Proposal(main.role, main.grade, main.proposal)
+    if rule is not None:
+        return _Proposal(rule.role, rule.grade, rule.proposal, rule.hierarchy)
+    if not found and not text:
+        return _Proposal()
+    grade = max((BY_ENTITY[f.entity].grade for f in found), default=2)
+    technique = {"technique": "redact"} if dtype == pl.String else {"technique": "drop"}
+    return _Proposal(DIRECT if found else SENSITIVE, grade, technique)

@@ -12,7 +12,7 @@ PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "desensitize.md").rea
 
 
 def test_plan_of_the_page_parses() -> None:
-    found = re.search(r"```toml\n(.*?)```", PAGE, re.S)
+    found = re.search(r"```toml\n(.*?)```", PAGE, re.DOTALL)
     assert found is not None
     plan = Plan.from_toml(found.group(1))
     assert Plan.from_toml(plan.to_toml()) == plan

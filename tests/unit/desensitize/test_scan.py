@@ -168,6 +168,16 @@ def test_scan_knows_roles_by_name_and_values(name: str, values: list[Any], entit
     assert (finding.entities[0].entity, finding.role) == (entity, role)
 
 
+def test_scan_knows_names_and_codes_of_one_person_each_by_their_values() -> None:
+    rng = random.Random(2)
+    people = [rng.choice("王李张刘陈") + rng.choice("伟芳娜敏静") + rng.choice("丽强磊军洋") for _ in range(200)]
+    assert _scan(people, "c").technique == {"technique": "drop"}
+    assert _scan(["成功", "方案"] * 100, "c").role == "other"
+    codes = _scan([f"鲁食品字第{n:08}号" for n in range(200)], "licence")
+    assert (codes.role, codes.technique["technique"], codes.entities) == ("quasi", "pseudonymize", ())
+    assert _scan(["a1", "b2"], "card").entities[0].entity == "ACCOUNT"
+
+
 @pytest.mark.parametrize("name", ["product_name", "状态", "floor_area"])
 def test_scan_leaves_plain_columns_alone(name: str) -> None:
     finding = _scan(["电热水壶", "办结", "120.5"], name)
