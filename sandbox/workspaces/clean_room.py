@@ -181,7 +181,7 @@ def parse_notebook(notebook: bytes) -> Any:
     try:
         document = _FORMAT.reads(notebook.decode("utf-8"), as_version=4)
         _FORMAT.validate(document)
-    except (nbformat.ValidationError, nbformat.reader.NotJSONError, ValueError, KeyError, AttributeError) as error:
+    except (nbformat.ValidationError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise NotebookRefused(f"cannot run this file: it is no valid notebook ({type(error).__name__})") from None
     for cell in document.cells:
         if cell.cell_type == "code":

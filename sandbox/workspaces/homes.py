@@ -10,7 +10,7 @@ NOTEBOOKS = "notebooks"
 
 
 class UnsafePath(ValueError):
-    """A name inside a jail's folder leads elsewhere, or is not what was expected; the message says which rule."""
+    """A name inside a jail's folder leads elsewhere, or is not what was expected; the message says which rule, and no name."""
 
 
 def prepare_home(home: Path, uid: int, starter: Path | None = None) -> None:
@@ -41,7 +41,7 @@ def read_beneath(folder: Path, name: str, most: int) -> bytes:
     """
     parts = Path(name).parts
     if not parts or Path(name).is_absolute() or ".." in parts:
-        raise UnsafePath(f"cannot read {name!r}: only names inside the folder are accepted")
+        raise UnsafePath("only names inside the folder are accepted")
     number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for place, part in enumerate(parts):
@@ -50,23 +50,23 @@ def read_beneath(folder: Path, name: str, most: int) -> bytes:
             try:
                 deeper = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | kind, dir_fd=number)
             except OSError as error:
-                raise UnsafePath(f"cannot read {name!r}: it is absent or a link ({error.strerror})") from error
+                raise UnsafePath(f"it is absent or a link ({error.strerror})") from error
             os.close(number)
             number = deeper
-        return _read_plain(number, name, most)
+        return _read_plain(number, most)
     finally:
         os.close(number)
 
 
-def _read_plain(number: int, name: str, most: int) -> bytes:
+def _read_plain(number: int, most: int) -> bytes:
     status = os.fstat(number)
     if not stat.S_ISREG(status.st_mode):
-        raise UnsafePath(f"cannot read {name!r}: it is not a plain file")
+        raise UnsafePath("it is not a plain file")
     if status.st_nlink > 1:
-        raise UnsafePath(f"cannot read {name!r}: it has a second name (a hard link)")
+        raise UnsafePath("it has a second name (a hard link)")
     content = bytearray()
     while piece := os.read(number, min(1024 * 1024, most + 1 - len(content))):
         content += piece
         if len(content) > most:
-            raise UnsafePath(f"cannot read {name!r}: it is larger than {most} bytes")
+            raise UnsafePath(f"it is larger than {most} bytes")
     return bytes(content)

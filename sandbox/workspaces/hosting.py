@@ -128,7 +128,10 @@ class LocalHost:
         try:
             return read_beneath(self._home(workspace) / NOTEBOOKS, name, MOST_NOTEBOOK_BYTES)
         except UnsafePath as error:
-            raise NotFound(str(error), rule="workspace.notebook", accepted="a notebook saved in notebooks/") from None
+            raise NotFound(
+                f"cannot read notebook {name!r}: {error}", rule="workspace.notebook",
+                accepted="a notebook saved in notebooks/",
+            ) from None  # fmt: skip
         except FileNotFoundError:
             raise NotFound(f"workspace {workspace.id} has no home yet", rule="workspace.notebook") from None
 
