@@ -18,7 +18,7 @@ import polars as pl
 
 from desensitize.errors import InvalidInput
 from desensitize.hierarchy import Hierarchy
-from desensitize.tables import collect
+from desensitize.tables import collect, shown
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -189,7 +189,7 @@ def _collect(
     by_entity = frame.select(*wanted, pl.col(entity).alias("e")).group_by([*keys, "e"]).agg(pl.len().alias("rows"))
     found = collect(by_entity)
     if found["e"].null_count():
-        raise InvalidInput(f"entity column `{entity}` holds nulls; every row must say whose it is")
+        raise InvalidInput(f"entity column `{shown(entity)}` holds nulls; every row must say whose it is")
     found = found.with_columns((pl.len().over("e") == 1).alias("single"))
     tuples = found.group_by(keys).agg(pl.col("rows").sum(), pl.col("single").sum().alias("singles")).with_row_index("t")
     several = found.filter(~pl.col("single"))

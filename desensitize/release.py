@@ -22,10 +22,10 @@ from desensitize.anonymization import Anonymized, anonymize
 from desensitize.errors import InvalidInput, InvalidPlan
 from desensitize.fingerprint import hash_content
 from desensitize.hierarchy import Hierarchy
-from desensitize.plan import Plan
+from desensitize.plan import Anonymity, Plan
 from desensitize.pseudonyms import SecretKey
 from desensitize.risk import Limits, Risk, limits_of
-from desensitize.tables import Table, open_table, run_quietly
+from desensitize.tables import Table, hide, open_table, run_quietly
 from desensitize.techniques import Keep, Pseudonymize
 from desensitize.transform import build_expressions
 
@@ -35,7 +35,6 @@ DATA_FILE = "data.parquet"
 CERTIFICATE_FILE = "certificate.json"
 # The hash of a table of very few rows can be found again by trying rows, so it is not published.
 LEAST_ROWS_TO_HASH = 20
-_ENTITY = "\x00entity"
 _MOST_TRIES = 8
 
 
@@ -181,37 +180,62 @@ def protect(
     them; `entity` names a column of the input, which the plan may drop; k is raised to what the limits ask for.
     Refuses quasi-identifiers that the plan drops, and a table that cannot meet the limits.
     """
-    wanted = plan.anonymity
-    hierarchies = dict(quasi_identifiers or (wanted.hierarchies() if wanted else {}))
-    entity = entity or (wanted.entity if wanted else None)
-    share = suppression_limit if suppression_limit is not None else (wanted.suppression_limit if wanted else 0.02)
-    accepted = limits or limits_of(mode or (wanted.mode if wanted else "enclave"))
-    least = max(k or (wanted.k if wanted else 5), accepted.smallest_class)
+    goal = _set_goal(plan, quasi_identifiers, k, entity, suppression_limit, limits, mode)
     source = open_table(frame)
     secret = None if key is None else SecretKey(key)
     schema = source.collect_schema()
     expressions = build_expressions(plan, schema, secret)
-    _check_names(plan, schema.names(), hierarchies, entity)
-    who = None if entity is None else _ENTITY
-    hidden = [] if entity is None else [pl.col(entity).alias(_ENTITY)]
+    _check_names(plan, schema.names(), goal)
+    hidden = [] if goal.entity is None else [pl.col(goal.entity).alias(hide(goal.entity))]
     transformed = source.select(*expressions, *hidden)
-    result, reached = _anonymize_until(transformed, hierarchies, least, share, who, accepted, max_visits, progress)
-    made = result.frame.lazy()
-    risk = _finish_risk(result.risk, plan, entity, found)
+    result, reached = _anonymize_until(transformed, goal, max_visits, progress)
+    risk = _finish_risk(result.risk, plan, goal.entity, found)
     if not risk.meets:
-        raise InvalidPlan(f"the release does not meet mode {accepted.mode}: {'; '.join(risk.reasons)}")
+        raise InvalidPlan(f"the release does not meet mode {goal.limits.mode}: {'; '.join(risk.reasons)}")
     measurement = Measurement(
         reached, result.levels, result.suppressed, result.loss, result.optimal, result.gap, result.visited, risk
     )
-    return Release(source, made.drop(_ENTITY) if who else made, plan, secret, measurement, found)
+    made = result.frame.lazy()
+    return Release(source, made.drop(hide(goal.entity)) if goal.entity else made, plan, secret, measurement, found)
 
 
-def _check_names(plan: Plan, names: list[str], hierarchies: Mapping[str, Hierarchy], entity: str | None) -> None:
-    if not hierarchies:
+@dataclass(frozen=True, slots=True)
+class _Goal:
+    """The anonymity to reach: what the caller gave, else what the plan asks for, else the defaults."""
+
+    hierarchies: Mapping[str, Hierarchy]
+    k: int
+    entity: str | None
+    share: float
+    limits: Limits
+
+
+def _set_goal(
+    plan: Plan,
+    hierarchies: Mapping[str, Hierarchy] | None,
+    k: int | None,
+    entity: str | None,
+    share: float | None,
+    limits: Limits | None,
+    mode: str | None,
+) -> _Goal:
+    wanted = plan.anonymity or Anonymity({})
+    accepted = limits or limits_of(mode or wanted.mode)
+    return _Goal(
+        hierarchies=dict(hierarchies or wanted.hierarchies()),
+        k=max(k or wanted.k, accepted.smallest_class),
+        entity=entity or wanted.entity,
+        share=wanted.suppression_limit if share is None else share,
+        limits=accepted,
+    )
+
+
+def _check_names(plan: Plan, names: list[str], goal: _Goal) -> None:
+    if not goal.hierarchies:
         raise InvalidPlan("give at least one quasi-identifier with its hierarchy")
-    if entity is not None and entity not in names:
-        raise InvalidInput(f"entity column `{entity}` is not in the table; it has: {', '.join(names)}")
-    for column in hierarchies:
+    if goal.entity is not None and goal.entity not in names:
+        raise InvalidInput(f"entity column `{goal.entity}` is not in the table; it has: {', '.join(names)}")
+    for column in goal.hierarchies:
         if column not in plan.columns:
             raise InvalidPlan(f"quasi-identifier `{column}` is not a column of the plan")
         if plan.columns[column].technique == "drop":
@@ -221,29 +245,26 @@ def _check_names(plan: Plan, names: list[str], hierarchies: Mapping[str, Hierarc
 
 
 def _anonymize_until(
-    frame: pl.LazyFrame,
-    hierarchies: Mapping[str, Hierarchy],
-    k: int,
-    share: float,
-    entity: str | None,
-    limits: Limits,
-    max_visits: int | None,
-    progress: Callable[[int, int], None] | None,
+    frame: pl.LazyFrame, goal: _Goal, max_visits: int | None, progress: Callable[[int, int], None] | None
 ) -> tuple[Anonymized, int]:
-    """Return the first anonymization, with k doubled each time, whose measured risk meets the limits.
-
-    The last one if none does.
-    """
+    """Return the first anonymization, k doubled each time, whose risk meets the limits; the last one if none does."""
+    entity = None if goal.entity is None else hide(goal.entity)
+    k = goal.k
     for _ in range(_MOST_TRIES):
-        result = run_quietly(
-            lambda k=k: anonymize(  # type: ignore[misc]
-                frame, hierarchies, k, share, entity=entity, limits=limits, max_visits=max_visits, progress=progress
-            )
+        result = anonymize(
+            frame,
+            goal.hierarchies,
+            k,
+            goal.share,
+            entity=entity,
+            limits=goal.limits,
+            max_visits=max_visits,
+            progress=progress,
         )
         if result.risk.meets:
-            break
+            return result, k
         k *= 2
-    return result, k
+    return result, k // 2
 
 
 def _finish_risk(risk: Risk, plan: Plan, entity: str | None, found: Mapping[str, Any] | None) -> Risk:

@@ -19,7 +19,7 @@ import polars as pl
 
 from desensitize.errors import InvalidInput, InvalidPlan
 from desensitize.histogram import as_leaf
-from desensitize.tables import Table, collect, open_table
+from desensitize.tables import Table, collect, open_table, shown
 
 PROFILE_EDGES: tuple[int, ...] = (1, 2, 3, 5, 10, 20, 50, 100, 1000)
 
@@ -140,7 +140,7 @@ def _class_sizes(table: pl.LazyFrame, columns: list[str], entity: str | None) ->
     )
     found = collect(counted)
     if found["n"].sum():
-        raise InvalidInput(f"entity column `{entity}` holds nulls; every row must say whose it is")
+        raise InvalidInput(f"entity column `{shown(entity)}` holds nulls; every row must say whose it is")
     return found.drop("n")
 
 

@@ -13,6 +13,7 @@ from desensitize.errors import InvalidInput
 Table: TypeAlias = pl.DataFrame | pl.LazyFrame | str | Path
 Result = TypeVar("Result")
 _SNIFFED = 1 << 20
+_HIDDEN = "\x00"
 
 
 def open_table(table: Table) -> pl.LazyFrame:
@@ -34,6 +35,16 @@ def open_table(table: Table) -> pl.LazyFrame:
     if path.suffix.lower() in (".csv", ".txt", ".tsv"):
         return _open_csv(path)
     raise InvalidInput(f"file `{path.name}` is neither .parquet nor .csv")
+
+
+def hide(column: str) -> str:
+    """Return a name under which a column can travel beside the table's own ones."""
+    return _HIDDEN + column
+
+
+def shown(column: str) -> str:
+    """Return the name of a hidden column as a person knows it."""
+    return column.removeprefix(_HIDDEN)
 
 
 def run_quietly(work: Callable[[], Result]) -> Result:

@@ -116,6 +116,9 @@ def test_protect_refuses_what_it_cannot_protect() -> None:
         desensitize.protect(people, PLAN, KEY, {"name": Hierarchy.flat()})
     with pytest.raises(InvalidInput, match="entity column `person` is not in the table"):
         desensitize.protect(people, PLAN, KEY, area, entity="person")
+    nobody = people.with_columns(who=pl.lit(None, dtype=pl.String))
+    with pytest.raises(InvalidInput, match="entity column `who` holds nulls"):
+        desensitize.protect(nobody, PLAN, KEY, area, k=3, entity="who")
     found = {"columns": [{"name": "area", "role": "direct"}]}
     with pytest.raises(InvalidPlan, match="column `area` is a direct identifier that the plan keeps"):
         desensitize.protect(people, PLAN, KEY, area, k=3, entity="who", found=found)
