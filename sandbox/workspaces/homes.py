@@ -10,7 +10,7 @@ NOTEBOOKS = "notebooks"
 
 
 class UnsafePath(ValueError):
-    """A name inside a jail's folder leads elsewhere, or is not what was expected; the message says which rule, and no name."""
+    """A name in a jail's folder leads elsewhere or is not what was expected; the message says why, and no name."""
 
 
 def prepare_home(home: Path, uid: int, starter: Path | None = None) -> None:

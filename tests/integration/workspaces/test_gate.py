@@ -1,0 +1,276 @@
+"""The gate alone: configurable-http-proxy's REST API, bodies of any size, orders that are obeyed or doubted."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from workspace_kit import ENVIRONMENT, free_port
+
+from sandbox.workspaces.controls import ControlsWriter, FileControls
+from sandbox.workspaces.gate import Gate, build_gate, watch
+from sandbox.workspaces.gate_proxy import find_static
+from sandbox.workspaces.meter import Meter
+from sandbox.workspaces.runtime import unix_url
+
+TOKEN = "token of a test"
+BASE = "/user/u-zhao/w-one"
+ENDED = {aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR, aiohttp.WSMsgType.CLOSE}
+
+
+async def drain(answer: aiohttp.ClientResponse) -> None:
+    """Read for ever, until the gate hangs up."""
+    while True:
+        await answer.content.readexactly(1)
+
+
+class Place:
+    """A gate over a server on a unix socket that answers as a Jupyter server of many faces would."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.controls = ControlsWriter(folder / "controls.json")
+        self.controls.start()
+        self.meter = Meter(folder / "usage.db", default_budget=64 * 1024**2)
+        self.gate: Gate = build_gate(
+            FileControls(folder / "controls.json"), self.meter, token=TOKEN, static=ENVIRONMENT
+        )
+        self.port, self.api_port = free_port(), free_port()
+        self.seen: list[tuple[str, str, int]] = []
+        self.runners: list[web.AppRunner] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        server = web.Application(client_max_size=2**30)
+        server.router.add_route("*", "/{path:.*}", self.answer)
+        for app, site in (
+            (server, lambda r: web.UnixSite(r, str(self.folder / "server.sock"))),
+            (self.gate.front, lambda r: web.TCPSite(r, "127.0.0.1", self.port)),
+            (self.gate.api, lambda r: web.TCPSite(r, "127.0.0.1", self.api_port)),
+        ):
+            runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.2)
+            await runner.setup()
+            await site(runner).start()
+            self.runners.append(runner)
+        self.gate.routes.put(BASE, unix_url(self.folder / "server.sock"), {})
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        self.seen.append((request.method, request.path_qs, len(body)))
+        if request.headers.get("Upgrade"):
+            socket = web.WebSocketResponse(protocols=["v1"])
+            await socket.prepare(request)
+            async for message in socket:
+                await (socket.send_bytes if message.type is aiohttp.WSMsgType.BINARY else socket.send_str)(message.data)
+            return socket
+        if "size" in request.query:
+            response = web.StreamResponse()
+            await response.prepare(request)
+            for _ in range(int(request.query["size"]) // 65536):
+                await response.write(bytes(65536))
+            return response
+        if "forever" in request.query:
+            response = web.StreamResponse()
+            await response.prepare(request)
+            while True:
+                await response.write(b"x" * 1000)
+                await asyncio.sleep(0.01)
+        return web.json_response(dict(request.headers), headers={"Set-Cookie": "a=b", "X-Of-Server": "1"})
+
+
+@pytest_asyncio.fixture
+async def place() -> AsyncIterator[Place]:
+    with tempfile.TemporaryDirectory(prefix="sz-", dir="/tmp") as name:
+        place = Place(Path(name))
+        await place.start()
+        watching = asyncio.create_task(watch(place.gate, None))
+        yield place
+        watching.cancel()
+        for exchange in list(place.gate.keeper.exchanges):
+            exchange.cut()
+        for runner in place.runners:
+            await runner.cleanup()
+        await place.gate.clients.close()
+        place.meter.close()
+
+
+@pytest_asyncio.fixture
+async def browser() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+async def test_request_and_answer_pass_whole(place: Place, browser: aiohttp.ClientSession) -> None:
+    headers = {"Host": "sandbox.localhost", "X-Forwarded-For": "6.6.6.6", "Authorization": "token x"}
+    async with browser.get(f"{place.url}{BASE}/api/kernels?a=%20b&c=%E5%88%9D", headers=headers) as answer:
+        assert answer.status == 200
+        assert answer.headers["X-Of-Server"] == "1"
+        got = await answer.json()
+    assert got["Host"] == "sandbox.localhost"
+    assert got["X-Forwarded-For"] == "127.0.0.1"
+    assert place.seen == [("GET", f"{BASE}/api/kernels?a=%20b&c=%E5%88%9D", 0)]
+
+
+async def test_large_body_is_streamed_and_counted(place: Place, browser: aiohttp.ClientSession) -> None:
+    size = 48 * 1024**2
+    async with browser.get(f"{place.url}{BASE}/lab?size={size}") as answer:
+        total = 0
+        async for chunk in answer.content.iter_chunked(2**20):
+            total += len(chunk)
+    assert total == size
+    assert place.meter.shown_today("w-one") == size
+
+
+async def test_upload_is_capped_even_when_its_size_is_not_told(place: Place, browser: aiohttp.ClientSession) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(40):
+            yield bytes(2**20)
+
+    async with browser.put(f"{place.url}{BASE}/api/contents/a.ipynb", data=bytes(17 * 2**20)) as answer:
+        assert answer.status == 413
+    try:
+        async with browser.put(f"{place.url}{BASE}/api/contents/a.ipynb", data=pieces()) as answer:
+            assert answer.status in {413, 503}
+    except aiohttp.ClientError:
+        pass  # the gate hung up, which is an answer too
+    assert all(size <= 17 * 2**20 for _, _, size in place.seen)
+
+
+async def test_websocket_passes_text_bytes_and_protocol_and_is_counted(
+    place: Place, browser: aiohttp.ClientSession
+) -> None:  # fmt: skip
+    async with browser.ws_connect(f"{place.url}{BASE}/api/kernels/1/channels", protocols=["v1"]) as channel:
+        assert channel.protocol == "v1"
+        await channel.send_str("数闸")
+        assert await channel.receive_str(timeout=5) == "数闸"
+        await channel.send_bytes(bytes(100_000))
+        assert len(await channel.receive_bytes(timeout=5)) == 100_000
+    assert place.meter.shown_today("w-one") == 100_006
+
+
+async def test_suspension_cuts_a_stream_and_a_websocket_in_progress(
+    place: Place, browser: aiohttp.ClientSession
+) -> None:  # fmt: skip
+    channel = await browser.ws_connect(f"{place.url}{BASE}/api/kernels/1/channels")
+    stream = await browser.get(f"{place.url}{BASE}/lab?forever=1")
+    await stream.content.read(1000)
+    place.controls.suspend("w-one", "looked into")
+    async with asyncio.timeout(1):
+        with pytest.raises(aiohttp.ClientError):
+            await drain(stream)
+        assert (await channel.receive()).type in {
+            aiohttp.WSMsgType.CLOSED,
+            aiohttp.WSMsgType.ERROR,
+            aiohttp.WSMsgType.CLOSE,
+        }
+    shown = place.meter.shown_today("w-one")
+    for path in ("/lab", "/api/kernels", "/static/lab/package.json"):
+        async with browser.get(f"{place.url}{BASE}{path}", headers={"Accept": "text/html"}) as answer:
+            assert answer.status == 403
+            assert "looked into" in await answer.text()
+    with pytest.raises(aiohttp.WSServerHandshakeError):
+        await browser.ws_connect(f"{place.url}{BASE}/api/kernels/1/channels")
+    assert place.meter.shown_today("w-one") == shown
+
+
+async def test_reason_is_shown_as_text_and_never_as_html(place: Place, browser: aiohttp.ClientSession) -> None:
+    place.controls.suspend("w-one", "<script>alert(1)</script>")
+    place.gate.keeper.refresh()
+    async with browser.get(f"{place.url}{BASE}/lab", headers={"Accept": "text/html"}) as answer:
+        text = await answer.text()
+    assert "<script>" not in text
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("damage", ["absent", "malformed"])
+async def test_orders_that_cannot_be_read_hold_everything_back(
+    place: Place, browser: aiohttp.ClientSession, damage: str
+) -> None:  # fmt: skip
+    stream = await browser.get(f"{place.url}{BASE}/lab?forever=1")
+    if damage == "absent":
+        (place.folder / "controls.json").unlink()
+    else:
+        (place.folder / "controls.json").write_text("{")
+    async with asyncio.timeout(2):
+        with pytest.raises(aiohttp.ClientError):
+            await drain(stream)
+    async with browser.get(f"{place.url}{BASE}/api/kernels") as answer:
+        assert answer.status == 503
+        assert (await answer.json())["code"] == "controls_unreadable"
+    (place.folder / "controls.json").unlink(missing_ok=True)
+    place.controls.start()
+    place.gate.keeper.refresh()
+    async with browser.get(f"{place.url}{BASE}/api/kernels") as answer:
+        assert answer.status == 200
+
+
+async def test_budget_stops_a_stream_and_says_so(place: Place, browser: aiohttp.ClientSession) -> None:
+    place.controls.set_budget("w-one", 1_000_000)
+    place.gate.keeper.refresh()
+    stream = await browser.get(f"{place.url}{BASE}/lab?size={4 * 2**20}")
+    with pytest.raises(aiohttp.ClientError):
+        await drain(stream)
+    assert place.meter.shown_today("w-one") <= 1_000_000
+    place.meter.add("w-one", "http", shown=1_000_000)
+    async with browser.get(f"{place.url}{BASE}/api/kernels") as answer:
+        assert answer.status == 429
+        assert (await answer.json())["code"] == "screen_budget_used"
+    assert place.meter.left_today("w-one", 1_000_000) <= 0
+
+
+async def test_server_that_does_not_answer_is_said(place: Place, browser: aiohttp.ClientSession) -> None:
+    place.gate.routes.put("/user/u-zhao/w-two", unix_url(place.folder / "absent.sock"), {})
+    async with browser.get(f"{place.url}/user/u-zhao/w-two/lab") as answer:
+        assert answer.status == 503
+        assert (await answer.json())["code"] == "server_unreachable"
+
+
+async def test_rest_api_is_that_of_configurable_http_proxy(place: Place, browser: aiohttp.ClientSession) -> None:
+    api = f"http://127.0.0.1:{place.api_port}/api/routes"
+    async with browser.get(api) as answer:
+        assert answer.status == 403
+    allowed = {"Authorization": f"token {TOKEN}"}
+    route = {"target": "http://127.0.0.1:9", "user": "u-sun", "server_name": "w-two"}
+    async with browser.post(f"{api}/user/u-sun/w-two/", json=route, headers=allowed) as answer:
+        assert answer.status == 201
+    async with browser.get(api, headers=allowed) as answer:
+        found = (await answer.json())["/user/u-sun/w-two"]
+    assert {k: found[k] for k in route} == route
+    assert found["last_activity"].endswith("Z")
+    async with browser.post(f"{api}/x", json={"target": "file:///etc/passwd"}, headers=allowed) as answer:
+        assert answer.status == 400
+    async with browser.delete(f"{api}/user/u-sun/w-two", headers=allowed) as answer:
+        assert answer.status == 204
+    async with browser.delete(f"{api}/user/u-sun/w-two", headers=allowed) as answer:
+        assert answer.status == 404
+
+
+async def test_static_files_come_from_the_environment_and_from_nowhere_else(
+    place: Place, browser: aiohttp.ClientSession
+) -> None:  # fmt: skip
+    async with browser.get(f"{place.url}{BASE}/static/lab/package.json") as answer:
+        assert answer.status == 200
+    for rest in ("static/lab/../../../../pyvenv.cfg", "static/../../x", "static//etc/passwd", "lab/extensions/.."):
+        assert find_static(ENVIRONMENT, rest) is None
+    for path in ("static/lab/absent.js", "kernelspecs/python3/kernel.json"):
+        async with browser.get(f"{place.url}{BASE}/{path}") as answer:
+            assert answer.status == 404
+    assert place.seen == []
+    assert place.meter.shown_today("w-one") == 0
+
+
+async def test_neighbour_is_served_while_one_is_suspended(place: Place, browser: aiohttp.ClientSession) -> None:
+    place.gate.routes.put("/user/u-sun/w-two", unix_url(place.folder / "server.sock"), {})
+    place.controls.suspend("w-one", "held")
+    place.gate.keeper.refresh()
+    async with browser.get(f"{place.url}/user/u-sun/w-two/api/kernels") as answer:
+        assert answer.status == 200
