@@ -1,11 +1,9 @@
-"""Where two rooms that do not know each other meet: each class gives one room what its Protocol asks of another."""
+"""Where two rooms that do not know each other meet: what workspaces ask of the airlock."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from products.registry.exports import ReleasedFile
-from products.registry.model import Lineage
 from sandbox.airlock.model import ExportRequest, Submission
 from sandbox.airlock.service import AirlockService
 from sandbox.workspaces.model import Workspace
@@ -62,22 +60,3 @@ class ExportWindow:
 def _said(request: ExportRequest) -> dict[str, Any]:
     last = request.steps[-1].reason if request.steps else ""
     return {"id": request.id, "title": request.title, "state": request.state.value, "reason": last}
-
-
-class ReleasedExports:
-    """The airlock's released files as the registry deposits them."""
-
-    def __init__(self, airlock: AirlockService) -> None:
-        self._airlock = airlock
-
-    def read_released(self, actor: Actor, export_id: str, file: str) -> ReleasedFile:
-        """Return a released file with its lineage; raises what the airlock raises."""
-        found = self._airlock.read_released(actor, export_id, file)
-        lineage = Lineage(
-            export=found.export, file=found.file, workspace=found.workspace, releases=found.releases,
-            grant=found.grant, demand=found.demand, authorization=found.authorization, entry=found.entry,
-        )  # fmt: skip
-        return ReleasedFile(
-            form=found.form, content=found.content, sha256=found.sha256, certificate_sha256=found.record_sha256,
-            organisation=found.organisation, lineage=lineage,
-        )  # fmt: skip

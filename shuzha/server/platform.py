@@ -8,10 +8,12 @@ from pathlib import Path
 
 from policies import Policies
 from products.consumers.service import KeyService
+from products.registry.exports import AirlockFiles
 from products.registry.service import RegistryService, RegistrySettings
 from products.serving.index import IndexService
 from sandbox.airlock.base import Parts
 from sandbox.airlock.inputs import PlatformInputs
+from sandbox.airlock.model import ExportRequest
 from sandbox.airlock.room import JailedRoom
 from sandbox.airlock.rules import Rules
 from sandbox.airlock.screening import Screener
@@ -32,12 +34,17 @@ from shuzha.core.keys import KeyRing
 from shuzha.core.lawbook import LawBook
 from shuzha.core.settings import Settings
 from shuzha.core.work import Database
+from shuzha.oversight.disclosure import Disclosure
+from shuzha.oversight.logs import Logs
+from shuzha.oversight.usage import UsageViews
 from shuzha.people.oidc import Provider, make_client
 from shuzha.people.service import People
 from shuzha.releases.build import ReleaseBuilder
 from shuzha.releases.model import RiskPolicy
 from shuzha.releases.service import ReleaseService
-from shuzha.server.bridges import ExportWindow, ReleasedExports
+from shuzha.server.bridges import ExportWindow, submission_of
+from shuzha.settlement.service import SettlementService
+from shuzha.settlement.sources import UsageSource
 
 HUB_CLIENT = "jupyterhub"
 _STARTER = Path(__file__).parents[2] / "notebooks" / "starter"
@@ -190,7 +197,7 @@ class Platform:
     def registry(self) -> RegistryService:
         """Products and their registration."""
         return RegistryService(
-            self.database, self.policies, self.law, ReleasedExports(self.airlock), self.scopes,
+            self.database, self.policies, self.law, AirlockFiles(self.airlock), self.scopes,
             RegistrySettings(self.settings.folder("products"), self.settings.city_code),
         )  # fmt: skip
 
@@ -206,6 +213,36 @@ class Platform:
             self.database, self.policies, self.registry, self.scopes, self.raw_zone, self.keys,
             self.settings.folder("products"),
         )  # fmt: skip
+
+    @cached_property
+    def settlement(self) -> SettlementService:
+        """Statements and shares."""
+        usage = UsageSource(self.settings.folder("usage"), self.settings.folder("logs") / "usage")
+        return SettlementService(self.database, self.policies, usage)
+
+    @cached_property
+    def usage_views(self) -> UsageViews:
+        """Usage, as each organisation may see it."""
+        return UsageViews(self.database, self.policies, self.settings.folder("usage"))
+
+    @cached_property
+    def logs(self) -> Logs:
+        """The two logs, as supervisors see them."""
+        return Logs(self.policies, self.clock, self.settings.folder("logs"))
+
+    @cached_property
+    def disclosure(self) -> Disclosure:
+        """What anybody may read."""
+        return Disclosure(self.database)
+
+    def submit_export(
+        self, actor: Actor, workspace_id: str, notebook: str, title: str, context: str, again: str = ""
+    ) -> ExportRequest:
+        """Submit a saved notebook of the actor's workspace as an export request; `again` names a returned one."""
+        content = self.workspaces.read_notebook(actor, workspace_id, notebook)
+        workspace = self.workspaces.get_workspace(actor, workspace_id)
+        asked = submission_of(self.database, workspace, content, title=title, context=context, outputs=())
+        return self.airlock.resubmit(actor, again, asked) if again else self.airlock.submit(actor, asked)
 
     @cached_property
     def jobs(self) -> Jobs:

@@ -11,10 +11,15 @@ from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
+import products.consumers.routes
+import products.registry.routes
+import sandbox.airlock.routes
+import sandbox.workspaces.routes_api
 import shuzha.authorization.routes
 import shuzha.catalog.routes
 import shuzha.people.routes
 import shuzha.releases.routes
+import shuzha.settlement.routes
 from shuzha import __version__
 from shuzha.core.errors import ShuzhaError
 from shuzha.core.logs import start_logging
@@ -69,6 +74,11 @@ def _api(platform: Platform) -> APIRouter:
     router.include_router(shuzha.catalog.routes.make_router(platform.catalog, actor))
     router.include_router(shuzha.authorization.routes.make_router(platform.authorization, actor))
     router.include_router(shuzha.releases.routes.make_router(platform.releases, actor))
+    router.include_router(sandbox.workspaces.routes_api.make_router(platform.workspaces, actor))
+    router.include_router(sandbox.airlock.routes.make_router(platform.airlock, actor))
+    router.include_router(products.registry.routes.make_router(platform.registry, actor))
+    router.include_router(products.consumers.routes.make_router(platform.consumers, actor))
+    router.include_router(shuzha.settlement.routes.make_router(platform.settlement, actor))
     return router
 
 

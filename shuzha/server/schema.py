@@ -22,6 +22,7 @@ import shuzha.authorization.store
 import shuzha.catalog.store
 import shuzha.people.store
 import shuzha.releases.store
+import shuzha.settlement.store
 from shuzha.core.errors import Unavailable
 from shuzha.core.records import METADATA
 from shuzha.core.work import Database
@@ -30,6 +31,7 @@ from shuzha.core.work import Database
 STORES = (
     products.registry.store, products.consumers.store, sandbox.airlock.store, sandbox.workspaces.store,
     shuzha.authorization.store, shuzha.catalog.store, shuzha.people.store, shuzha.releases.store,
+    shuzha.settlement.store,
 )  # fmt: skip
 _FOLDER = Path(__file__).parent / "migrations"
 

@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
 
 def serve(*, settings: SettingsFile = None) -> None:
     """Start the platform and keep its processes running until a signal stops it."""
-    from shuzha.server.running import RunningPlatform  # noqa: PLC0415 - so that file commands start without the server
+    from shuzha.server.running import RunningPlatform
 
     start_logging()
     running = RunningPlatform(load_settings(settings))
@@ -56,14 +56,14 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Walk one dataset of an invented city through the ten hops, on a real platform."""
-    from shuzha.server.demo.run import CitySize, run_demo  # noqa: PLC0415
+    from shuzha.server.demo.run import CitySize, run_demo
 
     run_demo(data, CitySize(seed, residents, enterprises, insurance_rows), once=once, report=report, as_json=as_json)
 
 
 def doctor(*, settings: SettingsFile = None, as_json: AsJson = False) -> None:
     """Say what this host lacks, and the one thing to do about it; ends with 3 when something needed is missing."""
-    from shuzha.server import doctor as examination  # noqa: PLC0415
+    from shuzha.server import doctor as examination
 
     with working("examining"):
         checks = examination.examine(load_settings(settings))
@@ -86,7 +86,7 @@ def backup(
     as_json: AsJson = False,
 ) -> None:
     """Back up records, usage, logs, lake, releases, vault, products and keys, while the platform runs."""
-    from shuzha.server import backup as archive  # noqa: PLC0415
+    from shuzha.server import backup as archive
 
     chosen = load_settings(settings)
     with working("backing up"):
@@ -106,8 +106,8 @@ def restore(
     as_json: AsJson = False,
 ) -> None:
     """Restore a backup into the empty data folder of the settings, and verify both logs."""
-    from shuzha.ledger import verify as verifier  # noqa: PLC0415
-    from shuzha.server import backup as archive  # noqa: PLC0415
+    from shuzha.ledger import verify as verifier
+    from shuzha.server import backup as archive
 
     chosen = load_settings(settings)
     with working("restoring"):

@@ -12,11 +12,14 @@ from typing import Any
 
 import polars as pl
 
-from shuzha.core.clock import city_date
+from shuzha.core.clock import OffsetClock, city_date, end_of_day, start_of_day
 from shuzha.core.errors import ShuzhaError, Unavailable
+from shuzha.ledger.verify import verify_folder
 from shuzha.server.demo import sheets
-from shuzha.server.demo.city import City
+from shuzha.server.demo.calls import Verifier
+from shuzha.server.demo.city import City, pick_subjects
 from shuzha.server.demo.client import Person, Portal
+from shuzha.server.demo.hub_session import run_notebook
 from shuzha.server.platform import Platform
 
 HOPS = ("catalog", "aggregate", "authorize", "release", "sandbox", "airlock", "product", "serve", "settle", "oversee")
@@ -34,7 +37,7 @@ class Hop:
 
 @dataclass
 class Journey:
-    """The walk; `made` collects the ids that later hops need."""
+    """The walk; `made` collects the ids that later hops need, `secret` is the consumer's key and in no report."""
 
     platform: Platform
     city: City
@@ -42,6 +45,7 @@ class Journey:
     tell: Callable[[Hop], None] = lambda _hop: None
     made: dict[str, Any] = field(default_factory=dict)
     hops: list[Hop] = field(default_factory=list)
+    secret: str = ""
 
     def __post_init__(self) -> None:
         self._portal = Portal(self.platform.settings)
@@ -125,6 +129,120 @@ class Journey:
         certificate = operator.get(f"/releases/{release['id']}/certificate")
         return _certified(release, certificate), {"release": release["id"]}
 
+    def sandbox(self) -> tuple[str, dict[str, Any]]:
+        """Hop 5: the analyst's workspace opens behind the gate; a starter notebook runs in its kernel and submits."""
+        analyst = self.person("analyst")
+        found = analyst.post("/workspaces", {"demand": self.made["demand"]})
+        found = analyst.wait(f"/workspaces/{found['id']}", lambda one: one["state"] != "opening", "the workspace")
+        if found["state"] != "open":
+            raise Unavailable(f"the workspace is {found['state']}: {found['reason']}")
+        server = f"/user/{found['handle']}/{found['name']}"
+        submit = f'workbench.submit("{sheets.NOTEBOOK}", context="{sheets.CONTEXT}")'
+        run = run_notebook(self.platform.settings, "analyst", self.password, server, sheets.NOTEBOOK, submit)
+        if run.failed:
+            raise Unavailable(f"the notebook failed: {run.failed}")
+        (export, *_) = analyst.get("/exports", workspace=found["id"])
+        said = f"{len(run.cells)} cells in a jailed kernel through the hub's proxy; export request {export['id']}"
+        return said, {"workspace": found["id"], "server": server, "export": export["id"]}
+
+    def airlock(self) -> tuple[str, dict[str, Any]]:
+        """Hop 6: run again in a clean room, recomputed, checked, reviewed by two who are blind to each other, released."""
+        export, analyst = f"/exports/{self.made['export']}", self.person("analyst")
+        found = analyst.wait(export, lambda one: one["state"] in _SCREENED, "the clean room")
+        if found["state"] != "screened":
+            raise Unavailable(f"the export request is {found['state']}: {found['steps'][-1]['reason']}")
+        for login in ("checker1", "checker2"):
+            reason = "每格不少于十人，规格在授权范围内 every cell has ten people or more; within the grant"
+            self.person(login).post(f"{export}/vote", {"choice": "approve", "reason": reason})
+        found = analyst.wait(export, lambda one: one["state"] in _DECIDED, "the release")
+        if found["state"] != "released":
+            raise Unavailable(f"the export request is {found['state']}")
+        files = {each["name"]: each for each in found["files"]}
+        said = f"{len(files)} files released, each recomputed by the platform; record {found['record'][:16]}… signed"
+        verification = next(name for name, each in files.items() if each["form"] == "verification")
+        return said, {"file": verification, "table": next(name for name in files if name != verification)}
+
+    def product(self) -> tuple[str, dict[str, Any]]:
+        """Hop 7: deposit, apply, accept, review, public notice, code; then listed, indexed and in service."""
+        operator, registry = self.person("operator"), self.person("registry")
+        made = operator.post("/products", sheets.deposit(self.made["export"], self.made["file"]))
+        one = f"/products/{made['id']}"
+        operator.post(f"{one}/apply")
+        registry.post(f"{one}/accept")
+        registry.post(f"{one}/pass")
+        noticed = registry.post(f"{one}/announce", {"text": "拟登记公示（演示） notice of registration (demo)"})
+        # The demonstration's clock goes to the day after the notice's last day; production has no such clock.
+        self._advance_to(end_of_day(dt.date.fromisoformat(noticed["notice_due"])))
+        coded = registry.post(f"{one}/code")
+        registry.post(f"{one}/validate")
+        operator.post(f"{one}/list", {"price_hao": sheets.PRICE_HAO})
+        operator.wait(one, lambda product: product["index_version"] > 0, "the verification index")
+        served = operator.post(f"{one}/start")
+        said = (
+            f"{coded['code']} after a notice to {noticed['notice_due']}; index of {served['index_subjects']:,} subjects"
+        )
+        return said, {"product": made["id"], "product_code": coded["code"], "subjects": served["index_subjects"]}
+
+    def serve(self) -> tuple[str, dict[str, Any]]:
+        """Hop 8: a consumer's key asks; every answer is right, metered, and in the log before it is given."""
+        consumer = self.person("consumer")
+        body = {"product": self.made["product"], "name": "loan desk (demo)", "purposes": [sheets.PURPOSE]}
+        key = consumer.post("/keys", body)
+        calls = Verifier(self.platform.settings, key["secret"], self.made["product_code"])
+        calls.wait_served()
+        wrong, place = 0, 0
+        subjects = pick_subjects(self.city, each=_CALLS_EACH).all()
+        for subject in subjects:
+            answer = calls.verify(subject.resident_id, subject.name)
+            wrong += answer.result != subject.expected
+            place = answer.log_index
+        if wrong:
+            raise Unavailable(f"{wrong} of {len(subjects)} answers were not what the city's truth says")
+        proof = calls.proof(answer.usage_id)
+        said = f"{len(subjects)} calls answered as the truth has it, the last at place {place} of the log, proof of "
+        said += f"{len(proof['hashes'])} hashes"
+        self.secret = key["secret"]
+        return said, {"key": key["key"]["id"], "calls": len(subjects)}
+
+    def settle(self) -> tuple[str, dict[str, Any]]:
+        """Hop 9: the month ends; usage becomes a bill and shares that sum to it."""
+        regulator, authority = self.person("regulator"), self.person("authority")
+        period = f"{city_date(self.platform.clock.now()):%Y-%m}"
+        self._advance_to(_first_of_next_month(self.platform.clock.now()) + dt.timedelta(minutes=5))
+        statements = authority.post("/statements", {"period": period})
+        bill = next(each for each in statements if each["kind"] == "bill")
+        shared = next(each for each in statements if each["kind"] == "authorization")
+        calls = self.made["calls"]
+        checked = regulator.get("/statements/reconciliation", period=period, acknowledged=str(calls))
+        recount = regulator.get("/statements/recount", period=period)
+        total = sum(shared["shares"].values())
+        if total != bill["due_fen"] or not recount["equal"]:
+            raise Unavailable(f"shares sum to {total} fen, the bill is {bill['due_fen']} fen")
+        shares = ", ".join(f"{party} {fen}" for party, fen in shared["shares"].items())
+        said = f"{calls} calls at {sheets.PRICE_HAO} 毫 make {bill['due_fen']} fen, shared: {shares}; recounted from the log"
+        made = {"billed_fen": bill["due_fen"], "shares_fen": shared["shares"], "period": period}
+        return said, made | {"statement": shared["id"], "reconciliation": checked}
+
+    def oversee(self) -> tuple[str, dict[str, Any]]:
+        """Hop 10: the regulator verifies both logs offline with the stand-alone verifier."""
+        logs = {}
+        for name in ("usage", "audit"):
+            folder = self.platform.settings.folder("logs") / name
+            report = verify_folder(folder, None, None, None)
+            if not report.sound:
+                raise Unavailable(f"log {name} is not sound: {report.faults[0]}")
+            logs[name] = {"entries": report.size, "signed": report.signed_size, "root": report.root}
+        said = ", ".join(
+            f"log {name}: {each['entries']} entries, root {each['root'][:12]}…" for name, each in logs.items()
+        )
+        return f"{said}; sound", {"log": logs}
+
+    def _advance_to(self, moment: dt.datetime) -> None:
+        clock = self.platform.clock
+        if not isinstance(clock, OffsetClock):
+            raise Unavailable("only a demonstration's clock can be moved")
+        clock.advance(max(moment - clock.now(), dt.timedelta(0)))
+
     def _sample(self) -> Path:
         """Return the first rows of the register as a file: what a provider gives to be scanned."""
         path = self.city.path(sheets.REGISTER)
@@ -138,6 +256,9 @@ class Journey:
 
 
 _SAMPLE_ROWS = 2_000
+_CALLS_EACH = 10
+_SCREENED = frozenset({"screened", "returned", "rejected", "held", "withdrawn"})
+_DECIDED = frozenset({"released", "rejected", "returned", "consolidation", "held"})
 _FACTS = ("operation", "competence", "violations", "dishonesty", "dishonesty_head", "tax", "tax_head")
 
 
@@ -146,9 +267,11 @@ def _is_settled(batch: Any) -> bool:
 
 
 def _certified(release: Any, certificate: Any) -> str:
-    return f"{release['rows']:,} rows"
+    risk, limits = certificate["desensitization"]["measured"], certificate["limits"]
+    said = f"{release['rows']:,} rows, smallest class {risk['smallest_class']}, highest risk {risk['prosecutor']:.3f} "
+    return said + f"of {limits['threshold']:.3f} allowed; certificate signed"
 
 
-def today_of(platform: Platform) -> dt.date:
-    """Return the platform's day."""
-    return city_date(platform.clock.now())
+def _first_of_next_month(now: dt.datetime) -> dt.datetime:
+    first = (city_date(now).replace(day=1) + dt.timedelta(days=32)).replace(day=1)
+    return start_of_day(first)

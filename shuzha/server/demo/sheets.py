@@ -12,6 +12,8 @@ PURPOSE = "loan-review"
 CODE = "370100-HRSS-0001"
 GRANTED_COLUMNS = ("resident_id", "name", "period", "kind", "paid", "district_code")
 PRICE_HAO = 375
+NOTEBOOK = "insurance-coverage.ipynb"
+CONTEXT = "贷前核验场景 · loan review"
 
 _TYPES = {"string": "text", "integer": "integer", "boolean": "boolean", "date": "date", "datetime": "datetime"}
 
@@ -79,6 +81,23 @@ def demand(authorization: str, entry: str, term: dict[str, str]) -> dict[str, An
         "output_kinds": ["verification", "report"],
         "purposes": [PURPOSE],
         "term": term,
+    }
+
+
+def deposit(export: str, file: str) -> dict[str, Any]:
+    """Return what an operating unit deposits for a verification product."""
+    return {
+        "export": export,
+        "file": file,
+        "kind": "verification",
+        "sheet": {
+            "title_zh": "社会保险参保核验（演示）",
+            "title_en": "Insured or not (demo)",
+            "answers": "某人最近一期养老保险是否已缴：是或否 whether a person's latest pension payment arrived: yes or no",
+            "refresh": "每月 monthly",
+            "limits": "不含工伤、失业保险；不返回任何字段 pension only; no field is returned",
+            "contact": "data-ops@operator.example",
+        },
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "ca6772c2596e"
+revision = "1a25d5e716d2"
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -429,6 +429,28 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_sign_in_attempts_last_at"), ["last_at"], unique=False)
 
     op.create_table(
+        "statements",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("period", sa.Text(), nullable=False),
+        sa.Column("kind", sa.String(length=40), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("organisation", sa.Text(), nullable=False),
+        sa.Column("lines", sa.Text(), nullable=False),
+        sa.Column("amount_fen", sa.BigInteger(), nullable=False),
+        sa.Column("due_fen", sa.BigInteger(), nullable=False),
+        sa.Column("waived_fen", sa.BigInteger(), nullable=False),
+        sa.Column("shares", sa.Text(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("settled_at", sa.String(length=32), nullable=False),
+        sa.Column("revision", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_statements")),
+        sa.UniqueConstraint("period", "kind", "subject", name=op.f("uq_statements_period_kind_subject")),
+    )
+    with op.batch_alter_table("statements", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_statements_organisation"), ["organisation"], unique=False)
+        batch_op.create_index(batch_op.f("ix_statements_period"), ["period"], unique=False)
+
+    op.create_table(
         "workspaces",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
@@ -474,6 +496,11 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_workspaces_author"))
 
     op.drop_table("workspaces")
+    with op.batch_alter_table("statements", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_statements_period"))
+        batch_op.drop_index(batch_op.f("ix_statements_organisation"))
+
+    op.drop_table("statements")
     with op.batch_alter_table("sign_in_attempts", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_sign_in_attempts_last_at"))
 
