@@ -51,7 +51,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--usage", type=Path, required=True)
     parser.add_argument("--static", type=Path)
     parser.add_argument("--screen-budget", type=int, default=DEFAULT_SCREEN_BUDGET)
-    parser.add_argument("--no-freeze", action="store_true", help="leave the processes of suspended workspaces alone")
+    parser.add_argument("--runtime", type=Path, help="the workspaces' sockets; without it no process is ever frozen")
     return parser.parse_args(arguments)
 
 
@@ -155,7 +155,7 @@ async def run(options: argparse.Namespace) -> None:
         FileControls(options.controls), meter, token=token, static=options.static,
         default_target=options.default_target,
     )  # fmt: skip
-    warden = None if options.no_freeze else Warden(CgroupHost.detect())
+    warden = None if options.runtime is None else Warden(CgroupHost.detect(), options.runtime)
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)

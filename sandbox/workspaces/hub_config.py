@@ -57,6 +57,7 @@ def _configure_gate(c: Any, settings: HubSettings) -> None:
     proxy.command = [
         sys.executable, "-m", "sandbox.workspaces.gate",
         "--controls", str(settings.controls), "--usage", str(settings.usage),
+        "--runtime", str(settings.runtime),
         "--static", str(settings.environment), "--screen-budget", str(settings.screen_budget),
     ]  # fmt: skip
     proxy.api_url = unix_url(settings.gate_socket)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 from sandbox.workspaces.controls import Orders
 from sandbox.workspaces.limits import CgroupHost
@@ -18,19 +19,23 @@ def group_name(workspace: str) -> str:
 
 
 class Warden:
-    """Freezes and thaws by the orders; where the host cannot freeze it kills, for a suspended process must not run."""
+    """Freezes and thaws by the orders; where the host cannot freeze it kills, for a suspended process must not run.
 
-    def __init__(self, host: CgroupHost) -> None:
+    It looks after the workspaces that have sockets in `runtime`: another installation on this host has its own warden.
+    """
+
+    def __init__(self, host: CgroupHost, runtime: Path) -> None:
         self._host = host
+        self._runtime = runtime
 
     def obey(self, orders: Orders) -> None:
         """Bring every workspace's processes into the state that `orders` ask for."""
-        held = {group_name(workspace) for workspace in orders.suspended}
+        ours = {group_name(folder.name): folder.name for folder in self._runtime.iterdir() if folder.is_dir()}
         for name in self._host.list_groups():
-            if not name.startswith(GROUP_PREFIX):
+            if name not in ours:
                 continue
             group = self._host.group(name)
-            if name not in held:
+            if ours[name] not in orders.suspended:
                 if group.is_frozen():
                     group.thaw()
             elif group.list_processes() and not group.is_frozen() and not group.freeze():

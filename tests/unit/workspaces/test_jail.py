@@ -129,7 +129,7 @@ def test_group_name_that_could_be_a_path_is_refused(tmp_path: Path, name: str) -
 
 
 def test_warden_obeys_without_any_group(tmp_path: Path) -> None:
-    Warden(CgroupHost.detect(tmp_path)).obey(Orders(suspended={"w-one": "held"}))
+    Warden(CgroupHost.detect(tmp_path), tmp_path).obey(Orders(suspended={"w-one": "held"}))
     assert group_name("w-one") == "ws-w-one"
 
 
@@ -172,3 +172,17 @@ def test_read_beneath_gives_a_plain_file_and_nothing_else(tmp_path: Path) -> Non
         assert "secret" not in str(refused.value)
     with pytest.raises(UnsafePath, match="larger than 2"):
         read_beneath(folder, "deep/a.csv", 2)
+
+
+def test_warden_leaves_the_workspaces_of_another_installation_alone(tmp_path: Path) -> None:
+    host = CgroupHost.detect(fake_v1(tmp_path))
+    freezer = tmp_path / "freezer" / "shuzha"
+    for name in ("ws-w-one", "ws-w-two"):
+        (freezer / name).mkdir(parents=True)
+        (freezer / name / "freezer.state").write_text("FROZEN")
+        (freezer / name / "cgroup.procs").write_text("")
+    host = CgroupHost(host.parent, None, {**host.legacy, "freezer": tmp_path / "freezer"}, host.controllers, ())
+    (tmp_path / "run" / "w-one").mkdir(parents=True)
+    Warden(host, tmp_path / "run").obey(Orders())
+    assert (freezer / "ws-w-one" / "freezer.state").read_text() == "THAWED"
+    assert (freezer / "ws-w-two" / "freezer.state").read_text() == "FROZEN"
