@@ -17,6 +17,7 @@ from shuzha.authorization.model import (
     DEMAND,
     Application,
     AuthorizationState,
+    Demand,
     DemandDraft,
     DemandState,
     Mode,
@@ -25,9 +26,12 @@ from shuzha.authorization.model import (
 from shuzha.authorization.service import AuthorizationService
 from shuzha.catalog.model import EntryState
 from shuzha.catalog.service import CatalogService
+from shuzha.core.actor import Actor
+from shuzha.core.calendar import Due
 from shuzha.core.clock import city_date
 from shuzha.core.errors import Invalid
 from shuzha.portal.desk import Desk, Show, Verb, actor_of, parse, progress
+from shuzha.releases.service import ReleaseService
 
 _A = AuthorizationState
 WAY = (_A.APPLIED, _A.QUALIFIED, _A.REVIEWED, _A.APPROVED, _A.PUBLICIZED, _A.SIGNED, _A.ACTIVE)
@@ -58,10 +62,13 @@ DEMAND_VERBS = (
 class AuthorizationPages:
     """The pages of this room."""
 
-    def __init__(self, desk: Desk, service: AuthorizationService, catalog: CatalogService) -> None:
+    def __init__(
+        self, desk: Desk, service: AuthorizationService, catalog: CatalogService, releases: ReleaseService
+    ) -> None:
         self._desk = desk
         self._service = service
         self._catalog = catalog
+        self._releases = releases
 
     def router(self) -> APIRouter:
         """Return the routes of these pages."""
@@ -169,6 +176,7 @@ class AuthorizationPages:
             "return": lambda: service.return_demand(actor, demand_id, reason),
             "refuse": lambda: service.refuse_demand(actor, demand_id, reason),
             "close": lambda: service.close_demand(actor, demand_id, reason),
+            "release": lambda: self._releases.request_release(actor, service.get_demand(actor, demand_id).grant),
         }
         show: Show = lambda errors, status: self._demand(request, demand_id, errors, status)  # noqa: E731
         return self._desk.act(request, actions, verb, f"/demands/{demand_id}", show)
@@ -212,7 +220,14 @@ class AuthorizationPages:
         return self._desk.page(
             request, "demand.html", status, errors=errors, demand=found, grant=grant, verbs=list(verbs.values()),
             steps=progress(DEMAND, DEMAND_WAY, found.state), entry=self._catalog.get_entry(actor, found.entry),
+            releases=self._releases.list_releases(actor, demand=found.id),
+            may_release=found.state is DemandState.GRANTED and self._may_release(actor, found),
+            left=None if found.due is None else self._desk.law.remaining(Due(found.due), self._desk.clock.now()),
         )  # fmt: skip
+
+    def _may_release(self, actor: Actor, found: Demand) -> bool:
+        own = Resource("release", organisation=found.operator, authorization=found.authorization, grant=found.grant)
+        return self._desk.can(actor, "release:request", own)
 
 
 def _lines(text: str) -> tuple[str, ...]:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, File, Form, Request, UploadFile
-from fastapi.responses import Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import RedirectResponse, Response
 
 from policies import Resource
 from shuzha.catalog.importing import infer_draft
@@ -26,8 +27,10 @@ from shuzha.catalog.model import (
     Title,
     UpdateCycle,
 )  # fmt: skip
+from shuzha.catalog.routes import receive_upload
 from shuzha.catalog.service import CatalogService
-from shuzha.portal.desk import Desk, Show, Verb, actor_of, parse, progress
+from shuzha.core.errors import ShuzhaError
+from shuzha.portal.desk import Desk, Show, Verb, actor_of, parse, progress, status_of
 
 SUFFIXES = frozenset({".csv", ".parquet", ".txt", ".tsv"})
 WAY = (EntryState.DRAFT, EntryState.SUBMITTED, EntryState.PUBLISHED)
@@ -107,17 +110,18 @@ class EntryPages:
 
         return self._desk.attempt(request, update, f"/entries/{entry_id}", self._again(request, entry_id), "edit")
 
-    def deliver(
-        self, request: Request, entry_id: str, batch: Annotated[UploadFile, File()], mode: Annotated[str, Form()]
-    ) -> Response:
-        """Receive a batch of raw data; the platform's worker takes it in."""
+    async def deliver(self, request: Request, entry_id: str, mode: str = "full") -> Response:
+        """Receive a batch of raw data, streamed into the inbox; the platform's worker takes it in.
+
+        The form's address carries mode and token, so that the body is read once and nowhere spooled.
+        """
         actor = actor_of(request)
-
-        def receive() -> None:
-            with kept(batch) as path:
-                self._catalog.receive_batch(actor, entry_id, path, mode, batch.filename or "batch")
-
-        return self._desk.attempt(request, receive, f"/entries/{entry_id}", self._again(request, entry_id), "deliver")
+        try:
+            await receive_upload(self._catalog.aggregation, actor, entry_id, mode, request)
+        except ShuzhaError as error:
+            said = (self._desk.explain(request, error),)
+            return await run_in_threadpool(self._entry, request, entry_id, said, status_of(error))
+        return RedirectResponse(f"/entries/{entry_id}?done=deliver", 303)
 
     def move(self, request: Request, entry_id: str, verb: str, reason: Annotated[str, Form()] = "") -> Response:
         """Submit, publish, return, suspend, restore or retire an entry."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from babel.dates import format_date, format_datetime
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
-from babel.numbers import format_decimal
+from babel.numbers import format_decimal, format_percent
 from babel.support import NullTranslations, Translations
 
 from shuzha.core.clock import CITY_ZONE
@@ -92,3 +92,36 @@ class Speech:
             whole, cents = divmod(abs(amount.fen), 100)
             return f"{'-' if amount.fen < 0 else ''}¥{self.number(whole)}.{cents:02d}"
         return "¥" + (amount.yuan().rstrip("0").rstrip(".") or "0")
+
+    def hao(self, hao: int) -> str:
+        """Return a sum of 毫 in yuan, with as many places as it needs and at least two."""
+        whole, rest = divmod(hao, 10_000)
+        return f"¥{self.number(whole)}.{f'{rest:04d}'[:2]}{f'{rest:04d}'[2:].rstrip('0')}"
+
+    def fen(self, fen: int) -> str:
+        """Return a sum of fen in yuan."""
+        return self.money(Amount(fen))
+
+    def percent(self, share: float | None) -> str:
+        """Return a share of one as a percentage."""
+        return "—" if share is None else str(format_percent(share, "#,##0.##%", locale=self.language))
+
+    def figure(self, value: object) -> str:
+        """Return a measured figure: whole numbers whole, others with four places at most, words as they are."""
+        if isinstance(value, bool) or value is None or not isinstance(value, int | float):
+            return "—" if value is None else str(value)
+        return str(format_decimal(value, "#,##0.####", locale=self.language))
+
+    def size(self, count: int) -> str:
+        """Return a number of bytes as people say it."""
+        value, unit = float(count), "B"
+        for unit in ("B", "KB", "MB", "GB"):
+            if value < 1024 or unit == "GB":
+                break
+            value /= 1024
+        return f"{self.figure(round(value, 1))} {unit}"
+
+    def moment_text(self, text: str) -> str:
+        """Return a stored moment (ISO 8601) in the city's time, with seconds."""
+        moment = dt.datetime.fromisoformat(text)
+        return format_datetime(moment, "yyyy-MM-dd HH:mm:ss", tzinfo=CITY_ZONE, locale=self.language)

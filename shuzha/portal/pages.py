@@ -2,75 +2,60 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any
 
 from fastapi import APIRouter, Depends
 
-from policies import Policies
-from shuzha.authorization.service import AuthorizationService
-from shuzha.catalog.service import CatalogService
-from shuzha.core.clock import Clock
-from shuzha.core.lawbook import LawBook
-from shuzha.core.settings import Settings
+from shuzha.core.errors import NotFound
 from shuzha.people.service import People
+from shuzha.portal.accounts import AccountPages
 from shuzha.portal.authorizations import AuthorizationPages
 from shuzha.portal.desk import Desk, tone, word
 from shuzha.portal.entries import EntryPages
+from shuzha.portal.exports import ExportPages
+from shuzha.portal.keys import KeyPages
+from shuzha.portal.oversight import OversightPages
+from shuzha.portal.products import ProductPages
+from shuzha.portal.public import PublicPages
+from shuzha.portal.releases import ReleasePages
 from shuzha.portal.render import NavItem, Renderer
+from shuzha.portal.services import Services
 from shuzha.portal.session import SessionPages, make_guard
+from shuzha.portal.statements import StatementPages
+from shuzha.portal.tasks import TaskPages
+from shuzha.portal.usage import UsagePages
+from shuzha.portal.workspaces import WorkspacePages
 
-_BUSINESS = frozenset({"provider", "authority", "operator", "analyst", "checker", "regulator"})
+__all__ = ["Services", "make_desk", "make_pages"]
+
 NAVIGATION = (
     NavItem("/tasks", "My tasks"),
-    NavItem("/entries", "Catalogue", _BUSINESS),
+    NavItem(
+        "/entries", "Catalogue", frozenset({"provider", "authority", "operator", "analyst", "checker", "regulator"})
+    ),
     NavItem("/authorizations", "Authorizations", frozenset({"provider", "authority", "operator", "regulator"})),
-)
-
-
-class Services(Protocol):
-    """What the pages need of the composition root."""
-
-    @property
-    def settings(self) -> Settings:
-        """The installation's settings."""
-        ...
-
-    @property
-    def clock(self) -> Clock:
-        """The installation's clock."""
-        ...
-
-    @property
-    def law(self) -> LawBook:
-        """The rules of the city."""
-        ...
-
-    @property
-    def policies(self) -> Policies:
-        """Who may do what."""
-        ...
-
-    @property
-    def people(self) -> People:
-        """Organisations and accounts."""
-        ...
-
-    @property
-    def catalog(self) -> CatalogService:
-        """Entries and batches."""
-        ...
-
-    @property
-    def authorization(self) -> AuthorizationService:
-        """Authorizations and demands."""
-        ...
+    NavItem("/workspaces", "Workspaces", frozenset({"analyst", "operator", "authority"})),
+    NavItem("/exports", "Airlock", frozenset({"analyst", "operator", "checker", "authority", "regulator"})),
+    NavItem(
+        "/products", "Products",
+        frozenset({"provider", "authority", "operator", "analyst", "registry", "consumer", "regulator"}),
+    ),
+    NavItem("/usage", "Usage", frozenset({"provider", "authority", "operator", "consumer", "regulator"})),
+    NavItem("/statements", "Statements", frozenset({"provider", "authority", "operator", "consumer", "regulator"})),
+    NavItem("/oversight", "Oversight", frozenset({"authority", "regulator"})),
+    NavItem("/audit", "Audit log", frozenset({"auditor", "regulator"})),
+    NavItem("/accounts", "Accounts", frozenset({"administrator"})),
+    NavItem("/host", "Host", frozenset({"administrator"})),
+)  # fmt: skip
 
 
 def make_desk(services: Services) -> Desk:
     """Return the pages' common ground."""
     settings = services.settings
     renderer = Renderer(NAVIGATION, sandbox_url=settings.sandbox_url, demo=settings.demo)
-    renderer.add_helpers(names=_Names(services.people), word=word, tone=tone)
+    names = _Names(services.people)
+    renderer.add_helpers(names=names.organisation, who=names.account, word=word, tone=tone)
     return Desk(renderer, services.policies, services.clock, services.law)
 
 
@@ -78,8 +63,19 @@ def make_pages(services: Services, desk: Desk) -> APIRouter:
     """Return every page's route behind the guard."""
     pages = (
         SessionPages(desk, services.people, secure=services.settings.scheme == "https"),
+        TaskPages(desk, services),
+        PublicPages(desk, services.disclosure),
         EntryPages(desk, services.catalog),
-        AuthorizationPages(desk, services.authorization, services.catalog),
+        AuthorizationPages(desk, services.authorization, services.catalog, services.releases),
+        ReleasePages(desk, services.releases, services.catalog),
+        WorkspacePages(desk, services),
+        ExportPages(desk, services),
+        ProductPages(desk, services),
+        KeyPages(desk, services.consumers, services.registry, api_url=services.settings.api_url),
+        UsagePages(desk, services.usage_views),
+        StatementPages(desk, services.settlement, services.registry),
+        OversightPages(desk, services),
+        AccountPages(desk, services.people),
     )
     router = APIRouter(dependencies=[Depends(make_guard(services.people))], include_in_schema=False)
     for page in pages:
@@ -88,13 +84,24 @@ def make_pages(services: Services, desk: Desk) -> APIRouter:
 
 
 class _Names:
-    """Names of organisations for people: the id where none is known. Names never change, so each is asked once."""
+    """Names of organisations and accounts for people: the id where none is known. Each is asked once."""
 
     def __init__(self, people: People) -> None:
         self._people = people
         self._known: dict[str, str] = {}
 
-    def __call__(self, organisation: str) -> str:
-        if organisation not in self._known:
-            self._known[organisation] = self._people.get_organisation(organisation).name
-        return self._known[organisation]
+    def organisation(self, identifier: str) -> str:
+        """Return the name of an organisation."""
+        return self._ask(identifier, self._people.get_organisation)
+
+    def account(self, identifier: str) -> str:
+        """Return the name of a person; a process of the platform keeps its own."""
+        return self._ask(identifier, self._people.get_account)
+
+    def _ask(self, identifier: str, get: Callable[[str], Any]) -> str:
+        if identifier not in self._known:
+            try:
+                self._known[identifier] = str(get(identifier).name)
+            except NotFound:
+                return identifier.removeprefix("process:")
+        return self._known[identifier]

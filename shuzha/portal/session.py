@@ -34,7 +34,8 @@ def make_guard(people: People) -> Callable[[Request], Awaitable[None]]:
         request.state.actor = await run_in_threadpool(find_actor, people, request)
         request.state.csrf = csrf_token(people, request)
         if request.method not in {"GET", "HEAD"} and request.state.actor is not None:
-            sent = (await request.form()).get("csrf", "")
+            # A form that streams a file names its token in the address: reading the body here would spool all of it.
+            sent = request.query_params.get("csrf") or (await request.form()).get("csrf", "")
             await run_in_threadpool(check_csrf, people, request, str(sent))
 
     return guard

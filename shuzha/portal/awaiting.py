@@ -1,0 +1,229 @@
+"""Which things await a person: asked of the services, so that nobody's list names what he may not see."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from products.registry.codes import ProductKind
+from products.registry.model import Product, ProductState, Registration, check_notice_over
+from sandbox.airlock.model import ExportState
+from sandbox.workspaces.model import LIVING
+from shuzha.authorization.model import AuthorizationState, DemandState
+from shuzha.catalog.model import BatchState, EntryState, Title
+from shuzha.core.actor import Actor
+from shuzha.core.calendar import Due
+from shuzha.core.clock import city_date
+from shuzha.core.errors import Invalid
+from shuzha.portal.services import Services
+from shuzha.releases.model import STANDING
+
+_A = AuthorizationState
+AUTHORITY_TURN = {
+    _A.APPLIED: "Check the application's facts",
+    _A.QUALIFIED: "Record the experts' score",
+    _A.REVIEWED: "Decide on approval",
+    _A.APPROVED: "Make the approval public",
+    _A.SIGNED: "Countersign the agreement",
+}
+REGISTRY_TURN = {
+    Registration.APPLIED: "Accept the registration",
+    Registration.ACCEPTED: "Review the registration",
+    Registration.FORMAL_REVIEW: "Put the product on public notice",
+    Registration.HELD: "Answer the objection",
+    Registration.PUBLIC_NOTICE: "Give the product its code",
+    Registration.CODED: "Put the registration in force",
+}
+OPERATOR_TURN = {
+    Registration.EVIDENCE: "Apply for registration",
+    Registration.SUPPLEMENT: "Complete the application",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One thing that awaits a person: what to do (a message id), with which thing, where, and by when."""
+
+    what: str
+    titles: tuple[str, str]
+    href: str
+    state: object
+    due: dt.date | None = None
+    left: int | None = None
+
+    def title(self, language: str) -> str:
+        """Return the thing's name in a language."""
+        return self.titles[0] if language.startswith("zh") else self.titles[1] or self.titles[0]
+
+
+class Awaiting:
+    """Collects tasks from the rooms, for each role that the person holds."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._roles: dict[str, tuple[Callable[[Actor], Iterator[Task]], ...]] = {
+            "provider": (self._own_entries, self._demands_to_grant),
+            "authority": (self._entries_to_review, self._authorizations, self._demands_to_check, self._differing),
+            "operator": (self._to_sign, self._own_demands, self._own_products),
+            "analyst": (self._to_open, self._returned_exports),
+            "checker": (self._exports_to_review,),
+            "registry": (self._registrations,),
+            "consumer": (self._held_keys,),
+        }
+
+    def list_tasks(self, actor: Actor) -> list[Task]:
+        """Return what awaits the person, what is due first on top."""
+        groups = (group for role, found in self._roles.items() if actor.has(role) for group in found)
+        tasks = {task.href + task.what: task for group in groups for task in group(actor)}
+        return sorted(tasks.values(), key=lambda task: (task.due is None, task.due or dt.date.max))
+
+    def _task(
+        self, what: str, title: str | tuple[str, str], href: str, state: object, due: dt.date | None = None, *,
+        provisional: bool = False,
+    ) -> Task:  # fmt: skip
+        left = None
+        if due is not None:
+            left = self._services.law.remaining(Due(due, provisional), self._services.clock.now())
+        titles = (title, "") if isinstance(title, str) else title
+        return Task(what, titles, href, state, due, left)
+
+    def _own_entries(self, actor: Actor) -> Iterator[Task]:
+        turns = {EntryState.DRAFT: "Finish the entry and submit it", EntryState.RETURNED: "Change the entry as asked"}
+        for entry in self._services.catalog.list_entries(actor, provider=actor.organisation):
+            if entry.state in turns:
+                yield self._task(turns[entry.state], _both(entry.title), f"/entries/{entry.id}", entry.state)
+            newest = next(iter(self._services.catalog.aggregation.list_batches(actor, entry.id)), None)
+            if newest is not None and newest.state is BatchState.REFUSED:
+                yield self._task(
+                    "Deliver the refused batch again", _both(entry.title), f"/entries/{entry.id}", newest.state
+                )
+
+    def _entries_to_review(self, actor: Actor) -> Iterator[Task]:
+        for entry in self._services.catalog.list_entries(actor):
+            if entry.state in (EntryState.SUBMITTED, EntryState.CHANGE_PENDING):
+                yield self._task(
+                    "Review the entry", _both(entry.title), f"/entries/{entry.id}", entry.state, entry.due,
+                    provisional=entry.due_provisional,
+                )  # fmt: skip
+
+    def _authorizations(self, actor: Actor) -> Iterator[Task]:
+        for found in self._services.authorization.list_authorizations(actor):
+            if found.state in AUTHORITY_TURN:
+                yield self._task(
+                    AUTHORITY_TURN[found.state], found.title, f"/authorizations/{found.id}", found.state, found.due,
+                    provisional=found.due_provisional,
+                )  # fmt: skip
+
+    def _to_sign(self, actor: Actor) -> Iterator[Task]:
+        for found in self._services.authorization.list_authorizations(actor):
+            if found.state is _A.PUBLICIZED:
+                yield self._task("Sign the agreement", found.title, f"/authorizations/{found.id}", found.state)
+
+    def _demands_to_check(self, actor: Actor) -> Iterator[Task]:
+        return self._demands(actor, DemandState.SUBMITTED, "Check the demand")
+
+    def _demands_to_grant(self, actor: Actor) -> Iterator[Task]:
+        return self._demands(actor, DemandState.CHECKED, "Grant or refuse the demand")
+
+    def _demands(self, actor: Actor, state: DemandState, what: str) -> Iterator[Task]:
+        for demand in self._services.authorization.list_demands(actor):
+            if demand.state is state and (state is not DemandState.CHECKED or demand.provider == actor.organisation):
+                yield self._task(
+                    what, demand.content.scenario, f"/demands/{demand.id}", demand.state, demand.due,
+                    provisional=demand.due_provisional,
+                )  # fmt: skip
+
+    def _own_demands(self, actor: Actor) -> Iterator[Task]:
+        yield from self._demands(actor, DemandState.DRAFT, "Finish the demand and submit it")
+        standing = {one.grant for one in self._services.releases.list_releases(actor) if one.state in STANDING}
+        for demand in self._services.authorization.list_demands(actor):
+            if demand.state is DemandState.GRANTED and demand.grant not in standing:
+                yield self._task(
+                    "Request the release of the granted data", demand.content.scenario, f"/demands/{demand.id}",
+                    demand.state,
+                )  # fmt: skip
+
+    def _to_open(self, actor: Actor) -> Iterator[Task]:
+        mine = {
+            one.demand
+            for one in self._services.workspaces.list_workspaces(actor)
+            if one.author == actor.id and one.state in LIVING
+        }
+        ready = {one.demand for one in self._services.releases.list_releases(actor) if one.state.value == "ready"}
+        for demand in self._services.authorization.list_demands(actor):
+            if demand.state is DemandState.GRANTED and demand.id in ready - mine:
+                yield self._task("Open a workspace", demand.content.scenario, "/workspaces", demand.state)
+
+    def _returned_exports(self, actor: Actor) -> Iterator[Task]:
+        for one in self._services.airlock.list_exports(actor):
+            if one.state is ExportState.RETURNED and one.author == actor.id:
+                yield self._task("Change the notebook and submit it again", one.title, f"/exports/{one.id}", one.state)
+
+    def _exports_to_review(self, actor: Actor) -> Iterator[Task]:
+        for one in self._services.airlock.list_to_review(actor):
+            yield self._task(
+                "Review the export", one.title, f"/exports/{one.id}", one.state, one.due,
+                provisional=one.due_provisional,
+            )  # fmt: skip
+
+    def _differing(self, actor: Actor) -> Iterator[Task]:
+        for one in self._services.airlock.list_exports(actor):
+            if one.state is ExportState.CONSOLIDATION:
+                yield self._task(
+                    "See to a third review: the two differ", one.title, f"/exports/{one.id}", one.state, one.due,
+                    provisional=one.due_provisional,
+                )  # fmt: skip
+
+    def _registrations(self, actor: Actor) -> Iterator[Task]:
+        for product in self._services.registry.list_products(actor):
+            if product.registration not in REGISTRY_TURN:
+                continue
+            on_notice = product.registration is Registration.PUBLIC_NOTICE
+            if on_notice and not self._is_notice_over(product):
+                continue
+            due = product.review_due if product.registration is Registration.ACCEPTED else None
+            yield self._task(
+                REGISTRY_TURN[product.registration], _titles(product), f"/products/{product.id}",
+                product.registration, due, provisional=product.provisional_due,
+            )  # fmt: skip
+
+    def _own_products(self, actor: Actor) -> Iterator[Task]:
+        for product in self._services.registry.list_products(actor, operator=actor.organisation):
+            what, state = _operator_turn(product)
+            if what:
+                yield self._task(what, _titles(product), f"/products/{product.id}", state)
+
+    def _held_keys(self, actor: Actor) -> Iterator[Task]:
+        for key in self._services.consumers.list_keys(actor):
+            if key.organisation == actor.organisation and key.state.value == "suspended":
+                yield self._task("Read why the key is suspended", key.name, f"/keys/{key.id}", key.state)
+
+    def _is_notice_over(self, product: Product) -> bool:
+        try:
+            check_notice_over(product, city_date(self._services.clock.now()))
+        except Invalid:
+            return False
+        return True
+
+
+def _operator_turn(product: Product) -> tuple[str, object]:
+    """Return what its operating unit is to do with a product, empty for nothing, and the state that says so."""
+    if product.registration in OPERATOR_TURN:
+        return OPERATOR_TURN[product.registration], product.registration
+    if product.registration is not Registration.VALID:
+        return "", product.registration
+    if product.state is ProductState.DESIGNED:
+        return "Put the product on the price list", product.state
+    indexed = product.kind is not ProductKind.VERIFICATION or bool(product.index_version)
+    if product.state is ProductState.LISTED and indexed:
+        return "Start the service", product.state
+    return "", product.state
+
+
+def _both(title: Title) -> tuple[str, str]:
+    return title.zh, title.en
+
+
+def _titles(product: Product) -> tuple[str, str]:
+    return product.sheet.title_zh, product.sheet.title_en

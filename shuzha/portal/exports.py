@@ -1,0 +1,209 @@
+"""The airlock's pages: the queue, and one request with its files, findings, run, blind vote and record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import Response
+
+from sandbox.airlock.base import export_resource
+from sandbox.airlock.model import (
+    EXPORT,
+    IN_REVIEW,
+    REVIEWERS,
+    Choice,
+    ExportFile,
+    ExportRequest,
+    ExportState,
+    check_reviewer,
+)  # fmt: skip
+from shuzha.core.actor import Actor
+from shuzha.core.calendar import Due
+from shuzha.core.errors import NotAllowed, NotFound
+from shuzha.portal.desk import Desk, Show, Verb, actor_of, parse, progress
+from shuzha.portal.reading import is_table, is_verification, read_cells, read_claims, read_subject, read_table
+from shuzha.portal.services import Services
+
+_E = ExportState
+WAY = (_E.SUBMITTED, _E.RERUNNING, _E.SCREENED, _E.UNDER_REVIEW, _E.APPROVED, _E.SEALED, _E.RELEASED)
+MOVING = frozenset({_E.SUBMITTED, _E.RERUNNING, _E.APPROVED, _E.SEALED})
+VERBS = (
+    Verb("withdraw", "Withdraw", reason=True, tone="bad"),
+    Verb("return", "Return without waiting for votes", reason=True, tone="bad"),
+    Verb("reject", "Reject", reason=True, tone="bad"),
+    Verb("hold", "Hold", reason=True, tone="bad"),
+    Verb("resume", "Resume", reason=True),
+    Verb("recall", "Recall what was released", reason=True, tone="bad"),
+)
+CHOICES = (
+    (Choice.APPROVE, "Approve", ""),
+    (Choice.CHANGES, "Ask for changes", "plain"),
+    (Choice.REJECT, "Reject", "bad"),
+)
+VIEWS = ("review", "mine", "all")
+_KINDS = {"csv": "text/csv; charset=utf-8", "json": "application/json", "png": "image/png"}
+
+
+class ExportPages:
+    """The pages of export requests."""
+
+    def __init__(self, desk: Desk, services: Services) -> None:
+        self._desk = desk
+        self._airlock = services.airlock
+        self._law = services.law
+
+    def router(self) -> APIRouter:
+        """Return the routes of these pages."""
+        router = APIRouter()
+        router.add_api_route("/exports", self.show_list, methods=["GET"])
+        router.add_api_route("/exports/{export_id}", self.show, methods=["GET"])
+        router.add_api_route("/exports/{export_id}/files/{name}", self.download, methods=["GET"])
+        router.add_api_route("/exports/{export_id}/record", self.record, methods=["GET"])
+        router.add_api_route("/exports/{export_id}/vote", self.vote, methods=["POST"])
+        router.add_api_route("/exports/{export_id}/{verb}", self.move, methods=["POST"])
+        return router
+
+    def show_list(self, request: Request, show: str = "") -> Response:
+        """Show the queue: what awaits this reviewer, the person's own requests, or all that may be seen."""
+        actor = actor_of(request)
+        chosen = show if show in VIEWS else "review" if actor.has("checker") else "all"
+        found = self._airlock.list_to_review(actor) if chosen == "review" else self._airlock.list_exports(actor)
+        if chosen == "mine":
+            found = tuple(one for one in found if one.author == actor.id)
+        return self._desk.page(
+            request, "exports.html", exports=found, chosen=chosen, views=self._views(actor), left=self._left
+        )
+
+    def show(self, request: Request, export_id: str, file: str = "") -> Response:
+        """Show one request, with one of its files."""
+        return self._export(request, export_id, file=file)
+
+    def download(self, request: Request, export_id: str, name: str) -> Response:
+        """Give an output's bytes, as they would leave or have left."""
+        actor = actor_of(request)
+        content = self._airlock.read_file(actor, export_id, name)
+        found = self._airlock.get_export(actor, export_id).find_file(name)
+        kind = found.type if found else ""
+        label = f"{PurePosixPath(name).stem}.{kind or 'txt'}".encode("ascii", "replace").decode()
+        headers = {"Content-Disposition": f'attachment; filename="{label}"', "X-Content-Type-Options": "nosniff"}
+        return Response(content, media_type=_KINDS.get(kind, "application/octet-stream"), headers=headers)
+
+    def record(self, request: Request, export_id: str) -> Response:
+        """Give the release record's exact bytes, over which the signature is."""
+        found = self._airlock.read_record(actor_of(request), export_id)
+        headers = {
+            "Content-Disposition": f'attachment; filename="{export_id}.json"',
+            "Shuzha-Signature": found.signature,
+        }
+        return Response(found.content, media_type="application/json", headers=headers)
+
+    def vote(
+        self, request: Request, export_id: str, choice: Annotated[str, Form()], reason: Annotated[str, Form()] = ""
+    ) -> Response:
+        """Vote on a request, or decide one on which two reviewers differed."""
+        actor = actor_of(request)
+
+        def vote() -> object:
+            chosen = parse(Choice, choice)
+            if self._airlock.get_export(actor, export_id).state is _E.CONSOLIDATION:
+                return self._airlock.consolidate(actor, export_id, chosen, reason)
+            return self._airlock.vote(actor, export_id, chosen, reason)
+
+        return self._desk.attempt(request, vote, f"/exports/{export_id}", self._again(request, export_id), "vote")
+
+    def move(self, request: Request, export_id: str, verb: str, reason: Annotated[str, Form()] = "") -> Response:
+        """Withdraw, return, reject, hold, resume or recall a request."""
+        actor, service = actor_of(request), self._airlock
+        actions = {
+            "withdraw": lambda: service.withdraw(actor, export_id, reason),
+            "return": lambda: service.return_for_changes(actor, export_id, reason),
+            "reject": lambda: service.reject(actor, export_id, reason),
+            "hold": lambda: service.hold(actor, export_id, reason),
+            "resume": lambda: service.resume(actor, export_id, reason),
+            "recall": lambda: service.recall(actor, export_id, reason),
+        }
+        return self._desk.act(request, actions, verb, f"/exports/{export_id}", self._again(request, export_id))
+
+    def _again(self, request: Request, export_id: str) -> Show:
+        return lambda errors, status: self._export(request, export_id, errors, status)
+
+    def _views(self, actor: Actor) -> list[tuple[str, str]]:
+        names = {"review": "Awaiting my review", "mine": "My requests", "all": "All"}
+        may = {"review": actor.has("checker"), "mine": actor.has("analyst"), "all": True}
+        return [(view, names[view]) for view in VIEWS if may[view]]
+
+    def _left(self, found: ExportRequest) -> int | None:
+        """Return the working days that are left for the review."""
+        if found.due is None:
+            return None
+        return self._law.remaining(Due(found.due, found.due_provisional), self._desk.clock.now())
+
+    def _export(
+        self, request: Request, export_id: str, errors: Sequence[str] = (), status: int = 200, *, file: str = ""
+    ) -> Response:
+        actor = actor_of(request)
+        found = self._airlock.get_export(actor, export_id)
+        wanted = file or request.query_params.get("file", "")
+        chosen = found.find_file(wanted) or next(iter(found.files), None)
+        verbs = self._desk.verbs(actor, EXPORT, found.state, export_resource(found), _offered(actor))
+        return self._desk.page(
+            request, "export.html", status, errors=errors, export=found, chosen=chosen, verbs=verbs,
+            steps=progress(EXPORT, WAY, found.state), moving=found.state in MOVING, left=self._left(found),
+            content=self._content(actor, found, chosen) if chosen else {}, choices=CHOICES,
+            findings=[one for one in found.findings if chosen is None or one.file in ("", chosen.name)],
+            counts={one.name: _count(found, one.name) for one in found.files},
+            voting=self._voting(actor, found), votes=found.round_votes, reviewers=REVIEWERS,
+            complete=len(found.round_votes) >= REVIEWERS or found.state not in IN_REVIEW,
+            cells=read_cells(self._airlock.read_notebook(actor, found.id)), record=self._record(actor, found),
+            may_deposit=found.state is _E.RELEASED and _is_operator(actor, found),
+            may_resubmit=found.state is _E.RETURNED and actor.id == found.author,
+        )  # fmt: skip
+
+    def _content(self, actor: Actor, found: ExportRequest, chosen: ExportFile) -> dict[str, Any]:
+        """Return what the page shows of a file, or why it shows nothing."""
+        try:
+            content = self._airlock.read_file(actor, found.id, chosen.name)
+        except (NotAllowed, NotFound) as error:
+            return {"refusal": error.message}
+        if is_table(chosen):
+            return {"table": read_table(content)}
+        if is_verification(chosen):
+            return {"claims": read_claims(content), "subject": read_subject(content)}
+        return {"size": len(content)}
+
+    def _voting(self, actor: Actor, found: ExportRequest) -> dict[str, str] | None:
+        """Return how the vote form stands for this person: None for nobody's form, else why it is closed, or ''."""
+        if not actor.has("checker") or found.state not in IN_REVIEW:
+            return None
+        try:
+            check_reviewer(found, actor.id, actor.organisation)
+        except NotAllowed as error:
+            return {"refusal": error.message}
+        return {"refusal": ""}
+
+    def _record(self, actor: Actor, found: ExportRequest) -> dict[str, Any] | None:
+        if not found.record:
+            return None
+        signed = self._airlock.read_record(actor, found.id)
+        return {"holds": signed.holds(), "signature": signed.signature, "facts": json.loads(signed.content)}
+
+
+def _is_operator(actor: Actor, found: ExportRequest) -> bool:
+    return actor.has("operator") and actor.organisation == found.organisation
+
+
+def _offered(actor: Actor) -> tuple[Verb, ...]:
+    """Return the verbs beside the vote; a reviewer rejects by voting, so only the authority has a button for it."""
+    return tuple(verb for verb in VERBS if verb.name != "reject" or actor.has("authority"))
+
+
+def _count(found: ExportRequest, file: str) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for finding in found.findings:
+        if finding.file == file:
+            counts[finding.severity.value] = counts.get(finding.severity.value, 0) + 1
+    return counts

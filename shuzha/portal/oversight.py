@@ -1,0 +1,148 @@
+"""The regulator's pages: usage beside money, the logs with their signed checkpoints, and the audit records."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from fastapi import APIRouter, Request
+from fastapi.responses import PlainTextResponse, Response
+
+from shuzha.authorization.base import authorization_resource
+from shuzha.authorization.model import AUTHORIZATION, IN_FORCE
+from shuzha.core.actor import Actor
+from shuzha.core.clock import city_date
+from shuzha.core.money import Amount
+from shuzha.oversight.usage import OwnedFact, sum_by
+from shuzha.portal.desk import Desk, Verb, actor_of
+from shuzha.portal.render import speech_of
+from shuzha.portal.services import Services
+from shuzha.settlement.model import StatementKind
+from shuzha.settlement.store import Statement
+
+PAGE = 50
+_PERIOD = re.compile(r"20[0-9]{2}-(0[1-9]|1[0-2])")
+VERBS = (
+    Verb("suspend", "Suspend", reason=True, tone="bad"),
+    Verb("restore", "Restore", reason=True),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Usage beside money for one product, operator or consumer, in fen; `billed_*` is None before settlement."""
+
+    name: str
+    uses: int
+    metered_fen: int
+    billed_uses: int | None
+    billed_fen: int | None
+
+    @property
+    def agrees(self) -> bool | None:
+        """Whether bills hold the metered uses; None before there are bills."""
+        return None if self.billed_uses is None else self.billed_uses == self.uses
+
+
+class OversightPages:
+    """The pages of oversight."""
+
+    def __init__(self, desk: Desk, services: Services) -> None:
+        self._desk = desk
+        self._services = services
+
+    def router(self) -> APIRouter:
+        """Return the routes of these pages."""
+        router = APIRouter()
+        router.add_api_route("/oversight", self.show, methods=["GET"])
+        router.add_api_route("/oversight/checkpoints/{name}", self.checkpoint, methods=["GET"])
+        router.add_api_route("/oversight/keys/{name}", self.public_key, methods=["GET"])
+        router.add_api_route("/audit", self.audit, methods=["GET"])
+        return router
+
+    def show(self, request: Request, period: str = "") -> Response:
+        """Show usage beside money for a month, the logs, and the authorizations in force."""
+        actor = actor_of(request)
+        chosen = period if _PERIOD.fullmatch(period) else f"{city_date(self._desk.clock.now()):%Y-%m}"
+        logs = self._services.logs.list_logs(actor)
+        language = speech_of(request).language
+        statements = self._services.settlement.list_statements(actor, period=chosen)
+        facts = self._services.usage_views.list_facts(actor, chosen)
+        return self._desk.page(
+            request, "oversight.html", period=chosen, logs=logs, amount=Amount, facts=facts,
+            reconciliation=self._services.settlement.reconcile(actor, chosen),
+            tables=self._tables(facts, statements, language), settled=bool(statements),
+            authorizations=self._authorizations(actor),
+        )  # fmt: skip
+
+    def checkpoint(self, request: Request, name: str) -> Response:
+        """Give the newest signed checkpoint of a log, to keep and to compare."""
+        log = self._services.logs.get_log(actor_of(request), name)
+        return PlainTextResponse(log.note, headers=_attached(f"{name}.checkpoint"))
+
+    def public_key(self, request: Request, name: str) -> Response:
+        """Give the public key by which a log's checkpoints are verified."""
+        log = self._services.logs.get_log(actor_of(request), name)
+        return PlainTextResponse(log.public_key + "\n", headers=_attached(f"{name}.public-key"))
+
+    def audit(self, request: Request, before: int | None = None) -> Response:
+        """Show the newest audit records with their seven fields, a page at a time."""
+        records = self._services.logs.list_audit(actor_of(request), limit=PAGE, before=before)
+        older = records[-1][0] if len(records) == PAGE else None
+        return self._desk.page(request, "audit.html", records=records, older=older, before=before)
+
+    def _tables(
+        self, facts: tuple[OwnedFact, ...], statements: tuple[Statement, ...], language: str
+    ) -> list[tuple[str, list[Row]]]:
+        bills = [one for one in statements if one.kind is StatementKind.BILL]
+        titles = {one.fact.product: one.title(language) for one in facts}
+        operators = {one.fact.product: one.operator for one in facts}
+        names = self._services.people.get_organisation
+
+        def name(organisation: str) -> str:
+            return names(organisation).title(language) if organisation else "—"
+
+        lines = [line for bill in bills for line in bill.lines]
+        by_product = _billed((titles.get(line.product, line.code), line.count, line.due_fen) for line in lines)
+        by_operator = _billed((name(operators.get(line.product, "")), line.count, line.due_fen) for line in lines)
+        by_consumer = _billed((name(line.consumer), line.count, line.due_fen) for line in lines)
+        return [
+            ("By product", _rows(facts, lambda one: one.title(language), by_product, settled=bool(bills))),
+            ("By operating unit", _rows(facts, lambda one: name(one.operator), by_operator, settled=bool(bills))),
+            ("By consumer", _rows(facts, lambda one: name(one.fact.consumer), by_consumer, settled=bool(bills))),
+        ]  # fmt: skip
+
+    def _authorizations(self, actor: Actor) -> list[tuple[object, list[Verb]]]:
+        found = self._services.authorization.list_authorizations(actor)
+        return [
+            (one, self._desk.verbs(actor, AUTHORIZATION, one.state, authorization_resource(one), VERBS))
+            for one in found
+            if one.state in IN_FORCE
+        ]
+
+
+def _billed(lines: Iterable[tuple[str, int, int]]) -> dict[str, tuple[int, int]]:
+    found: dict[str, tuple[int, int]] = {}
+    for key, count, fen in lines:
+        uses, money = found.get(key, (0, 0))
+        found[key] = (uses + count, money + fen)
+    return found
+
+
+def _rows(
+    facts: tuple[OwnedFact, ...],
+    key: Callable[[OwnedFact], str],
+    billed: Mapping[str, tuple[int, int]],
+    *,
+    settled: bool,
+) -> list[Row]:
+    rows = []
+    for one in sum_by(facts, key):
+        uses, fen = billed.get(one.key, (0, 0)) if settled else (None, None)
+        rows.append(Row(one.key, one.uses, one.fen, uses, fen))
+    return rows
+
+
+def _attached(name: str) -> dict[str, str]:
+    return {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}

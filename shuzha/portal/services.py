@@ -1,0 +1,120 @@
+"""What the pages need of the composition root: the rooms' services, and the one verb that joins two of them."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from policies import Policies
+from products.consumers.service import KeyService
+from products.registry.service import RegistryService
+from sandbox.airlock.model import ExportRequest
+from sandbox.airlock.service import AirlockService
+from sandbox.workspaces.hosting import Host
+from sandbox.workspaces.service import WorkspaceService
+from shuzha.authorization.service import AuthorizationService
+from shuzha.catalog.service import CatalogService
+from shuzha.core.actor import Actor
+from shuzha.core.clock import Clock
+from shuzha.core.lawbook import LawBook
+from shuzha.core.settings import Settings
+from shuzha.oversight.disclosure import Disclosure
+from shuzha.oversight.logs import Logs
+from shuzha.oversight.usage import UsageViews
+from shuzha.people.service import People
+from shuzha.releases.service import ReleaseService
+from shuzha.settlement.service import SettlementService
+
+
+class Services(Protocol):
+    """The rooms of one installation, as `shuzha.server.platform.Platform` builds them."""
+
+    @property
+    def settings(self) -> Settings:
+        """The installation's settings."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """The installation's clock."""
+        ...
+
+    @property
+    def law(self) -> LawBook:
+        """The rules of the city."""
+        ...
+
+    @property
+    def policies(self) -> Policies:
+        """Who may do what."""
+        ...
+
+    @property
+    def people(self) -> People:
+        """Organisations and accounts."""
+        ...
+
+    @property
+    def catalog(self) -> CatalogService:
+        """Entries and batches."""
+        ...
+
+    @property
+    def authorization(self) -> AuthorizationService:
+        """Authorizations and demands."""
+        ...
+
+    @property
+    def releases(self) -> ReleaseService:
+        """Desensitized releases."""
+        ...
+
+    @property
+    def workspaces(self) -> WorkspaceService:
+        """Workspaces."""
+        ...
+
+    @property
+    def host(self) -> Host:
+        """Where workspaces run: asked for the bytes that a screen has shown."""
+        ...
+
+    @property
+    def airlock(self) -> AirlockService:
+        """Export requests."""
+        ...
+
+    @property
+    def registry(self) -> RegistryService:
+        """Products and their registration."""
+        ...
+
+    @property
+    def consumers(self) -> KeyService:
+        """Consumers' keys."""
+        ...
+
+    @property
+    def settlement(self) -> SettlementService:
+        """Statements."""
+        ...
+
+    @property
+    def usage_views(self) -> UsageViews:
+        """Usage, as each may see it."""
+        ...
+
+    @property
+    def logs(self) -> Logs:
+        """The logs, as supervisors see them."""
+        ...
+
+    @property
+    def disclosure(self) -> Disclosure:
+        """What is public."""
+        ...
+
+    def submit_export(
+        self, actor: Actor, workspace_id: str, notebook: str, title: str, context: str, again: str = ""
+    ) -> ExportRequest:
+        """Submit a saved notebook of the actor's workspace as an export request; `again` names a returned one."""
+        ...

@@ -1,0 +1,150 @@
+"""Workspaces: open one for a granted demand, see what it has and may still show, and submit a notebook from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import Response
+
+from policies import Resource
+from sandbox.workspaces.model import WORKSPACE, Workspace, WorkspaceState
+from sandbox.workspaces.service import workspace_resource
+from shuzha.authorization.model import Demand, DemandState
+from shuzha.core.actor import Actor
+from shuzha.core.clock import city_date
+from shuzha.core.errors import NotFound
+from shuzha.portal.desk import Desk, Show, Verb, actor_of, progress
+from shuzha.portal.services import Services
+from shuzha.releases.model import Release, ReleaseState
+
+_W = WorkspaceState
+WAY = (_W.REQUESTED, _W.OPENING, _W.OPEN, _W.CLOSED)
+MOVING = frozenset({_W.REQUESTED, _W.OPENING})
+VERBS = (
+    Verb("stop", "Stop the server"),
+    Verb("suspend", "Suspend", reason=True, tone="bad"),
+    Verb("restore", "Restore", reason=True),
+    Verb("close", "Close for good", reason=True, tone="bad"),
+)
+
+
+class WorkspacePages:
+    """The pages of workspaces."""
+
+    def __init__(self, desk: Desk, services: Services) -> None:
+        self._desk = desk
+        self._services = services
+        self._workspaces = services.workspaces
+
+    def router(self) -> APIRouter:
+        """Return the routes of these pages."""
+        router = APIRouter()
+        router.add_api_route("/workspaces", self.show_list, methods=["GET"])
+        router.add_api_route("/workspaces", self.open, methods=["POST"])
+        router.add_api_route("/workspaces/{workspace_id}", self.show, methods=["GET"])
+        router.add_api_route("/workspaces/{workspace_id}/exports", self.submit, methods=["POST"])
+        router.add_api_route("/workspaces/{workspace_id}/{verb}", self.move, methods=["POST"])
+        return router
+
+    def show_list(self, request: Request) -> Response:
+        """Show the workspaces that the person may see, and the demands for which one can be opened."""
+        return self._list(request)
+
+    def show(self, request: Request, workspace_id: str) -> Response:
+        """Show one workspace."""
+        return self._workspace(request, workspace_id)
+
+    def open(self, request: Request, demand: Annotated[str, Form()]) -> Response:
+        """Open the person's workspace of a granted demand, or start a stopped one again."""
+        actor = actor_of(request)
+        show: Show = lambda errors, status: self._list(request, errors, status)  # noqa: E731
+        return self._desk.attempt(
+            request, lambda: self._workspaces.open_workspace(actor, demand),
+            lambda found: f"/workspaces/{found.id}", show, "open",
+        )  # fmt: skip
+
+    def move(self, request: Request, workspace_id: str, verb: str, reason: Annotated[str, Form()] = "") -> Response:
+        """Start again, stop, suspend, restore or close a workspace."""
+        actor, service, one = actor_of(request), self._workspaces, workspace_id
+        actions = {
+            "open": lambda: service.open_workspace(actor, service.get_workspace(actor, one).demand),
+            "stop": lambda: service.stop_workspace(actor, one),
+            "suspend": lambda: service.suspend_workspace(actor, one, reason),
+            "restore": lambda: service.restore_workspace(actor, one, reason),
+            "close": lambda: service.close_workspace(actor, one, reason),
+        }
+        return self._desk.act(request, actions, verb, f"/workspaces/{one}", self._again(request, one))
+
+    def submit(
+        self, request: Request, workspace_id: str, notebook: Annotated[str, Form()], context: Annotated[str, Form()],
+        title: Annotated[str, Form()] = "", again: Annotated[str, Form()] = "",
+    ) -> Response:  # fmt: skip
+        """Submit a saved notebook as an export request; the platform runs it again in a clean room."""
+        actor = actor_of(request)
+        name = notebook if notebook.endswith(".ipynb") else f"{notebook}.ipynb"
+        named = title.strip() or name.removesuffix(".ipynb")
+
+        def submit() -> object:
+            return self._services.submit_export(actor, workspace_id, name, named, context, again)
+
+        show = self._again(request, workspace_id)
+        return self._desk.attempt(request, submit, lambda made: f"/exports/{made.id}", show, "submit")
+
+    def _again(self, request: Request, workspace_id: str) -> Show:
+        return lambda errors, status: self._workspace(request, workspace_id, errors, status)
+
+    def _list(self, request: Request, errors: Sequence[str] = (), status: int = 200) -> Response:
+        actor = actor_of(request)
+        return self._desk.page(
+            request, "workspaces.html", status, errors=errors, workspaces=self._workspaces.list_workspaces(actor),
+            demands=self._openable(actor), may_open=actor.has("analyst"),
+        )  # fmt: skip
+
+    def _openable(self, actor: Actor) -> list[tuple[Demand, bool]]:
+        """Return the granted demands for which the person may open a workspace, each with whether data is ready."""
+        ready = {one.demand for one in self._services.releases.list_releases(actor) if one.state is ReleaseState.READY}
+        found = []
+        for demand in self._services.authorization.list_demands(actor):
+            resource = Resource("workspace", "", demand.operator, actor.id, demand.authorization, demand.grant)
+            if demand.state is DemandState.GRANTED and self._desk.can(actor, "workspace:request", resource):
+                found.append((demand, demand.id in ready))
+        return found
+
+    def _workspace(
+        self, request: Request, workspace_id: str, errors: Sequence[str] = (), status: int = 200
+    ) -> Response:
+        actor = actor_of(request)
+        found = self._workspaces.get_workspace(actor, workspace_id)
+        verbs = self._desk.verbs(actor, WORKSPACE, found.state, workspace_resource(found), self._offered(actor, found))
+        today = city_date(self._desk.clock.now()).isoformat()
+        host = self._services.host
+        mine = actor.id == found.author
+        return self._desk.page(
+            request, "workspace.html", status, errors=errors, workspace=found, verbs=verbs, mine=mine,
+            steps=progress(WORKSPACE, WAY, found.state), moving=found.state in MOVING,
+            lab=self._lab(found) if mine and found.state is WorkspaceState.OPEN else "",
+            shown=host.screen_bytes(found).get(today, 0), budget=host.screen_budget(found),
+            releases=self._releases(actor, found), left=self._days_left(found),
+            exports=self._services.airlock.list_exports(actor, workspace=found.id),
+        )  # fmt: skip
+
+    def _offered(self, actor: Actor, found: Workspace) -> tuple[Verb, ...]:
+        start = () if actor.id != found.author else (Verb("open", "Start it again"),)
+        return (*start, *VERBS)
+
+    def _lab(self, found: Workspace) -> str:
+        return f"{self._services.settings.sandbox_url}/user/{found.handle}/{found.name}/lab"
+
+    def _days_left(self, found: Workspace) -> int:
+        return max(0, (found.valid_until - self._desk.clock.now()).days)
+
+    def _releases(self, actor: Actor, found: Workspace) -> list[Release]:
+        shown = []
+        for release_id in found.releases:
+            try:
+                shown.append(self._services.releases.get_release(actor, release_id))
+            except NotFound:
+                continue  # Not everybody who sees a workspace sees each release in it.
+        return shown
