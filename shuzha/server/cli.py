@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import sys
 
-import click
 import typer
 
+from desensitize.errors import DesensitizeError
 from shuzha import __version__
 from shuzha.core.errors import Invalid, NotAllowed, NotFound, ShuzhaError, TransitionNotAllowed
 from shuzha.server.commands import files, operations
@@ -39,7 +39,7 @@ def exit_code(error: BaseException) -> int:
     """Return the exit code that an error ends a command with."""
     if isinstance(error, (NotAllowed, TransitionNotAllowed)):
         return REFUSED
-    if isinstance(error, (Invalid, NotFound, ValueError, FileNotFoundError)):
+    if isinstance(error, (Invalid, NotFound, DesensitizeError, ValueError, FileNotFoundError)):
         return BAD_INPUT
     return FAILURE
 
@@ -47,15 +47,7 @@ def exit_code(error: BaseException) -> int:
 def main() -> None:
     """Run the command line; an error prints one sentence and never a data value."""
     try:
-        code = app(standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        code = stop.exit_code
-    except click.ClickException as error:
-        error.show()
-        code = BAD_INPUT
-    except click.exceptions.Abort:
-        code = FAILURE
-    except (ShuzhaError, ValueError, OSError) as error:
+        app()
+    except (ShuzhaError, DesensitizeError, ValueError, OSError) as error:
         typer.secho(f"shuzha: {error}", fg="red", err=True)
-        code = exit_code(error)
-    sys.exit(code or 0)
+        sys.exit(exit_code(error))

@@ -33,6 +33,13 @@ class Check:
     mend: str = ""
     needed: bool = True
 
+    @property
+    def sign(self) -> str:
+        """The one word for it: ok, MISSING, or note where it only warns."""
+        if self.ok:
+            return "ok"
+        return "MISSING" if self.needed else "note"
+
 
 def examine(settings: Settings) -> tuple[Check, ...]:
     """Return every check, each run apart, so that one that fails hides no other."""

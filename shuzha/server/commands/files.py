@@ -42,7 +42,14 @@ def scan(
         print_json(report.to_dict())
         return
     rows = [
-        (each.name, ", ".join(each.entity_types) or "—", f"{each.hit_rate:.1%}", each.role, each.grade, each.technique)
+        (
+            each.name,
+            ", ".join(found.entity for found in each.entities) or "—",
+            f"{each.hit_rate:.1%}",
+            each.role,
+            each.grade,
+            each.technique.get("technique"),
+        )
         for each in report.columns
     ]
     print_table(
@@ -69,7 +76,7 @@ def desensitize_file(
         release = desensitize.apply(file, desensitize.Plan.from_toml(plan), key=key)
         release.write(output)
     if as_json:
-        print_json(release.certificate.to_dict())
+        print_json(release.certificate)
     else:
         console.print(f"written to {output}", highlight=False)
 
@@ -96,7 +103,7 @@ def risk(
     else:
         hidden = {"limits", "profile", "reasons"}
         print_facts(f"{file.name}: re-identification risk", {key: facts[key] for key in facts if key not in hidden})
-        print_facts("why", dict(enumerate(found.reasons, 1)))
+        print_facts("why", {str(number): reason for number, reason in enumerate(found.reasons, 1)})
     if not found.meets:
         raise NotAllowed(f"the risk exceeds the limits of mode {mode}", rule="risk.limits")
 

@@ -70,9 +70,7 @@ def doctor(*, settings: SettingsFile = None, as_json: AsJson = False) -> None:
     if as_json:
         print_json(checks)
     else:
-        signs = {True: "ok", False: "MISSING"}
-        rows = [(signs[each.ok] if each.needed or each.ok else "note", each.name, each.found, "" if each.ok else each.mend)
-                for each in checks]  # fmt: skip
+        rows = [(each.sign, each.name, each.found, "" if each.ok else each.mend) for each in checks]
         print_table("doctor", ("", "what", "found", "how to mend it"), rows)
     missing = [each.name for each in examination.missing(checks)]
     if missing:

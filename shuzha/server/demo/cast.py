@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 from dataclasses import dataclass
@@ -61,10 +62,8 @@ def enrol(people: People, portal: Portal, password: str) -> dict[str, str]:
 
     A second run finds what is there.
     """
-    try:
+    with contextlib.suppress(Conflict):  # The installation may have its administrator already.
         people.bootstrap(login=ADMINISTRATOR, password=password, name="系统管理员")
-    except Conflict:
-        pass  # The installation has its administrator already.
     admin = portal.sign_in(ADMINISTRATOR, password)
     known = {each["code"]: each["id"] for each in admin.get("/organisations")}
     for code, (kind, name, name_en, person) in ORGANISATIONS.items():
@@ -74,8 +73,8 @@ def enrol(people: People, portal: Portal, password: str) -> dict[str, str]:
     there = {each["login"] for each in admin.get("/accounts")}
     for part in PARTS:
         if part.login not in there:
-            body = {"login": part.login, "password": password, "name": part.name, "roles": list(part.roles)}
-            admin.post("/accounts", body | {"organisation": known[part.organisation]})
+            account: dict[str, object] = {"login": part.login, "password": password, "name": part.name}
+            admin.post("/accounts", account | {"roles": part.roles, "organisation": known[part.organisation]})
     return known
 
 

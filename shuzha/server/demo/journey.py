@@ -146,7 +146,7 @@ class Journey:
         return said, {"workspace": found["id"], "server": server, "export": export["id"]}
 
     def airlock(self) -> tuple[str, dict[str, Any]]:
-        """Hop 6: run again in a clean room, recomputed, checked, reviewed by two who are blind to each other, released."""
+        """Hop 6: run again in a clean room, recomputed, checked, reviewed by two blind to each other, released."""
         export, analyst = f"/exports/{self.made['export']}", self.person("analyst")
         found = analyst.wait(export, lambda one: one["state"] in _SCREENED, "the clean room")
         if found["state"] != "screened":
@@ -219,13 +219,13 @@ class Journey:
         if total != bill["due_fen"] or not recount["equal"]:
             raise Unavailable(f"shares sum to {total} fen, the bill is {bill['due_fen']} fen")
         shares = ", ".join(f"{party} {fen}" for party, fen in shared["shares"].items())
-        said = f"{calls} calls at {sheets.PRICE_HAO} 毫 make {bill['due_fen']} fen, shared: {shares}; recounted from the log"
+        said = f"{calls} calls at {sheets.PRICE_HAO} 毫 make {bill['due_fen']} fen: {shares}; recounted from the log"
         made = {"billed_fen": bill["due_fen"], "shares_fen": shared["shares"], "period": period}
         return said, made | {"statement": shared["id"], "reconciliation": checked}
 
     def oversee(self) -> tuple[str, dict[str, Any]]:
         """Hop 10: the regulator verifies both logs offline with the stand-alone verifier."""
-        logs = {}
+        logs: dict[str, dict[str, Any]] = {}
         for name in ("usage", "audit"):
             folder = self.platform.settings.folder("logs") / name
             report = verify_folder(folder, None, None, None)

@@ -124,6 +124,6 @@ def _stay(running: RunningPlatform, settings: Settings, password: str) -> None:
         console.print(f"  {name:<8} {address}", highlight=False)
     logins = ", ".join(part.login for part in PARTS)
     console.print(f"  accounts admin, {logins}\n  password {password}", highlight=False)
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: running.request_stop())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: running.request_stop())
     running.wait()

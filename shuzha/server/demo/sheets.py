@@ -24,7 +24,7 @@ def entry_sheet(register: str = REGISTER, code: str = CODE) -> dict[str, Any]:
         "code": code,
         "name": register,
         "title": {"zh": "社会保险缴费记录（演示）", "en": "Social insurance payments (demo)"},
-        "abstract": "按月逐险种的社会保险缴费记录，合成数据。 Monthly social insurance payments by kind; synthetic data.",
+        "abstract": "按月逐险种的社会保险缴费记录，合成数据。 Monthly payments by kind; synthetic data.",
         "elements": [
             {"name": each.name, "title": {"zh": each.title_zh, "en": each.title_en}, "type": _TYPES[each.type]}
             for each in COLUMNS[register]
@@ -61,7 +61,7 @@ def application(entry: str, today: dt.date) -> dict[str, Any]:
                 "infrastructure_rate": 1000,
                 "allocation": {"provider": 3000, "platform": 2000, "operator": 5000},
             },
-            "rights_and_duties": "仅在本平台沙箱内使用，产品须登记 use inside the sandbox only; products are registered",
+            "rights_and_duties": "仅在沙箱内使用，产品须登记 inside the sandbox only; products are registered",
             "security": "原始数据不出域；岗前培训；实名 raw data never leaves; training; real names",
             "exit": "冻结、结算、销毁密钥与脱敏数据并出具证明 freeze, settle, destroy keys and releases, certify",
             "asset_disposal": "期满后产品下架，索引销毁 products are delisted and indexes destroyed",
@@ -93,7 +93,7 @@ def deposit(export: str, file: str) -> dict[str, Any]:
         "sheet": {
             "title_zh": "社会保险参保核验（演示）",
             "title_en": "Insured or not (demo)",
-            "answers": "某人最近一期养老保险是否已缴：是或否 whether a person's latest pension payment arrived: yes or no",
+            "answers": "某人最近一期养老保险是否已缴 whether a person's latest pension payment arrived",
             "refresh": "每月 monthly",
             "limits": "不含工伤、失业保险；不返回任何字段 pension only; no field is returned",
             "contact": "data-ops@operator.example",

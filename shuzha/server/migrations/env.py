@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 from alembic import context
+from alembic.autogenerate.api import AutogenContext
 
 from shuzha.core.records import METADATA, Json, UTCDateTime
 
 
-def _render(kind: str, value: object, _context: object) -> str | bool:
+def _render(kind: str, value: Any, _context: AutogenContext) -> str | Literal[False]:
     """Write the house's column types as what they are in the database, so that a migration needs no code of ours."""
     if kind == "type" and isinstance(value, Json):
         return "sa.Text()"

@@ -1,0 +1,1 @@
+"""One file per change of the records' tables, oldest first."""
