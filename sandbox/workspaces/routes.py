@@ -83,6 +83,7 @@ RULES = (
     _rule("PUT POST DELETE", r"lab/api/(settings|workspaces)(/.*)?", _SWALLOW),
     _rule("GET", r"api/config/\w+", Verdict(Action.ABSORB, body="{}")),
     _rule("GET", r"lab/api/extensions", Verdict(Action.ABSORB, body="[]")),
+    _rule("GET", r"api/nbconvert", Verdict(Action.ABSORB, body="{}")),
 )
 """Every route but the contents API, which `_judge_contents` decides by what is asked for."""
 

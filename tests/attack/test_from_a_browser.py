@@ -40,7 +40,6 @@ def server(hub: RunningHub, workspace: str) -> Iterator[httpx.Client]:
         "files/data.csv",
         "view/first-look.ipynb",
         "nbconvert/html/first-look.ipynb",
-        "api/nbconvert",
         "api/contents/data.csv?content=1&format=base64&type=file",
         "api/contents/data.csv?type=file",
         "api/contents/first-look.ipynb?type=file&format=text",

@@ -26,8 +26,8 @@ def ask(verb: str, **fields: Any) -> Any:
             channel.sendall(request)
             with channel.makefile("rb") as file:
                 answer = json.loads(file.readline(_MOST_BYTES))
-    except (OSError, ValueError) as error:
-        raise WorkbenchError(f"cannot ask `{verb}`: the platform does not answer; try again in a moment") from error
+    except (OSError, ValueError):
+        raise WorkbenchError(f"cannot ask `{verb}`: the platform does not answer; try again in a moment") from None
     if not answer.get("ok"):
         refused = answer.get("error", {})
         hint = f" (accepted: {refused['accepted']})" if refused.get("accepted") else ""

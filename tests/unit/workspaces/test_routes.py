@@ -33,7 +33,7 @@ def test_judge_passes_what_jupyterlab_needs(method: str, rest: str) -> None:
     ("method", "rest", "query"),
     [
         ("GET", "files/a.ipynb", ""), ("GET", "view/a.ipynb", ""), ("GET", "nbconvert/html/a.ipynb", ""),
-        ("GET", "api/nbconvert", ""), ("GET", "terminals/1", ""), ("POST", "api/terminals", ""),
+        ("GET", "terminals/1", ""), ("POST", "api/terminals", ""),
         ("GET", "lsp/status", ""),
         ("GET", "metrics", ""), ("POST", "api/shutdown", ""), ("GET", "tree", ""), ("GET", "custom/custom.css", ""),
         ("GET", "api/contents/a.ipynb", "format=base64"), ("GET", "api/contents/a.csv", "type=file&content=1"),
@@ -66,6 +66,7 @@ def test_judge_swallows_what_would_come_back_as_written() -> None:
     for rest in ("lab/api/workspaces/mine", "lab/api/settings/x"):
         assert ask("PUT", rest).action is Action.ABSORB
     assert ask("GET", "api/config/notebook").body == "{}"
+    assert ask("GET", "api/nbconvert").body == "{}", "the page learns that there is no format to export to"
 
 
 def test_judge_answers_the_front_end_from_the_gates_own_disk() -> None:

@@ -1,0 +1,112 @@
+"""The analyst's library: what it declares the airlock reads, and what it leaves the platform collects."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import polars as pl
+import pytest
+from workspace_kit import ROOT
+
+from sandbox.airlock.specification import TableSpecification, VerificationSpecification, parse
+from sandbox.workspaces.outbox import OutputKind, collect
+
+
+@pytest.fixture
+def workbench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """The library as a clean room imports it: one release, an outbox, no platform."""
+    monkeypatch.syspath_prepend(str(ROOT / "notebooks" / "workbench"))
+    for name in [name for name in sys.modules if name.split(".")[0] == "workbench"]:
+        monkeypatch.delitem(sys.modules, name)
+    release = tmp_path / "data" / "social_insurance"
+    release.mkdir(parents=True)
+    rows = {"who": ["a", "a", "b", "c"], "district": ["x", "x", "x", "y"], "base": [1, 2, 3, None]}
+    pl.DataFrame(rows).write_parquet(release / "data.parquet")
+    (tmp_path / "outbox").mkdir()
+    monkeypatch.setenv("SHUZHA_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("SHUZHA_OUTBOX", str(tmp_path / "outbox"))
+    monkeypatch.delenv("SHUZHA_PLATFORM_SOCKET", raising=False)
+    import workbench
+
+    yield workbench
+    for name in [name for name in sys.modules if name.split(".")[0] == "workbench"]:
+        del sys.modules[name]
+
+
+def test_table_is_a_specification_of_the_airlock(workbench: ModuleType) -> None:
+    made = workbench.table(
+        "social_insurance", rows=["district"],
+        where=[("base", ">=", 1), ("who", "in", ["a", "b"]), ("who", "not_null")],
+        value="base", aggregate="mean", repair="suppress",
+    )  # fmt: skip
+    read = parse(json.dumps(made.specification).encode())
+    assert isinstance(read, TableSpecification)
+    assert [one.op.value for one in read.where] == ["ge", "in", "not_null"]
+
+
+def test_verification_is_a_specification_of_the_airlock(workbench: ModuleType) -> None:
+    claim = workbench.claim("insured", "参保 insured", [("district", "==", "x")])
+    made = workbench.verification("social_insurance", subject=["who"], claims=[claim])
+    read = parse(json.dumps(made.specification).encode())
+    assert isinstance(read, VerificationSpecification)
+    assert read.claims[0].name == "insured"
+
+
+def test_preview_counts_entities_rows_and_values(workbench: ModuleType) -> None:
+    def preview(entity: str | None = None, **named: object) -> dict[str, float]:
+        frame = workbench.table("social_insurance", rows=["district"], **named).preview(entity=entity)
+        return dict(frame.rows())
+
+    assert preview() == {"x": 3, "y": 1}
+    assert preview(aggregate="entities", entity="who") == {"x": 2, "y": 1}
+    assert preview(value="base", aggregate="sum") == {"x": 6, "y": 0}
+    assert preview(where=[("base", ">", 1)]) == {"x": 2}
+
+
+def test_export_leaves_what_the_platform_collects_in_order(workbench: ModuleType, tmp_path: Path) -> None:
+    workbench.export("z_table", workbench.table("social_insurance", rows=["district"]), context="说明")
+    workbench.export("a_frame", pl.DataFrame({"a": [1]}), context="by hand")
+    workbench.export("z_table", workbench.table("social_insurance", rows=[]), context="again")
+    found = collect(tmp_path / "outbox")
+    assert found.problems == ()
+    assert [(one.name, one.kind, one.media) for one in found.declared] == [
+        ("z_table", OutputKind.TABLE, "application/json"), ("a_frame", OutputKind.FILE, "text/csv")
+    ]  # fmt: skip
+    assert found.declared[0].context == "again"
+    assert found.declared[1].content == b"a\n1\n"
+    assert workbench.submit("x.ipynb") is None, "a clean room submits nothing"
+
+
+def test_library_says_what_it_would_accept(workbench: ModuleType) -> None:
+    wrong = workbench.WorkbenchError
+    with pytest.raises(wrong, match="granted: social_insurance"):
+        workbench.load("residents")
+    with pytest.raises(wrong, match="a-z, 0-9 and _"):
+        workbench.export("../x", "text")
+    with pytest.raises(wrong, match="accepted is"):
+        workbench.export("x", object())
+    with pytest.raises(wrong, match="count, entities"):
+        workbench.table("social_insurance", rows=[], aggregate="list")
+    with pytest.raises(wrong, match="name the column"):
+        workbench.table("social_insurance", rows=[], aggregate="sum")
+    with pytest.raises(wrong, match="is_null"):
+        workbench.table("social_insurance", rows=[], where=[("a", "~", 1)])
+    with pytest.raises(wrong, match="no platform here"):
+        workbench.status()
+    assert workbench.datasets()[0] == {"name": "social_insurance", "columns": ["who", "district", "base"]}
+    assert "<table>" in workbench.datasets()._repr_html_()
+
+
+def test_library_imports_nothing_but_polars_and_the_standard_library() -> None:
+    import ast
+
+    allowed = set(sys.stdlib_module_names) | {"polars", "workbench"}
+    for path in (ROOT / "notebooks" / "workbench" / "workbench").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert {name.split(".")[0] for name in names} <= allowed, path.name
