@@ -9,11 +9,14 @@ import asyncio
 import json
 import socket
 import uuid
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 from shuzha.core.errors import Unavailable
 from shuzha.core.settings import Settings
@@ -67,12 +70,68 @@ def run_notebook(
 
     Raises Unavailable where the sign-in or the server refuses.
     """
-    return asyncio.run(_run(settings, login, password, server, notebook, last_cell))
+
+    async def run() -> NotebookRun:
+        async with sit_down(settings, login, password, server) as seat:
+            cells = await seat.read_cells(notebook)
+            return await seat.run([*cells, *([last_cell] if last_cell else [])])
+
+    return asyncio.run(run())
 
 
-async def _run(
-    settings: Settings, login: str, password: str, server: str, notebook: str, last_cell: str
-) -> NotebookRun:
+def run_cells(settings: Settings, login: str, password: str, server: str, cells: Sequence[str]) -> NotebookRun:
+    """Run these cells in a new kernel of a workspace's server; raises Unavailable as `run_notebook` does."""
+
+    async def run() -> NotebookRun:
+        async with sit_down(settings, login, password, server) as seat:
+            return await seat.run(cells)
+
+    return asyncio.run(run())
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A browser that is signed in at one workspace; `base` is the workspace's address behind the gate."""
+
+    browser: aiohttp.ClientSession
+    base: str
+    headers: Mapping[str, str]
+
+    async def read_cells(self, notebook: str) -> list[str]:
+        """Return the code cells of a notebook of the home."""
+        found = await _check(self.browser.get(f"{self.base}/api/contents/{notebook}", params={"content": "1"}))
+        return ["".join(cell["source"]) for cell in found["content"]["cells"] if cell["cell_type"] == "code"]
+
+    async def start_kernel(self) -> str:
+        """Start a kernel and return its id."""
+        kernel = await _check(
+            self.browser.post(f"{self.base}/api/kernels", json={"name": "python3"}, headers=self.headers)
+        )
+        return str(kernel["id"])
+
+    @asynccontextmanager
+    async def line(self, kernel: str) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """Give the kernel's websocket while the block lasts."""
+        place = f"{self.base}/api/kernels/{kernel}/channels"
+        origin = str(URL(self.base).origin())
+        async with self.browser.ws_connect(place, max_msg_size=0, headers={"Origin": origin}) as line:
+            yield line
+
+    async def run(self, cells: Sequence[str]) -> NotebookRun:
+        """Run cells in a new kernel up to the first that fails, and end the kernel."""
+        kernel, run = await self.start_kernel(), NotebookRun()
+        async with self.line(kernel) as line:
+            for source in cells:
+                run.cells.append(await asyncio.wait_for(execute(line, source), _CELL_SECONDS))
+                if run.failed:
+                    break
+        await _check(self.browser.delete(f"{self.base}/api/kernels/{kernel}", headers=self.headers))
+        return run
+
+
+@asynccontextmanager
+async def sit_down(settings: Settings, login: str, password: str, server: str) -> AsyncIterator[Seat]:
+    """Give a seat at a workspace: signed in at the portal and led through the hub's OpenID sign-in."""
     connector = aiohttp.TCPConnector(resolver=_Localhost(settings.bind))
     jar = aiohttp.CookieJar()
     async with aiohttp.ClientSession(connector=connector, cookie_jar=jar) as browser:
@@ -80,21 +139,7 @@ async def _run(
         await _check(browser.post(f"{settings.portal_url}/sign-in", data=form, allow_redirects=False))
         base = f"{settings.sandbox_url}{server}"
         await _check(browser.get(f"{base}/lab"))
-        headers = {"X-XSRFToken": _xsrf(jar, base), "Referer": f"{base}/lab"}
-        found = await _check(browser.get(f"{base}/api/contents/{notebook}", params={"content": "1"}))
-        cells = ["".join(cell["source"]) for cell in found["content"]["cells"] if cell["cell_type"] == "code"]
-        kernel = await _check(browser.post(f"{base}/api/kernels", json={"name": "python3"}, headers=headers))
-        run = NotebookRun()
-        place = f"{base}/api/kernels/{kernel['id']}"
-        async with browser.ws_connect(
-            f"{place}/channels", max_msg_size=0, headers={"Origin": settings.sandbox_url}
-        ) as line:
-            for source in [*cells, *([last_cell] if last_cell else [])]:
-                run.cells.append(await asyncio.wait_for(_execute(line, source), _CELL_SECONDS))
-                if run.failed:
-                    break
-        await _check(browser.delete(place, headers=headers))
-        return run
+        yield Seat(browser, base, {"X-XSRFToken": _xsrf(jar, base), "Referer": f"{base}/lab"})
 
 
 async def _check(answering: Any) -> Any:
@@ -106,13 +151,12 @@ async def _check(answering: Any) -> Any:
 
 
 def _xsrf(jar: aiohttp.CookieJar, base: str) -> str:
-    from yarl import URL
-
     cookie = jar.filter_cookies(URL(f"{base}/api/kernels")).get("_xsrf")
     return cookie.value if cookie is not None else ""
 
 
-async def _execute(line: aiohttp.ClientWebSocketResponse, code: str) -> CellRun:
+async def execute(line: aiohttp.ClientWebSocketResponse, code: str) -> CellRun:
+    """Run one cell over a kernel's line and return what it gave; raises Unavailable when the line ends first."""
     identity = uuid.uuid4().hex
     header = {
         "msg_id": identity,
