@@ -12,8 +12,8 @@ import typer
 
 from desensitize.errors import DesensitizeError
 from shuzha import __version__
-from shuzha.core.errors import Invalid, NotAllowed, NotFound, ShuzhaError, TransitionNotAllowed
-from shuzha.server.commands import files, operations
+from shuzha.core.errors import Conflict, Invalid, NotAllowed, NotFound, ShuzhaError, TransitionNotAllowed
+from shuzha.server.commands import duties, files, operations
 
 REFUSED, BAD_INPUT, FAILURE = 1, 2, 3
 
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 files.register(app)
 operations.register(app)
+duties.register(app)
 
 
 @app.callback(invoke_without_command=True)
@@ -37,7 +38,7 @@ def _root(*, version: bool = typer.Option(False, "--version", help="Print the ve
 
 def exit_code(error: BaseException) -> int:
     """Return the exit code that an error ends a command with."""
-    if isinstance(error, (NotAllowed, TransitionNotAllowed)):
+    if isinstance(error, (NotAllowed, TransitionNotAllowed, Conflict)):
         return REFUSED
     if isinstance(error, (Invalid, NotFound, DesensitizeError, ValueError, FileNotFoundError)):
         return BAD_INPUT

@@ -1,4 +1,4 @@
-"""The commands that need an installation: serve, demo, doctor, import, settle, backup, restore."""
+"""The commands that need an installation: serve, demo, doctor, backup, restore."""
 
 from __future__ import annotations
 
