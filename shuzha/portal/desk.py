@@ -128,9 +128,9 @@ class Desk:
         """
         shown = []
         for verb in offered:
-            decision = self.policies.decide(actor, lifecycle.permission(verb.name), resource, self.context())
             if not lifecycle.can(state, verb.name):
                 continue
+            decision = self.policies.decide(actor, lifecycle.permission(verb.name), resource, self.context())
             if decision.allowed:
                 shown.append(verb)
             elif self._could(actor, lifecycle.permission(verb.name), resource):

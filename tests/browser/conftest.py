@@ -1,0 +1,38 @@
+"""One walked city, its portal on a port, and one Chromium for all browser tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from shuzha.server.portal_app import make_app
+from tests.browser.kit import Visit, free_port, launch, serving, visiting
+from tests.portal_kit import PortalCity
+
+
+@pytest.fixture(scope="session")
+def city(tmp_path_factory: pytest.TempPathFactory) -> PortalCity:
+    return PortalCity(tmp_path_factory.mktemp("city"), free_port()).walk()
+
+
+@pytest.fixture(scope="session")
+def base(city: PortalCity) -> Iterator[str]:
+    with serving(make_app(city.platform), city.port):
+        yield city.platform.settings.portal_url
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        found = launch(playwright)
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def visit(browser: Browser, base: str) -> Callable[..., AbstractContextManager[Visit]]:
+    return partial(visiting, browser, base)

@@ -1,0 +1,57 @@
+"""Which pages each person of the small city opens: one list for unit tests, accessibility and screenshots."""
+
+from __future__ import annotations
+
+from tests.portal_kit import PortalCity
+
+PUBLIC = ("/", "/public", "/sign-in")
+
+
+def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
+    """Return the paths that each login opens with success."""
+    made = city.made
+    entry, authorization, demand = (
+        f"/entries/{made['entry']}", f"/authorizations/{made['authorization']}", f"/demands/{made['demand']}",
+    )  # fmt: skip
+    product, export, release = (
+        f"/products/{made['product']}",
+        f"/exports/{made['export']}",
+        f"/releases/{made['release']}",
+    )
+    workspace = f"/workspaces/{made['workspace']}"
+    money = ("/usage", f"/usage?period={made['month']}", "/statements")
+    return {
+        "provider": (
+            "/tasks", "/entries", entry, f"/entries/{made['entry.returned']}", "/authorizations", authorization,
+            f"/demands/{made['demand.checked']}", release, "/products", product, *money,
+            f"/statements/{made['statement.provider']}",
+        ),
+        "authority": (
+            "/tasks", f"/entries/{made['entry.submitted']}", "/authorizations", authorization,
+            f"/authorizations/{made['authorization.applied']}", f"/demands/{made['demand.submitted']}", workspace,
+            "/exports", f"/exports/{made['export.differs']}", product, *money, "/oversight",
+            f"/oversight?period={made['month']}",
+        ),
+        "operator": (
+            "/tasks", "/authorizations", authorization, demand, f"/demands/{made['demand.bare']}", release, "/workspaces",
+            export, "/products", f"/products/new?export={made['export']}&file=by_district", product,
+            f"/products/{made['product.notice']}", *money, f"/statements/{made['statement.authorization']}",
+        ),
+        "analyst": (
+            "/tasks", "/entries", "/workspaces", workspace, "/exports", "/exports?show=mine", export,
+            f"/exports/{made['export.screened']}", f"/exports/{made['export.returned']}", "/products", release,
+        ),
+        "checker1": (
+            "/tasks", "/exports", "/exports?show=all", f"/exports/{made['export.screened']}",
+            f"/exports/{made['export.voted']}", f"{export}?file=by_district", f"{export}?file=insured",
+        ),
+        "checker2": ("/tasks", "/exports", f"/exports/{made['export.voted']}"),
+        "registry": ("/tasks", "/products", product, f"/products/{made['product.notice']}"),
+        "consumer": ("/tasks", "/products", product, f"/keys/{made['key']}", *money, f"/statements/{made['statement.bill']}"),
+        "regulator": (
+            "/tasks", "/oversight", f"/oversight?period={made['month']}", "/audit", "/entries", entry, "/authorizations",
+            authorization, "/exports", export, "/products", product, *money, f"/statements/{made['statement.bill']}",
+        ),
+        "auditor": ("/tasks", "/audit"),
+        "admin": ("/tasks", "/accounts", "/host"),
+    }  # fmt: skip

@@ -1,0 +1,32 @@
+"""Every page of every person is shown in both languages; others' pages do not exist."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.portal_kit import PortalCity
+from tests.portal_pages import PUBLIC, pages_of
+
+LOGINS = (
+    "provider", "authority", "operator", "analyst", "checker1", "checker2", "registry", "consumer", "regulator",
+    "auditor", "admin",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("language", ["en", "zh_Hans"])
+@pytest.mark.parametrize("login", LOGINS)
+def test_each_person_sees_each_of_their_pages_in_both_languages(
+    sign_in, city: PortalCity, login: str, language: str
+) -> None:
+    client = sign_in(login, language)
+    wrong = {}
+    for path in pages_of(city)[login]:
+        answer = client.get(path)
+        if answer.status_code != 200 or f'lang="{"zh-Hans" if language == "zh_Hans" else "en"}"' not in answer.text:
+            wrong[path] = answer.status_code
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("path", PUBLIC)
+def test_a_visitor_sees_public_pages_without_signing_in(visitor, path: str) -> None:
+    assert visitor.get(path).status_code == 200
