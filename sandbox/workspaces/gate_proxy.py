@@ -127,9 +127,18 @@ class Front:
         if route is None:
             return pages.answer(request, pages.unreachable())
         route.last_activity = time.time()
-        if address is None or not address.workspace:
-            return await self._pass(request, Visit("", route, Verdict(Action.PASS)))
+        if route.prefix == "/":
+            return await self._ask_hub(request, address, route)
+        if address is None or route.prefix != f"/user/{address.user}/{address.workspace}":
+            return pages.answer(request, pages.bad_path("the path means a workspace and is not written as one"))
         return await self._visit(request, address, route)
+
+    async def _ask_hub(self, request: web.Request, address: Address | None, route: Route) -> web.StreamResponse:
+        """Hand on what is the hub's own, or its word on a server that does not run; nothing of it is counted."""
+        orders = self._keeper.orders
+        if orders is not None and address is not None and address.workspace in orders.suspended:
+            return pages.answer(request, pages.suspended(orders.suspended[address.workspace]))
+        return await self._pass(request, Visit("", route, Verdict(Action.PASS)))
 
     async def _visit(self, request: web.Request, address: Address, route: Route) -> web.StreamResponse:
         websocket = request.headers.get("Upgrade", "").lower() == "websocket"

@@ -119,6 +119,7 @@ class LocalHost:
         home = self._home(workspace)
         if home.exists():
             shutil.rmtree(home)
+        shutil.rmtree(self._settings.runtime / workspace.name, ignore_errors=True)
         self._controls.resume(workspace.name)
 
     def read_notebook(self, workspace: Workspace, name: str) -> bytes:

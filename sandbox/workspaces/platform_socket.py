@@ -134,15 +134,20 @@ class PlatformSockets:
         """Keep the sockets equal to `wanted()` (workspace: uid) for ever; cancel it to close them all."""
         try:
             while True:
-                now = wanted()
-                for workspace in set(self._servers) - set(now):
-                    await self.close(workspace)
-                for workspace, uid in now.items():
-                    await self.open(workspace, uid)
+                try:
+                    await self._bring_in_line(await asyncio.to_thread(wanted))
+                except Exception:  # The boundary of this task: it is logged and tried again.
+                    log.exception("the workspaces' sockets could not be brought in line; trying again")
                 await asyncio.sleep(seconds)
         finally:
             for workspace in list(self._servers):
                 await self.close(workspace)
+
+    async def _bring_in_line(self, wanted: dict[str, int]) -> None:
+        for workspace in set(self._servers) - set(wanted):
+            await self.close(workspace)
+        for workspace, uid in wanted.items():
+            await self.open(workspace, uid)
 
     async def _serve(self, workspace: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         use = self.use.setdefault(workspace, SocketUse())

@@ -16,7 +16,7 @@ from workspace_kit import ENVIRONMENT, free_port
 from sandbox.workspaces.controls import ControlsWriter, FileControls
 from sandbox.workspaces.gate import Gate, build_gate, watch
 from sandbox.workspaces.gate_proxy import find_static
-from sandbox.workspaces.meter import Meter
+from sandbox.workspaces.meter import Meter, read_usage
 from sandbox.workspaces.runtime import unix_url
 
 TOKEN = "token of a test"
@@ -274,3 +274,29 @@ async def test_neighbour_is_served_while_one_is_suspended(place: Place, browser:
     place.gate.keeper.refresh()
     async with browser.get(f"{place.url}/user/u-sun/w-two/api/kernels") as answer:
         assert answer.status == 200
+
+
+async def test_server_that_does_not_run_is_the_hubs_to_explain_and_counts_nothing(
+    place: Place, browser: aiohttp.ClientSession
+) -> None:  # fmt: skip
+    place.gate.routes.put("/", unix_url(place.folder / "server.sock"), {})
+    async with browser.get(f"{place.url}/user/u-zhao/w-none/lab") as answer:
+        assert answer.status == 200
+    place.meter.save()
+    assert read_usage(place.folder / "usage.db") == ()
+    place.controls.suspend("w-none", "held")
+    place.gate.keeper.refresh()
+    async with browser.get(f"{place.url}/user/u-zhao/w-none/lab") as answer:
+        assert answer.status == 403
+
+
+@pytest.mark.parametrize(
+    "path", ["/%75ser/u-zhao/w-one/files/a", "//user/u-zhao/w-one/files/a", "/user%2fu-zhao/w-one/x"]
+)
+async def test_workspace_is_reached_by_its_plain_path_only(place: Place, path: str) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", place.port)
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+    answer = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    assert answer.split()[1] in {b"400", b"503"}
+    assert place.seen == []
