@@ -207,8 +207,8 @@ def merge_facts(facts: Iterable[UsageFact]) -> tuple[UsageFact, ...]:
     return tuple(found.values())
 
 
-def _order(fact: UsageFact) -> tuple[str, str, int, bool, str]:
-    return fact.consumer, fact.code, fact.price_hao, fact.waived, fact.authorization
+def _order(fact: UsageFact) -> tuple[str, str, str, int, bool, str]:
+    return fact.consumer, fact.code, fact.product, fact.price_hao, fact.waived, fact.authorization
 
 
 def _grouped(lines: Iterable[Line], key: Callable[[Line], str]) -> dict[str, list[Line]]:
