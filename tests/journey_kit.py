@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -141,6 +143,30 @@ def walked_platform(size: CitySize = SMALL) -> Iterator[Walked]:
         finally:
             running.stop()
             shutil.rmtree(running.platform.settings.runtime, ignore_errors=True)
+
+
+class Browser:
+    """A person's browser at the portal: pages, and forms with the session's text against forgery."""
+
+    def __init__(self, walked: Walked, login: str) -> None:
+        settings = walked.settings
+        self._client = httpx.Client(
+            base_url=f"http://{settings.bind}:{settings.portal_port}", timeout=30, headers={"Accept": "text/html"}
+        )
+        answer = self._client.post("/sign-in", data={"login": login, "password": walked.password})
+        assert answer.status_code == 303, answer.text
+
+    def read(self, path: str) -> str:
+        """Return a page's text as a person reads it."""
+        answer = self._client.get(path)
+        assert answer.status_code == 200, (path, answer.status_code)
+        return html.unescape(answer.text)
+
+    def send(self, page: str, path: str, **fields: str) -> httpx.Response:
+        """Return the answer to a form that stands on `page`."""
+        found = re.search(r'name="csrf" value="([^"]+)"', self._client.get(page).text)
+        assert found is not None, f"{page} has no form"
+        return self._client.post(path, data={"csrf": found[1], **fields})
 
 
 def shuzha(*arguments: str | Path, settings: Settings | None = None, file: Path | None = None) -> Any:

@@ -155,26 +155,21 @@ def _xsrf(jar: aiohttp.CookieJar, base: str) -> str:
     return cookie.value if cookie is not None else ""
 
 
-async def execute(line: aiohttp.ClientWebSocketResponse, code: str) -> CellRun:
-    """Run one cell over a kernel's line and return what it gave; raises Unavailable when the line ends first."""
+def execute_request(code: str) -> tuple[str, str]:
+    """Return the id and the text of the message that asks a kernel to run `code`."""
     identity = uuid.uuid4().hex
     header = {
-        "msg_id": identity,
-        "msg_type": "execute_request",
-        "username": "demo",
-        "session": identity,
-        "version": "5.3",
-    }
+        "msg_id": identity, "msg_type": "execute_request", "username": "demo", "session": identity, "version": "5.3"
+    }  # fmt: skip
     content = {"code": code, "silent": False, "store_history": False, "user_expressions": {}, "allow_stdin": False}
-    request = {
-        "header": header,
-        "parent_header": {},
-        "metadata": {},
-        "content": content,
-        "channel": "shell",
-        "buffers": [],
-    }
-    await line.send_str(json.dumps(request))
+    rest: dict[str, Any] = {"parent_header": {}, "metadata": {}, "channel": "shell", "buffers": []}
+    return identity, json.dumps({"header": header, "content": content, **rest})
+
+
+async def execute(line: aiohttp.ClientWebSocketResponse, code: str) -> CellRun:
+    """Run one cell over a kernel's line and return what it gave; raises Unavailable when the line ends first."""
+    identity, request = execute_request(code)
+    await line.send_str(request)
     run = CellRun()
     async for message in line:
         if message.type is not aiohttp.WSMsgType.TEXT:
