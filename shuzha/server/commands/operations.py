@@ -53,12 +53,17 @@ def demo(
     enterprises: Annotated[int, typer.Option(help="Enterprises in it.")] = 20_000,
     insurance_rows: Annotated[int, typer.Option(help="Rows of social insurance.")] = 1_000_000,
     seed: Annotated[int, typer.Option(help="The same seed makes the same city.")] = 20261101,
+    source: Annotated[
+        Path | None,
+        typer.Option("--input", exists=True, dir_okay=False, help="Walk this CSV or Parquet file instead of a city."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Walk one dataset of an invented city through the ten hops, on a real platform."""
+    """Walk one dataset of an invented city, or a file of yours, through the ten hops, on a real platform."""
     from shuzha.server.demo.run import CitySize, run_demo
 
-    run_demo(data, CitySize(seed, residents, enterprises, insurance_rows), once=once, report=report, as_json=as_json)
+    size = CitySize(seed, residents, enterprises, insurance_rows)
+    run_demo(data, size, once=once, report=report, as_json=as_json, source=source)
 
 
 def doctor(*, settings: SettingsFile = None, as_json: AsJson = False) -> None:

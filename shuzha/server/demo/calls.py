@@ -1,4 +1,4 @@
-"""A product consumer's program: verification calls with a key, over a real socket."""
+"""A product consumer's program: verification calls and files with a key, over a real socket."""
 
 from __future__ import annotations
 
@@ -27,8 +27,17 @@ class Verified:
     log_index: int
 
 
-class Verifier:
-    """Calls one verification product with one key."""
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """One file as it was delivered: its bytes, the use's id, and its place in the usage log."""
+
+    content: bytes
+    usage_id: str
+    log_index: int
+
+
+class Caller:
+    """Calls one product with one key."""
 
     def __init__(self, settings: Settings, secret: str, code: str) -> None:
         self._code = code
@@ -36,19 +45,6 @@ class Verifier:
             base_url=f"http://{settings.bind}:{settings.api_port}", timeout=10,
             headers={"Authorization": f"Bearer {secret}"},
         )  # fmt: skip
-
-    def verify(self, resident_id: str, name: str, idempotency_key: str = "") -> Verified:
-        """Return the answer about one subject; a refusal is raised. A repeat with the same key is charged once."""
-        answer = self._client.post(
-            f"/v1/products/{self._code}/verify",
-            json={
-                "subject": {"resident_id": resident_id, "name": name}, "claim": CLAIM_NAME, "purpose": PURPOSE,
-                "consent": "demo-consent-2026",
-            },
-            headers={"Idempotency-Key": idempotency_key or new_id("idk")},
-        )  # fmt: skip
-        body = _read(answer)
-        return Verified(body["result"], body["usage_id"], int(answer.headers["Shuzha-Log-Index"]))
 
     def wait_served(self) -> None:
         """Return once the API knows key and product; news reaches it within a second."""
@@ -73,6 +69,38 @@ class Verifier:
                 if error.status != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
                     raise
                 time.sleep(0.1)
+
+
+class Verifier(Caller):
+    """Calls one verification product with one key."""
+
+    def verify(self, resident_id: str, name: str, idempotency_key: str = "") -> Verified:
+        """Return the answer about one subject; a refusal is raised. A repeat with the same key is charged once."""
+        answer = self._client.post(
+            f"/v1/products/{self._code}/verify",
+            json={
+                "subject": {"resident_id": resident_id, "name": name}, "claim": CLAIM_NAME, "purpose": PURPOSE,
+                "consent": "demo-consent-2026",
+            },
+            headers={"Idempotency-Key": idempotency_key or new_id("idk")},
+        )  # fmt: skip
+        body = _read(answer)
+        return Verified(body["result"], body["usage_id"], int(answer.headers["Shuzha-Log-Index"]))
+
+
+class Fetcher(Caller):
+    """Fetches the file of one report with one key."""
+
+    def fetch(self, name: str, purpose: str, idempotency_key: str = "") -> Fetched:
+        """Return the file; a refusal is raised. A repeat with the same key is charged once."""
+        answer = self._client.get(
+            f"/v1/products/{self._code}/files/{name}", params={"purpose": purpose},
+            headers={"Idempotency-Key": idempotency_key or new_id("idk")},
+        )  # fmt: skip
+        if answer.is_error:
+            _read(answer)
+        headers = answer.headers
+        return Fetched(answer.content, headers["Shuzha-Usage-Id"], int(headers["Shuzha-Log-Index"]))
 
 
 def _read(answer: httpx.Response) -> Any:

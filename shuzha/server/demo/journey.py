@@ -1,77 +1,40 @@
-"""The ten hops on a running platform, each by the people whose duty it is, over real sockets."""
+"""The journey of the invented city's insurance register: from a provider's file to paid verification calls."""
 
 from __future__ import annotations
 
 import datetime as dt
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from shuzha.core.clock import OffsetClock, city_date, end_of_day, start_of_day
-from shuzha.core.errors import ShuzhaError, Unavailable
-from shuzha.ledger.verify import verify_folder
+from shuzha.core.errors import Unavailable
 from shuzha.server.demo import sheets
 from shuzha.server.demo.calls import Verifier
 from shuzha.server.demo.city import City, pick_subjects
-from shuzha.server.demo.client import Person, Portal
-from shuzha.server.demo.hub_session import run_notebook
+from shuzha.server.demo.walk import HOPS, Done, Hop, Tell, Walk
 from shuzha.server.platform import Platform
 
-HOPS = ("catalog", "aggregate", "authorize", "release", "sandbox", "airlock", "product", "serve", "settle", "oversee")
+__all__ = ["HOPS", "Hop", "Journey"]
+
+_SAMPLE_ROWS = 2_000
+_CALLS_EACH = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Hop:
-    """One hop of the report: its id, how long it took, what it proved, and the ids of what it made."""
+class Journey(Walk):
+    """The walk over the city's register."""
 
-    id: str
-    seconds: float
-    proved: str
-    made: Mapping[str, Any]
+    notebook = sheets.NOTEBOOK
+    context = sheets.CONTEXT
+    price_hao = sheets.PRICE_HAO
 
+    def __init__(self, platform: Platform, city: City, password: str, tell: Tell = lambda _hop: None) -> None:
+        super().__init__(platform, password, tell)
+        self.city = city
 
-@dataclass
-class Journey:
-    """The walk; `made` collects the ids that later hops need, `secret` is the consumer's key and in no report."""
-
-    platform: Platform
-    city: City
-    password: str
-    tell: Callable[[Hop], None] = lambda _hop: None
-    made: dict[str, Any] = field(default_factory=dict)
-    hops: list[Hop] = field(default_factory=list)
-    secret: str = ""
-
-    def __post_init__(self) -> None:
-        self._portal = Portal(self.platform.settings)
-        self._people: dict[str, Person] = {}
-
-    def person(self, login: str) -> Person:
-        """Return one of the cast, signed in."""
-        if login not in self._people:
-            self._people[login] = self._portal.sign_in(login, self.password)
-        return self._people[login]
-
-    def walk(self) -> tuple[Hop, ...]:
-        """Walk all hops; an error names the hop that it came from."""
-        for name in HOPS:
-            started = time.monotonic()
-            try:
-                proved, made = getattr(self, name)()
-            except ShuzhaError as error:
-                raise Unavailable(f"hop {name} failed: {error}") from error
-            self.made.update(made)
-            hop = Hop(name, round(time.monotonic() - started, 2), proved, made)
-            self.hops.append(hop)
-            self.tell(hop)
-        return tuple(self.hops)
-
-    def catalog(self) -> tuple[str, dict[str, Any]]:
+    def catalog(self) -> Done:
         """Hop 1: the provider drafts, has a sample scanned, submits; the authority publishes."""
         provider, authority = self.person("provider"), self.person("authority")
         entry = provider.post("/entries", sheets.entry_sheet())["entry"]
@@ -86,7 +49,7 @@ class Journey:
         said = f"entry {entry['code']} published at grade {entry['confirmed_grade']}; review was due {due}"
         return f"{said}; direct identifiers found: {', '.join(direct)}", {"entry": entry["id"]}
 
-    def aggregate(self) -> tuple[str, dict[str, Any]]:
+    def aggregate(self) -> Done:
         """Hop 2: a batch of raw data enters the raw zone, with a receipt."""
         provider = self.person("provider")
         path = self.city.path(sheets.REGISTER)
@@ -98,92 +61,7 @@ class Journey:
         said = f"{receipt['rows']:,} rows as version {receipt['delta_version']}, SHA-256 {receipt['sha256'][:16]}…"
         return said, {"batch": batch["id"], "rows": receipt["rows"]}
 
-    def authorize(self) -> tuple[str, dict[str, Any]]:
-        """Hop 3: application, qualification, review, approval, publicity, two signatures; demand, check, grant."""
-        operator, authority, provider = self.person("operator"), self.person("authority"), self.person("provider")
-        today = city_date(self.platform.clock.now())
-        found = operator.post("/authorizations", sheets.application(self.made["entry"], today))
-        one = f"/authorizations/{found['id']}"
-        checks = [{"fact": fact, "clear": True, "day": today.isoformat(), "evidence": "演示 demo"} for fact in _FACTS]
-        authority.post(f"{one}/qualify", {"checks": checks, "reason": "资格条件符合 every fact is clear"})
-        authority.post(f"{one}/review", {"score": 88, "reason": "专家评审通过 the experts agree"})
-        authority.post(f"{one}/approve", {"number": "政数批〔2026〕12号（演示）", "reason": "同意 approved"})
-        authority.post(f"{one}/publicize", {"reason": "公示无异议 shown in public"})
-        operator.post(f"{one}/sign", {"reason": "签署 signed"})
-        signed = authority.post(f"{one}/countersign", {"reason": "签署 signed"})
-        demand = operator.post("/demands", sheets.demand(found["id"], self.made["entry"], signed["agreement"]["term"]))
-        operator.post(f"/demands/{demand['id']}/submit")
-        authority.post(f"/demands/{demand['id']}/check", {"reason": "场景清晰可实施 clear and implementable"})
-        grant = provider.post(f"/demands/{demand['id']}/grant", {"reason": "最小必要 only what is needed"})
-        said = f"agreement {signed['document'][:16]}… signed by {len(signed['signatures'])}; "
-        said += f"grant of {len(grant['scope']['columns'])} columns, scope {grant['scope']['version'][:16]}…"
-        return said, {"authorization": found["id"], "demand": demand["id"], "grant": grant["id"]}
-
-    def release(self) -> tuple[str, dict[str, Any]]:
-        """Hop 4: the grant's release is built, measured and certified."""
-        operator = self.person("operator")
-        release = operator.post("/releases", {"grant": self.made["grant"]})
-        release = operator.wait(f"/releases/{release['id']}", lambda one: one["state"] != "building", "the release")
-        if release["state"] != "ready":
-            raise Unavailable(f"the release is {release['state']}: {release['reason']}")
-        certificate = operator.get(f"/releases/{release['id']}/certificate")
-        return _certified(release, certificate), {"release": release["id"]}
-
-    def sandbox(self) -> tuple[str, dict[str, Any]]:
-        """Hop 5: the analyst's workspace opens behind the gate; a starter notebook runs in its kernel and submits."""
-        analyst = self.person("analyst")
-        found = analyst.post("/workspaces", {"demand": self.made["demand"]})
-        found = analyst.wait(f"/workspaces/{found['id']}", lambda one: one["state"] != "opening", "the workspace")
-        if found["state"] != "open":
-            raise Unavailable(f"the workspace is {found['state']}: {found['reason']}")
-        server = f"/user/{found['handle']}/{found['name']}"
-        submit = f'workbench.submit("{sheets.NOTEBOOK}", context="{sheets.CONTEXT}")'
-        run = run_notebook(self.platform.settings, "analyst", self.password, server, sheets.NOTEBOOK, submit)
-        if run.failed:
-            raise Unavailable(f"the notebook failed: {run.failed}")
-        (export, *_) = analyst.get("/exports", workspace=found["id"])
-        said = f"{len(run.cells)} cells in a jailed kernel through the hub's proxy; export request {export['id']}"
-        return said, {"workspace": found["id"], "server": server, "export": export["id"]}
-
-    def airlock(self) -> tuple[str, dict[str, Any]]:
-        """Hop 6: run again in a clean room, recomputed, checked, reviewed by two blind to each other, released."""
-        export, analyst = f"/exports/{self.made['export']}", self.person("analyst")
-        found = analyst.wait(export, lambda one: one["state"] in _SCREENED, "the clean room")
-        if found["state"] != "screened":
-            raise Unavailable(f"the export request is {found['state']}: {found['steps'][-1]['reason']}")
-        for login in ("checker1", "checker2"):
-            reason = "每格不少于十人，规格在授权范围内 every cell has ten people or more; within the grant"
-            self.person(login).post(f"{export}/vote", {"choice": "approve", "reason": reason})
-        found = analyst.wait(export, lambda one: one["state"] in _DECIDED, "the release")
-        if found["state"] != "released":
-            raise Unavailable(f"the export request is {found['state']}")
-        files = {each["name"]: each for each in found["files"]}
-        said = f"{len(files)} files released, each recomputed by the platform; record {found['record'][:16]}… signed"
-        verification = next(name for name, each in files.items() if each["form"] == "verification")
-        return said, {"file": verification, "table": next(name for name in files if name != verification)}
-
-    def product(self) -> tuple[str, dict[str, Any]]:
-        """Hop 7: deposit, apply, accept, review, public notice, code; then listed, indexed and in service."""
-        operator, registry = self.person("operator"), self.person("registry")
-        made = operator.post("/products", sheets.deposit(self.made["export"], self.made["file"]))
-        one = f"/products/{made['id']}"
-        operator.post(f"{one}/apply")
-        registry.post(f"{one}/accept")
-        registry.post(f"{one}/pass")
-        noticed = registry.post(f"{one}/announce", {"text": "拟登记公示（演示） notice of registration (demo)"})
-        # The demonstration's clock goes to the day after the notice's last day; production has no such clock.
-        self._advance_to(end_of_day(dt.date.fromisoformat(noticed["notice_due"])))
-        coded = registry.post(f"{one}/code")
-        registry.post(f"{one}/validate")
-        operator.post(f"{one}/list", {"price_hao": sheets.PRICE_HAO})
-        operator.wait(one, lambda product: product["index_version"] > 0, "the verification index")
-        served = operator.post(f"{one}/start")
-        said = (
-            f"{coded['code']} after a notice to {noticed['notice_due']}; index of {served['index_subjects']:,} subjects"
-        )
-        return said, {"product": made["id"], "product_code": coded["code"], "subjects": served["index_subjects"]}
-
-    def serve(self) -> tuple[str, dict[str, Any]]:
+    def serve(self) -> Done:
         """Hop 8: a consumer's key asks; every answer is right, metered, and in the log before it is given."""
         consumer = self.person("consumer")
         body = {"product": self.made["product"], "name": "loan desk (demo)", "purposes": [sheets.PURPOSE]}
@@ -204,44 +82,21 @@ class Journey:
         self.secret = key["secret"]
         return said, {"key": key["key"]["id"], "calls": len(subjects)}
 
-    def settle(self) -> tuple[str, dict[str, Any]]:
-        """Hop 9: the month ends; usage becomes a bill and shares that sum to it."""
-        regulator, authority = self.person("regulator"), self.person("authority")
-        period = f"{city_date(self.platform.clock.now()):%Y-%m}"
-        self._advance_to(_first_of_next_month(self.platform.clock.now()) + dt.timedelta(minutes=5))
-        statements = authority.post("/statements", {"period": period})
-        bill = next(each for each in statements if each["kind"] == "bill")
-        shared = next(each for each in statements if each["kind"] == "authorization")
-        calls = self.made["calls"]
-        checked = regulator.get("/statements/reconciliation", period=period, acknowledged=str(calls))
-        recount = regulator.get("/statements/recount", period=period)
-        total = sum(shared["shares"].values())
-        if total != bill["due_fen"] or not recount["equal"]:
-            raise Unavailable(f"shares sum to {total} fen, the bill is {bill['due_fen']} fen")
-        shares = ", ".join(f"{party} {fen}" for party, fen in shared["shares"].items())
-        said = f"{calls} calls at {sheets.PRICE_HAO} 毫 make {bill['due_fen']} fen: {shares}; recounted from the log"
-        made = {"billed_fen": bill["due_fen"], "shares_fen": shared["shares"], "period": period}
-        return said, made | {"statement": shared["id"], "reconciliation": checked}
+    def application(self, today: dt.date) -> dict[str, Any]:
+        """Return the application to use the register for loan review."""
+        return sheets.application(self.made["entry"], today)
 
-    def oversee(self) -> tuple[str, dict[str, Any]]:
-        """Hop 10: the regulator verifies both logs offline with the stand-alone verifier."""
-        logs: dict[str, dict[str, Any]] = {}
-        for name in ("usage", "audit"):
-            folder = self.platform.settings.folder("logs") / name
-            report = verify_folder(folder, None, None, None)
-            if not report.sound:
-                raise Unavailable(f"log {name} is not sound: {report.faults[0]}")
-            logs[name] = {"entries": report.size, "signed": report.signed_size, "root": report.root}
-        said = ", ".join(
-            f"log {name}: {each['entries']} entries, root {each['root'][:12]}…" for name, each in logs.items()
-        )
-        return f"{said}; sound", {"log": logs}
+    def demand(self, authorization: str, term: dict[str, str]) -> dict[str, Any]:
+        """Return the demand of the scenario: loan review."""
+        return sheets.demand(authorization, self.made["entry"], term)
 
-    def _advance_to(self, moment: dt.datetime) -> None:
-        clock = self.platform.clock
-        if not isinstance(clock, OffsetClock):
-            raise Unavailable("only a demonstration's clock can be moved")
-        clock.advance(max(moment - clock.now(), dt.timedelta(0)))
+    def deposit(self) -> dict[str, Any]:
+        """Return the deposit of the verification product."""
+        return sheets.deposit(self.made["export"], self.made["file"])
+
+    def find_sold_file(self, files: Mapping[str, Any]) -> str:
+        """Return the verification's specification; the table that left beside it describes the product."""
+        return next(name for name, each in files.items() if each["form"] == "verification")
 
     def _sample(self) -> Path:
         """Return the first rows of the register as a file: what a provider gives to be scanned."""
@@ -255,23 +110,5 @@ class Journey:
         return sample
 
 
-_SAMPLE_ROWS = 2_000
-_CALLS_EACH = 10
-_SCREENED = frozenset({"screened", "returned", "rejected", "held", "withdrawn"})
-_DECIDED = frozenset({"released", "rejected", "returned", "consolidation", "held"})
-_FACTS = ("operation", "competence", "violations", "dishonesty", "dishonesty_head", "tax", "tax_head")
-
-
 def _is_settled(batch: Any) -> bool:
     return batch["state"] in {"ingested", "refused"}
-
-
-def _certified(release: Any, certificate: Any) -> str:
-    risk, limits = certificate["desensitization"]["measured"], certificate["limits"]
-    said = f"{release['rows']:,} rows, smallest class {risk['smallest_class']}, highest risk {risk['prosecutor']:.3f} "
-    return said + f"of {limits['threshold']:.3f} allowed; certificate signed"
-
-
-def _first_of_next_month(now: dt.datetime) -> dt.datetime:
-    first = (city_date(now).replace(day=1) + dt.timedelta(days=32)).replace(day=1)
-    return start_of_day(first)

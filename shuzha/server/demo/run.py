@@ -1,4 +1,4 @@
-"""`shuzha demo`: make the city, start a platform on it, walk the ten hops, tell what happened, and stay up or stop."""
+"""`shuzha demo`: a platform on an invented city or a given file, ten hops told one by one, then stay up or stop."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import shutil
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,14 @@ from shuzha.server.commands.output import console, print_json, working
 from shuzha.server.demo.cast import PARTS, enrol, password_of, write_accounts
 from shuzha.server.demo.city import City, generate
 from shuzha.server.demo.client import Portal
-from shuzha.server.demo.journey import Hop, Journey
+from shuzha.server.demo.file_journey import FileJourney
+from shuzha.server.demo.journey import Journey
+from shuzha.server.demo.walk import Hop, Tell, Walk
+from shuzha.server.platform import Platform
 from shuzha.server.running import RunningPlatform
 
 _MARK = ".shuzha-demo"
+MakeWalk = Callable[[Platform, str, Tell], Walk]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,23 +40,26 @@ class CitySize:
     insurance_rows: int = 1_000_000
 
 
-def run_demo(folder: Path, size: CitySize, *, once: bool, report: Path | None, as_json: bool) -> None:
-    """Run the demonstration in a folder of its own, made new; with `once` the platform is stopped at the end."""
+def run_demo(
+    folder: Path, size: CitySize, *, once: bool, report: Path | None, as_json: bool, source: Path | None = None
+) -> None:
+    """Run the demonstration in a folder of its own, made new; with `once` the platform is stopped at the end.
+
+    With `source`, a CSV or Parquet file, the journey is that file's, and no city is made.
+    """
     logging.basicConfig(level=logging.WARNING)
     began = time.monotonic()
     settings = demo_settings(folder)
-    with working("making the city"):
-        city = make_city(folder, size)
+    make_walk, subject = _subject_of(folder, size, source)
     password = password_of(folder / "password")
     running = RunningPlatform(settings)
-    quiet = as_json
     try:
         with working("starting the platform"):
             running.start()
             enrol(running.platform.people, Portal(settings), password)
-        journey = Journey(running.platform, city, password, tell=(lambda _hop: None) if quiet else _tell)
+        journey = make_walk(running.platform, password, (lambda _hop: None) if as_json else _tell)
         hops = journey.walk()
-        found = summary(hops, journey.made, size, time.monotonic() - began)
+        found = report_of(hops, journey.made, subject, time.monotonic() - began)
         if report is not None:
             report.parent.mkdir(parents=True, exist_ok=True)
             report.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1))
@@ -91,11 +98,17 @@ def make_city(folder: Path, size: CitySize) -> City:
 
 
 def summary(hops: tuple[Hop, ...], made: Mapping[str, Any], size: CitySize, seconds: float) -> dict[str, Any]:
-    """Return the report: one object a hop, and the figures that the whole is judged by."""
+    """Return the report of a walk over the city: one object a hop, and the figures that the whole is judged by."""
+    return report_of(hops, made, {"synthetic": True, "city": asdict(size)}, seconds)
+
+
+def report_of(
+    hops: tuple[Hop, ...], made: Mapping[str, Any], subject: Mapping[str, Any], seconds: float
+) -> dict[str, Any]:
+    """Return the report of any walk; `subject` says over what data."""
     return {
         "shuzha": __version__,
-        "synthetic": True,
-        "city": asdict(size),
+        **subject,
         "seconds": round(seconds, 1),
         "hops": [asdict(hop) for hop in hops],
         "product_code": made.get("product_code"),
@@ -104,6 +117,17 @@ def summary(hops: tuple[Hop, ...], made: Mapping[str, Any], size: CitySize, seco
         "shares_fen": made.get("shares_fen"),
         "log": made.get("log"),
     }
+
+
+def _subject_of(folder: Path, size: CitySize, source: Path | None) -> tuple[MakeWalk, dict[str, Any]]:
+    if source is not None:
+        file = source.absolute()
+        about = {"synthetic": False, "input": {"file": file.name, "bytes": file.stat().st_size}}
+        return lambda platform, password, tell: FileJourney(platform, file, password, tell), about
+    with working("making the city"):
+        city = make_city(folder, size)
+    about = {"synthetic": True, "city": asdict(size)}
+    return lambda platform, password, tell: Journey(platform, city, password, tell), about
 
 
 def _tell(hop: Hop) -> None:
