@@ -23,7 +23,9 @@ from shuzha.catalog.model import (
     BatchMode,
     Entry,
     EntryState,
+    Opening,
     SubjectKind,
+    TermsKind,
     Title,
     UpdateCycle,
 )  # fmt: skip
@@ -93,18 +95,28 @@ class EntryPages:
     def edit(
         self, request: Request, entry_id: str, entity_key: Annotated[str, Form()] = "",
         subject_kind: Annotated[str, Form()] = "none", key_columns: Annotated[str, Form()] = "",
-        update_cycle: Annotated[str, Form()] = "monthly",
+        update_cycle: Annotated[str, Form()] = "monthly", classification: Annotated[str, Form()] = "",
+        sharing: Annotated[str, Form()] = "conditional", sharing_terms: Annotated[str, Form()] = "",
+        opening: Annotated[str, Form()] = "none", opening_terms: Annotated[str, Form()] = "",
+        authorizing_basis: Annotated[str, Form()] = "",
     ) -> Response:  # fmt: skip
-        """Change what a draft says of its subject, keys and cycle."""
+        """Change what a draft says of its class, subject, keys, cycle, and of the terms of sharing and opening."""
         actor = actor_of(request)
 
         def update() -> Entry:
+            sheet = self._catalog.get_entry(actor, entry_id).sheet
+            sharing_kind, opening_kind = parse(TermsKind, sharing), parse(TermsKind, opening)
+            condition, basis = _terms(sharing_kind, sharing_terms)
             sheet = replace(
-                self._catalog.get_entry(actor, entry_id).sheet,
+                sheet,
+                classification=classification,
                 entity_key=entity_key or None,
                 subject_kind=parse(SubjectKind, subject_kind),
                 key_columns=tuple(part.strip() for part in key_columns.split(",") if part.strip()),
                 update_cycle=parse(UpdateCycle, update_cycle),
+                sharing=replace(sheet.sharing, kind=sharing_kind, condition=condition, basis=basis),
+                opening=Opening(opening_kind, *_terms(opening_kind, opening_terms)),
+                authorizing=replace(sheet.authorizing, basis=authorizing_basis),
             )
             return self._catalog.update_entry(actor, entry_id, sheet)
 
@@ -157,7 +169,8 @@ class EntryPages:
             may_edit=entry.state in EDITABLE and self._desk.can(actor, "entry:draft", own),
             may_deliver=entry.state in RECEIVING and self._desk.can(actor, "batch:receive", own),
             batches=self._catalog.aggregation.list_batches(actor, entry.id), modes=list(BatchMode),
-            cycles=list(UpdateCycle), subjects=list(SubjectKind), remaining=self._catalog.remaining_days(entry),
+            cycles=list(UpdateCycle), subjects=list(SubjectKind),
+            terms=list(TermsKind), remaining=self._catalog.remaining_days(entry),
         )  # fmt: skip
 
 
@@ -170,3 +183,8 @@ def kept(upload: UploadFile) -> Iterator[Path]:
         with path.open("wb") as file:
             shutil.copyfileobj(upload.file, file)
         yield path
+
+
+def _terms(kind: TermsKind, text: str) -> tuple[str, str]:
+    """Return a form's one line of terms as (condition, legal basis of not sharing or opening)."""
+    return text if kind is TermsKind.CONDITIONAL else "", text if kind is TermsKind.NONE else ""
