@@ -153,7 +153,8 @@ class PortalCity:
         return EntryDraft(
             code, "social_insurance", Title(zh, en), "按月逐险种的缴费记录（合成数据） Monthly payments; synthetic",
             INSURANCE, classification="306010001", subject_kind=SubjectKind.PERSON, entity_key="resident_id",
-            sharing=Sharing(TermsKind.CONDITIONAL, condition="依职责申请"), opening=Opening(TermsKind.NONE, basis="含个人信息"),
+            sharing=Sharing(TermsKind.CONDITIONAL, condition="依职责申请"),
+            opening=Opening(TermsKind.NONE, basis="含个人信息"),
             authorizing=Authorizing(allowed=True, basis="授权运营实施方案"),
         )  # fmt: skip
 
@@ -192,10 +193,12 @@ class PortalCity:
     ) -> Authorization:
         service, authority, operator = self.platform.authorization, self.people["authority"], self.people["operator"]
         agreement = Agreement(
-            entries=(entry.id,), term=Term(self.today, self.today + dt.timedelta(days=364)), purposes=("loan-review", "statistics"),
+            entries=(entry.id,), term=Term(self.today, self.today + dt.timedelta(days=364)),
+            purposes=("loan-review", "statistics"),
             operations=tuple(Operation), output_kinds=(OutputKind.VERIFICATION, OutputKind.REPORT),
             income=Income("按次计价 price times calls", 1_000, Allocation(3_000, 2_000, 5_000)),
-            rights_and_duties="依约提供服务", security="原始数据不出域", exit="冻结、移交、销毁", asset_disposal="产品下架，密钥销毁",
+            rights_and_duties="依约提供服务", security="原始数据不出域", exit="冻结、移交、销毁",
+            asset_disposal="产品下架，密钥销毁",
         )  # fmt: skip
         found = service.apply(operator, Application(title, Mode.COMPREHENSIVE, "", "郑航", "培训 2026-02", agreement))
         steps = {

@@ -33,7 +33,8 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
             f"/oversight?period={made['month']}",
         ),
         "operator": (
-            "/tasks", "/authorizations", authorization, demand, f"/demands/{made['demand.bare']}", release, "/workspaces",
+            "/tasks", "/authorizations", authorization, demand, f"/demands/{made['demand.bare']}", release,
+            "/workspaces",
             export, "/products", f"/products/new?export={made['export']}&file=by_district", product,
             f"/products/{made['product.notice']}", *money, f"/statements/{made['statement.authorization']}",
         ),
@@ -47,10 +48,12 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
         ),
         "checker2": ("/tasks", "/exports", f"/exports/{made['export.voted']}"),
         "registry": ("/tasks", "/products", product, f"/products/{made['product.notice']}"),
-        "consumer": ("/tasks", "/products", product, f"/keys/{made['key']}", *money, f"/statements/{made['statement.bill']}"),
+        "consumer": (
+            "/tasks", "/products", product, f"/keys/{made['key']}", *money, f"/statements/{made['statement.bill']}",
+        ),
         "regulator": (
-            "/tasks", "/oversight", f"/oversight?period={made['month']}", "/audit", "/entries", entry, "/authorizations",
-            authorization, "/exports", export, "/products", product, *money, f"/statements/{made['statement.bill']}",
+            "/tasks", "/oversight", f"/oversight?period={made['month']}", "/audit", "/entries", entry,
+            "/authorizations", authorization, "/exports", export, "/products", product, *money, f"/statements/{made['statement.bill']}",
         ),
         "auditor": ("/tasks", "/audit"),
         "admin": ("/tasks", "/accounts", "/host"),

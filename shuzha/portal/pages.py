@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from fastapi import APIRouter, Depends
 
@@ -53,9 +52,9 @@ NAVIGATION = (
 def make_desk(services: Services) -> Desk:
     """Return the pages' common ground."""
     settings = services.settings
-    renderer = Renderer(NAVIGATION, sandbox_url=settings.sandbox_url, demo=settings.demo)
     names = _Names(services.people)
-    renderer.add_helpers(names=names.organisation, who=names.account, word=word, tone=tone)
+    renderer = Renderer(NAVIGATION, sandbox_url=settings.sandbox_url, demo=settings.demo, name_of=names.organisation)
+    renderer.add_helpers(who=names.account, word=word, tone=tone)
     return Desk(renderer, services.policies, services.clock, services.law)
 
 
@@ -88,20 +87,21 @@ class _Names:
 
     def __init__(self, people: People) -> None:
         self._people = people
-        self._known: dict[str, str] = {}
+        self._known: dict[tuple[str, str], str] = {}
 
-    def organisation(self, identifier: str) -> str:
-        """Return the name of an organisation."""
-        return self._ask(identifier, self._people.get_organisation)
+    def organisation(self, identifier: str, language: str) -> str:
+        """Return the name of an organisation in a language."""
+        return self._ask(identifier, language, lambda: self._people.get_organisation(identifier).title(language))
 
     def account(self, identifier: str) -> str:
         """Return the name of a person; a process of the platform keeps its own."""
-        return self._ask(identifier, self._people.get_account)
+        return self._ask(identifier, "", lambda: self._people.get_account(identifier).name)
 
-    def _ask(self, identifier: str, get: Callable[[str], Any]) -> str:
-        if identifier not in self._known:
+    def _ask(self, identifier: str, language: str, get: Callable[[], str]) -> str:
+        key = (identifier, language)
+        if key not in self._known:
             try:
-                self._known[identifier] = str(get(identifier).name)
+                self._known[key] = get()
             except NotFound:
                 return identifier.removeprefix("process:")
-        return self._known[identifier]
+        return self._known[key]

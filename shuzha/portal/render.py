@@ -45,7 +45,11 @@ class NavItem:
 class Renderer:
     """Renders templates for one installation."""
 
-    def __init__(self, navigation: Sequence[NavItem], *, sandbox_url: str, demo: bool) -> None:
+    def __init__(
+        self, navigation: Sequence[NavItem], *, sandbox_url: str, demo: bool,
+        name_of: Callable[[str, str], str] = lambda organisation, _language: organisation,
+    ) -> None:  # fmt: skip
+        self._name_of = name_of
         self._navigation = tuple(navigation)
         self._demo = demo
         self._headers = {name: text.replace("{sandbox}", sandbox_url) for name, text in SECURITY_HEADERS.items()}
@@ -68,6 +72,7 @@ class Renderer:
         html = self._environment.get_template(template).render(
             speech=speech,
             t=speech.t,
+            names=lambda organisation: self._name_of(organisation, speech.language),
             actor=actor,
             csrf=getattr(request.state, "csrf", ""),
             navigation=[item for item in self._navigation if item.is_for(actor)],

@@ -40,7 +40,8 @@ def serving(app: Any, port: int) -> Iterator[None]:
     thread.start()
     deadline = time.monotonic() + 30
     while not server.started:
-        assert time.monotonic() < deadline and thread.is_alive(), "the portal did not start"
+        assert thread.is_alive(), "the portal ended while it started"
+        assert time.monotonic() < deadline, "the portal did not start"
         time.sleep(0.02)
     try:
         yield
@@ -64,7 +65,8 @@ class Visit:
     def go(self, path: str) -> Page:
         """Open a page of the portal; fail where it answers with an error."""
         answer = self.page.goto(self.base + path)
-        assert answer is not None and answer.status < 400, (path, answer and answer.status)
+        assert answer is not None, path
+        assert answer.status < 400, (path, answer.status)
         return self.page
 
     def sign_in(self, login: str, password: str) -> Page:

@@ -1,0 +1,121 @@
+"""Every message id that a page can show: what translators have to translate, and what a test holds them to."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from enum import StrEnum
+from pathlib import Path
+
+from desensitize.risk import Risk
+from policies.roles import PERSONAL_ROLES
+from products.consumers.model import KEY
+from products.registry.codes import ProductKind
+from products.registry.model import PRODUCT, REGISTRATION
+from sandbox.airlock.findings import Severity, Verdict
+from sandbox.airlock.model import EXPORT, Choice
+from sandbox.workspaces.clean_room import RunState
+from sandbox.workspaces.limits import CgroupHost
+from sandbox.workspaces.model import WORKSPACE
+from shuzha.authorization.agreement import Operation, OutputKind
+from shuzha.authorization.model import AUTHORIZATION, DEMAND, GRANT
+from shuzha.catalog.model import (
+    BATCH,
+    ENTRY,
+    BatchMode,
+    ElementType,
+    Role,
+    SharingMethod,
+    SubjectKind,
+    TermsKind,
+    UpdateCycle,
+)  # fmt: skip
+from shuzha.core.lifecycle import Lifecycle
+from shuzha.people.model import ACCOUNT, OrganisationKind
+from shuzha.portal.awaiting import AUTHORITY_TURN, OPERATOR_TURN, REGISTRY_TURN
+from shuzha.portal.desk import word
+from shuzha.portal.i18n import catalogue
+from shuzha.portal.tasks import LINKS
+from shuzha.releases.model import NOT_MEASURED, NOT_PROMISED, RELEASE
+from shuzha.settlement.model import INFRASTRUCTURE, PARTIES
+
+LIFECYCLES: tuple[Lifecycle[StrEnum], ...] = (
+    ENTRY, BATCH, AUTHORIZATION, DEMAND, GRANT, RELEASE, WORKSPACE, EXPORT, REGISTRATION, PRODUCT, KEY, ACCOUNT,
+)  # type: ignore[assignment]  # fmt: skip
+WORDS: tuple[type[StrEnum], ...] = (
+    Severity, Verdict, Choice, RunState, ProductKind, Operation, OutputKind, BatchMode, ElementType, Role,
+    SharingMethod, SubjectKind, TermsKind, UpdateCycle, OrganisationKind,
+)  # fmt: skip
+# Words that pages show and no table of the house holds: forms of output, ways of the audit log, verbs of pages.
+LOOSE = (
+    "table", "figure", "portal", "api", "socket", "job", "cli", "record", "file", "workspace", "platform", "deposit",
+    "deliver", "edit", "vote", "settle", "create", "release", "price", "usage log", "audit log", "database",
+)  # fmt: skip
+_FOLDER = Path(__file__).parent
+_TEMPLATE = (
+    re.compile(r'\bt\(\s*"((?:[^"\\]|\\.)*)"'),
+    re.compile(r"\bt\(\s*'((?:[^'\\]|\\.)*)'"),
+    re.compile(r'tag\(t, "([^"]+)"'),
+)
+_SOURCE = (
+    re.compile(r'\.t\(\s*"((?:[^"\\]|\\.)*)"'),
+    re.compile(r'Verb\("[a-z]+", "([^"]+)"'),
+    re.compile(r'NavItem\(\s*"[^"]+",\s*"([^"]+)"'),
+    re.compile(r'_task\(\s*"([^"]+)"'),
+    re.compile(r'return "([A-Z][^"]+)", product'),
+    re.compile(r'_demands\(actor, DemandState\.\w+, "([^"]+)"'),
+    re.compile(r'EntryState\.\w+: "([^"]+)"'),
+    re.compile(r'^\s+\("(By [a-z ]+)", _rows', re.MULTILINE),
+    re.compile(r'"(?:review|mine|all)": "([^"]+)"'),
+    re.compile(r'Choice\.[A-Z]+, "([^"]+)"'),
+    re.compile(r'\b40[0-9]: "([^"]+)"'),
+)
+_MAPPED = re.compile(r'\{("[a-z]+": "[^"]+"(?:, "[a-z]+": "[^"]+")*)\}\[')
+
+
+def message_ids() -> frozenset[str]:
+    """Return every message id of templates, page sources, lifecycles and enumerations."""
+    return frozenset(each for each in _all() if each.strip())
+
+
+def untranslated(language: str) -> tuple[str, ...]:
+    """Return the message ids that a language's catalogue does not have, sorted."""
+    known = catalogue(language)
+    entries: dict[object, str] = getattr(known, "_catalog", {})
+    return tuple(sorted(each for each in message_ids() if not entries.get(each)))
+
+
+def _all() -> Iterator[str]:
+    for file in sorted((_FOLDER / "templates").glob("*.html")):
+        text = file.read_text("utf-8")
+        yield from _found(_TEMPLATE, text)
+        for mapped in _MAPPED.findall(text):
+            yield from (text for text in re.findall(r': "([^"]+)"', mapped) if text[0].isupper())
+    for file in sorted(_FOLDER.glob("*.py")):
+        if file.name != "messages.py":
+            yield from _found(_SOURCE, file.read_text("utf-8"))
+    for lifecycle in LIFECYCLES:
+        yield from map(word, lifecycle.states)
+        yield from (word(move.verb) for move in lifecycle.moves)
+    for words in WORDS:
+        yield from map(word, words)
+    yield from (word(field.name) for field in fields(Risk))
+    yield from (word(name) for name in (*PERSONAL_ROLES, *PARTIES, INFRASTRUCTURE, *LOOSE))
+    yield from (*NOT_PROMISED, NOT_MEASURED, *_cannot())
+    for table in (AUTHORITY_TURN, REGISTRY_TURN, OPERATOR_TURN):
+        yield from table.values()
+    yield from (label for links in LINKS.values() for _, label in links)
+
+
+def _cannot() -> tuple[str, ...]:
+    """Return every sentence about what a host can lack: what it says of a place without control groups."""
+    with tempfile.TemporaryDirectory() as nowhere:
+        return CgroupHost.detect(Path(nowhere)).cannot
+
+
+def _found(patterns: Iterable[re.Pattern[str]], text: str) -> Iterator[str]:
+    for pattern in patterns:
+        for match in pattern.finditer(text):
+            yield next(group for group in match.groups() if group is not None).replace('\\"', '"').replace("\\'", "'")
