@@ -36,6 +36,7 @@ from shuzha.core.settings import Settings
 from shuzha.core.work import Database
 from shuzha.oversight.disclosure import Disclosure
 from shuzha.oversight.logs import Logs
+from shuzha.oversight.service import Oversight, UsagePlaces
 from shuzha.oversight.usage import UsageViews
 from shuzha.people.oidc import Provider, make_client
 from shuzha.people.service import People
@@ -229,6 +230,12 @@ class Platform:
     def logs(self) -> Logs:
         """The two logs, as supervisors see them."""
         return Logs(self.policies, self.clock, self.settings.folder("logs"))
+
+    @cached_property
+    def oversight(self) -> Oversight:
+        """Uses walked back to their raw data, and usage beside money."""
+        places = UsagePlaces(self.settings.folder("usage"), self.settings.folder("logs") / "usage")
+        return Oversight(self.database, self.policies, self.airlock, self.releases, places)
 
     @cached_property
     def disclosure(self) -> Disclosure:

@@ -17,6 +17,7 @@ import sandbox.airlock.routes
 import sandbox.workspaces.routes_api
 import shuzha.authorization.routes
 import shuzha.catalog.routes
+import shuzha.oversight.routes
 import shuzha.people.routes
 import shuzha.releases.routes
 import shuzha.settlement.routes
@@ -79,6 +80,7 @@ def _api(platform: Platform) -> APIRouter:
     router.include_router(products.registry.routes.make_router(platform.registry, actor))
     router.include_router(products.consumers.routes.make_router(platform.consumers, actor))
     router.include_router(shuzha.settlement.routes.make_router(platform.settlement, actor))
+    router.include_router(shuzha.oversight.routes.make_router(platform.oversight, actor))
     return router
 
 

@@ -55,6 +55,10 @@ def test_census_walks_the_same_ten_hops(census: FileJourney) -> None:
     assert report["calls"] == 3
     assert report["billed_fen"] == 6_000 == sum(report["shares_fen"].values())
     assert report["log"]["usage"]["entries"] == 3
+    assert report["hops"][-1]["made"]["trace"] == [
+        "use", "log", "statement", "product", "export", "notebook", "release", "grant", "authorization", "entry",
+        "batch",
+    ]  # fmt: skip
 
 
 def test_census_has_no_entity_key_and_each_row_counts_as_one(census: FileJourney) -> None:

@@ -49,15 +49,16 @@ class Caller:
     def wait_served(self) -> None:
         """Return once the API knows key and product; news reaches it within a second."""
         deadline = time.monotonic() + _SERVED_SECONDS
-        while True:
-            try:
-                _read(self._client.get(f"/v1/products/{self._code}"))
-            except Refused:
-                if time.monotonic() > deadline:
-                    raise Unavailable("the API does not serve the product") from None
-                time.sleep(0.05)
-            else:
-                return
+        while not self._is_served():
+            if time.monotonic() > deadline:
+                raise Unavailable("the API does not serve the product to this key")
+            time.sleep(0.05)
+
+    def _is_served(self) -> bool:
+        """Return whether the product is shown and the key is known: its own usage is shown to a known key only."""
+        if self._client.get(f"/v1/products/{self._code}").is_error:
+            return False
+        return self._client.get("/v1/usage", params={"limit": "1"}).status_code != httpx.codes.UNAUTHORIZED
 
     def proof(self, usage_id: str) -> Any:
         """Return the proof that a use is in the log; the checkpoint over it is signed within a second."""

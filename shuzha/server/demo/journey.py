@@ -80,7 +80,7 @@ class Journey(Walk):
         said = f"{len(subjects)} calls answered as the truth has it, the last at place {place} of the log, proof of "
         said += f"{len(proof['hashes'])} hashes"
         self.secret = key["secret"]
-        return said, {"key": key["key"]["id"], "calls": len(subjects)}
+        return said, {"key": key["key"]["id"], "calls": len(subjects), "usage": answer.usage_id}
 
     def application(self, today: dt.date) -> dict[str, Any]:
         """Return the application to use the register for loan review."""

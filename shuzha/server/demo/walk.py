@@ -209,7 +209,10 @@ class Walk(ABC):
         return said, made | {"statement": shared["id"], "reconciliation": checked}
 
     def oversee(self) -> Done:
-        """Hop 10: the regulator verifies both logs offline with the stand-alone verifier."""
+        """Hop 10: the regulator walks a use back to its raw data, and verifies both logs offline."""
+        walked = self.person("regulator").get(f"/oversight/trace/{self.made['usage']}")
+        if not walked["holds"]:
+            raise Unavailable(f"the trace of {self.made['usage']} does not hold: {_wrong_links(walked)}")
         logs: dict[str, dict[str, Any]] = {}
         for name in ("usage", "audit"):
             folder = self.platform.settings.folder("logs") / name
@@ -220,7 +223,11 @@ class Walk(ABC):
         said = ", ".join(
             f"log {name}: {each['entries']} entries, root {each['root'][:12]}…" for name, each in logs.items()
         )
-        return f"{said}; sound", {"log": logs}
+        links = walked["links"]
+        said = (
+            f"a use walked back over {len(links)} links, from the bill to {links[-1]['kind']} {links[-1]['id']}; {said}"
+        )
+        return f"{said}; sound", {"log": logs, "trace": [link["kind"] for link in links]}
 
     def _advance_to(self, moment: dt.datetime) -> None:
         clock = self.platform.clock
@@ -232,6 +239,10 @@ class Walk(ABC):
 _SCREENED = frozenset({"screened", "returned", "rejected", "held", "withdrawn"})
 _DECIDED = frozenset({"released", "rejected", "returned", "consolidation", "held"})
 _FACTS = ("operation", "competence", "violations", "dishonesty", "dishonesty_head", "tax", "tax_head")
+
+
+def _wrong_links(walked: Any) -> str:
+    return ", ".join(f"{link['kind']} {link['id']}" for link in walked["links"] if link["holds"] is False)
 
 
 def _certified(release: Any, certificate: Any) -> str:
