@@ -76,6 +76,9 @@ class PaperHost:
     def stop(self, workspace: Workspace) -> None:
         """It ends at once."""
 
+    def has_ended(self, workspace: Workspace) -> bool:
+        return False
+
     def hold(self, workspace: Workspace, reason: str) -> None:
         self.held.append(workspace.id)
 

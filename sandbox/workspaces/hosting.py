@@ -36,6 +36,10 @@ class Host(Protocol):
         """End the workspace's server and return when it has ended."""
         ...
 
+    def has_ended(self, workspace: Workspace) -> bool:
+        """Return whether the workspace's server is known not to run; False where that cannot be known now."""
+        ...
+
     def hold(self, workspace: Workspace, reason: str) -> None:
         """Have no byte pass and no process run, within a second, until `release`."""
         ...
@@ -104,6 +108,14 @@ class LocalHost:
                 hub.wait_stopped(workspace.handle, workspace.name)
         except (HubRefused, HubUnavailable) as error:
             raise Unavailable(f"workspace {workspace.id} could not be stopped: {error}", rule="workspace.hub") from None
+
+    def has_ended(self, workspace: Workspace) -> bool:
+        """Ask the hub; one that does not answer, because it is starting again, has said nothing."""
+        try:
+            with self._hub() as hub:
+                return hub.find_server(workspace.handle, workspace.name) is None
+        except (HubRefused, HubUnavailable):
+            return False
 
     def hold(self, workspace: Workspace, reason: str) -> None:
         """Write the order; gate and warden obey it within a second."""

@@ -52,7 +52,22 @@ def _configure_hub(c: Any, settings: HubSettings) -> None:
     # A user's page shares his outputs with another's eyes: sharing stays off, as no role grants it.
 
 
+def forget_foreign_gate(settings: HubSettings) -> None:
+    """Take away the note of a gate's process id unless the process is a gate of this installation.
+
+    The hub ends whatever process the note names: after a restart of the host that may be anybody's.
+    """
+    note = settings.state / "gate.pid"
+    try:
+        command = Path(f"/proc/{int(note.read_text())}/cmdline").read_bytes().split(b"\0")
+    except (OSError, ValueError):
+        command = []
+    if os.fsencode(settings.controls) not in command:
+        note.unlink(missing_ok=True)
+
+
 def _configure_gate(c: Any, settings: HubSettings) -> None:
+    forget_foreign_gate(settings)
     proxy = c.ConfigurableHTTPProxy
     proxy.command = [
         sys.executable, "-m", "sandbox.workspaces.gate",

@@ -131,6 +131,8 @@ class Jail:
         return gone
 
     def _ask_to_end(self, grace: float) -> None:
+        if self.group.paths and self.inner not in self.group.list_processes():
+            return  # Its number may be another process's by now: after a restart of the host, for one.
         # bubblewrap forwards no signal, so the command itself (the child of the first process inside) is told.
         children = Path(f"/proc/{self.inner}/task/{self.inner}/children")
         try:

@@ -21,7 +21,7 @@ from sandbox.workspaces.store import WORKSPACES, find_living, next_uid
 from shuzha.authorization.model import Demand, DemandState, Grant
 from shuzha.authorization.store import DEMANDS, GRANTS
 from shuzha.core.actor import Actor, platform_actor
-from shuzha.core.errors import Invalid, NotFound, Unavailable
+from shuzha.core.errors import Conflict, Invalid, NotFound, TransitionNotAllowed, Unavailable
 from shuzha.core.ids import new_id
 from shuzha.core.work import Database, Event, Work
 from shuzha.people.store import ACCOUNTS
@@ -157,6 +157,7 @@ class WorkspaceService:
     def reconcile(self) -> tuple[Workspace, ...]:
         """Suspend what has lost its data rights, restore what has them again, and return what was changed.
 
+        An open workspace whose server has ended (a crash, a restart of the host, a restored backup) becomes stopped.
         Called on every change of an authorization or grant, and by the clock for terms that end.
         """
         actor = platform_actor("workspace-reconcile")
@@ -171,8 +172,11 @@ class WorkspaceService:
                     changed.append(self.suspend_workspace(actor, workspace.id, held, cause="scope"))
                 elif not held and suspended and workspace.cause == "scope":
                     changed.append(self.restore_workspace(actor, workspace.id, "its data rights are in force again"))
-            except Unavailable as error:
-                # One workspace whose server cannot be reached must not keep the orders from the others.
+                elif workspace.state is WorkspaceState.OPEN and self._host.has_ended(workspace):
+                    changed.append(self._change(actor, workspace.id, "stop", "its server has ended"))
+            except (Unavailable, Conflict, TransitionNotAllowed) as error:
+                # One workspace that cannot be reached, or that somebody else moves now, must not keep the orders from
+                # the others.
                 log.warning("workspace %s is brought in line later: %s", workspace.id, error)
         return tuple(changed)
 

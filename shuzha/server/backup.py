@@ -2,8 +2,10 @@
 
 A backup is a folder with a manifest that holds the SHA-256 of every file. It is taken while the platform runs: the
 records' write lock is held while the databases are copied, so the audit log in it is never behind the records that
-feed it; the other files are immutable and are copied after the records that name them. A restore goes into an empty
-data folder and checks every hash before anything is moved; the command then verifies both logs.
+feed it; the other files are immutable and are copied after the records that name them, but for the homes of
+workspaces, which are copied as they are found. The hub's own state is left out: no server outlives a restore, and the
+hub makes it anew. A restore goes into an empty data folder, checks every hash before anything is moved, and gives each
+file and folder its mode and, as root, its owner; the command then verifies both logs.
 """
 
 from __future__ import annotations
@@ -28,7 +30,11 @@ from shuzha.ledger.snapshot import HALF_WRITTEN, copy_rank
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-_LEFT_OUT = frozenset({"run", "scratch"})
+_LEFT_OUT = frozenset({"hub", "run", "scratch"})
+_KEPT_OF_RUN = Path("run") / "clock-offset"
+"""A demonstration's clock never goes back, so its offset is kept though it lies among what is left out."""
+
+_HOMES = "homes"
 _SQLITE_BESIDE = ("-wal", "-shm", "-journal")
 
 Progress = Callable[[str], None]
@@ -36,12 +42,22 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class BackupFile:
-    """One file of a backup: its path below the data folder, size, SHA-256 and mode."""
+    """One file of a backup: its path below the data folder, size, SHA-256, mode and owner."""
 
     path: str
     size: int
     sha256: str
     mode: int
+    owner: int
+
+
+@dataclass(frozen=True, slots=True)
+class BackupFolder:
+    """One folder of a backup: its path below the data folder, mode and owner."""
+
+    path: str
+    mode: int
+    owner: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +68,7 @@ class Manifest:
     version: str
     taken_at: dt.datetime
     files: tuple[BackupFile, ...]
+    folders: tuple[BackupFolder, ...]
 
     @property
     def size(self) -> int:
@@ -79,8 +96,11 @@ def backup(settings: Settings, target: Path, clock: Clock, progress: Progress = 
                 _copy_database(path, half / path.relative_to(settings.data))
         for path in sorted(_plain_files(settings.data), key=copy_rank):
             progress(str(path.relative_to(settings.data)))
-            _copy_file(path, half / path.relative_to(settings.data))
-        manifest = Manifest(FORMAT, __version__, clock.now(), tuple(_describe(half)))
+            # What a person deletes in a home while it is copied is not missed; anything else would be.
+            with contextlib.suppress(*((FileNotFoundError,) if _is_in_home(settings.data, path) else ())):
+                _copy_file(path, half / path.relative_to(settings.data))
+        folders = tuple(_describe_folders(half, settings.data))
+        manifest = Manifest(FORMAT, __version__, clock.now(), tuple(_describe(half)), folders)
         (half / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1))
         half.rename(target)
     except BaseException:
@@ -103,9 +123,9 @@ def restore(source: Path, data: Path, progress: Progress = lambda _text: None) -
             _copy_file(source / file.path, place)
             if _sha256(place) != file.sha256:
                 raise Invalid(f"the backup is damaged: {file.path} has another hash", rule="restore.hash")
-            place.chmod(file.mode)
-        for folder in (half, *(path for path in half.rglob("*") if path.is_dir())):
-            folder.chmod(0o700 if "keys" in folder.parts else 0o755)
+            _give(place, file.mode, file.owner)
+        for folder in reversed(manifest.folders):
+            _give(_inside(half, folder.path), folder.mode, folder.owner)
         if data.exists():
             data.rmdir()
         half.rename(data)
@@ -148,10 +168,16 @@ def _write_lock(records: Path) -> Iterator[None]:
 
 
 def _walk(data: Path) -> Iterator[Path]:
+    if (data / _KEPT_OF_RUN).exists():
+        yield data / _KEPT_OF_RUN
     for folder, names, files in os.walk(data):
         if Path(folder) == data:
             names[:] = [name for name in names if name not in _LEFT_OUT]
         yield from (Path(folder) / name for name in files if not (Path(folder) / name).is_symlink())
+
+
+def _is_in_home(data: Path, path: Path) -> bool:
+    return path.relative_to(data).parts[0] == _HOMES
 
 
 def _is_database(path: Path) -> bool:
@@ -162,33 +188,60 @@ def _is_database(path: Path) -> bool:
 
 
 def _databases(data: Path) -> Iterator[Path]:
-    return (path for path in _walk(data) if _is_database(path))
+    # A database in a home is somebody else's file: it is copied as bytes and never opened.
+    return (path for path in _walk(data) if not _is_in_home(data, path) and _is_database(path))
 
 
 def _plain_files(data: Path) -> Iterator[Path]:
     beside = (HALF_WRITTEN, *(suffix + end for suffix in (".db", ".sqlite") for end in _SQLITE_BESIDE))
-    return (
-        path for path in _walk(data) if not path.name.endswith(beside) and path.is_file() and not _is_database(path)
-    )
+    for path in _walk(data):
+        if _is_in_home(data, path):
+            kept = path.is_file()
+        else:
+            kept = not path.name.endswith(beside) and path.is_file() and not _is_database(path)
+        if kept:
+            yield path
 
 
 def _copy_database(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.closing(sqlite3.connect(source)) as here, contextlib.closing(sqlite3.connect(target)) as there:
         here.backup(there)
-    target.chmod(source.stat().st_mode & 0o777)
+    _give_as(target, source)
 
 
 def _copy_file(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target, follow_symlinks=False)
-    target.chmod(source.stat().st_mode & 0o777)
+    _give_as(target, source)
+
+
+def _give_as(target: Path, source: Path) -> None:
+    status = source.stat(follow_symlinks=False)
+    _give(target, status.st_mode & 0o777, status.st_uid)
+
+
+def _give(path: Path, mode: int, owner: int) -> None:
+    if os.geteuid() == 0:
+        os.lchown(path, owner, owner)
+    if not path.is_symlink():
+        path.chmod(mode)
 
 
 def _describe(folder: Path) -> Iterator[BackupFile]:
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         status = path.stat()
-        yield BackupFile(path.relative_to(folder).as_posix(), status.st_size, _sha256(path), status.st_mode & 0o777)
+        place, mode = path.relative_to(folder).as_posix(), status.st_mode & 0o777
+        yield BackupFile(place, status.st_size, _sha256(path), mode, status.st_uid)
+
+
+def _describe_folders(folder: Path, data: Path) -> Iterator[BackupFolder]:
+    """Yield the data folder and each below it of which something was copied, outer ones first."""
+    for path in (folder, *sorted(path for path in folder.rglob("*") if path.is_dir())):
+        place = path.relative_to(folder)
+        # A workspace that was closed meanwhile has no home any more; the copy's own folder stands in for it.
+        status = (data / place if (data / place).is_dir() else path).stat()
+        yield BackupFolder(place.as_posix(), status.st_mode & 0o777, status.st_uid)
 
 
 def _inside(folder: Path, relative: str) -> Path:

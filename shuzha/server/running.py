@@ -73,10 +73,14 @@ def write_settings(settings: Settings) -> Path:
 
 
 def end_workspaces(platform: Platform) -> None:
-    """End whatever still runs in the jails of this installation's workspaces; another's are not touched."""
-    host = CgroupHost.detect()
+    """End whatever still runs in the jails of this installation's workspaces; another's are not touched.
+
+    A workspace of this installation has its sockets in its runtime folder: a restored copy knows the same names.
+    """
+    host, runtime = CgroupHost.detect(), platform.settings.runtime
     with platform.database.read() as work:
-        groups = {group_name(workspace.name) for workspace in work.list(WORKSPACES)}
+        names = [workspace.name for workspace in work.list(WORKSPACES)]
+    groups = {group_name(name) for name in names if (runtime / name).is_dir()}
     for name in groups.intersection(host.list_groups()):
         group = host.group(name)
         group.kill()

@@ -81,8 +81,11 @@ async def serve(platform: Platform) -> None:
 async def _tick(platform: Platform) -> None:
     """Do what the clock asks for: end terms that are over, and what follows from it."""
     while True:
-        await asyncio.to_thread(platform.authorization.expire_due, platform.actor("clock"))
-        await asyncio.to_thread(platform.workspaces.reconcile)
+        try:
+            await asyncio.to_thread(platform.authorization.expire_due, platform.actor("clock"))
+            await asyncio.to_thread(platform.workspaces.reconcile)
+        except Exception:  # The boundary of this task: one bad moment must not stop the clock of all terms.
+            log.exception("what the clock asks for could not be done; trying again")
         await asyncio.sleep(CLOCK_SECONDS)
 
 

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import polars as pl
 import pytest
 from journey_kit import ENVIRONMENT, ROOT, settings_in, short_folder
@@ -76,6 +77,13 @@ def test_report_is_what_the_census_says_with_small_cells_suppressed(census: File
         (education, sex): count
         for education, sex, count in pl.read_csv(CENSUS, separator=";").group_by("education", "sex").len().rows()
     }
+    address = f"http://{census.platform.settings.bind}:{census.platform.settings.api_port}"
+    answer = httpx.get(
+        f"{address}/v1/products/{census.made['product_code']}/files/counts", params={"purpose": "statistics"},
+        headers={"Authorization": f"Bearer {census.secret}"},
+    )  # fmt: skip
+    assert answer.headers["content-type"].startswith("text/csv")
+    assert 'filename="counts.csv"' in answer.headers["content-disposition"]
     shown = {(row["education"], row["sex"]): row["count"] for row in rows}
     assert len(shown) >= 24
     for place, figure in shown.items():

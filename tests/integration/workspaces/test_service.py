@@ -29,6 +29,7 @@ class ListingHost:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, ...]] = []
+        self.ended: set[str] = set()
         self.mounts: tuple[GrantedRelease, ...] = ()
 
     def prepare(self, workspace: Workspace, releases: tuple[GrantedRelease, ...]) -> None:
@@ -40,6 +41,9 @@ class ListingHost:
 
     def stop(self, workspace: Workspace) -> None:
         self.asked.append(("stop", workspace.name))
+
+    def has_ended(self, workspace: Workspace) -> bool:
+        return workspace.name in self.ended
 
     def hold(self, workspace: Workspace, reason: str) -> None:
         self.asked.append(("hold", workspace.name, reason))
@@ -281,3 +285,13 @@ def test_socket_answers_from_the_records_while_the_workspace_is_open(setting: Se
     with pytest.raises(NotAllowed, match="held"):
         verbs.datasets(workspace.name)
     assert verbs.sockets() == {}
+
+
+def test_reconcile_stops_an_open_workspace_whose_server_has_ended(setting: Setting) -> None:
+    workspace = setting.opened()
+    assert setting.service.reconcile() == ()
+    setting.host.ended.add(workspace.name)
+    (changed,) = setting.service.reconcile()
+    assert (changed.state, changed.reason) == (S.STOPPED, "its server has ended")
+    assert setting.service.reconcile() == ()
+    assert setting.service.open_workspace(setting.city.analyst, setting.demand.id).state is S.OPENING

@@ -1,13 +1,14 @@
 """A backup holds everything, is restored only whole, and refuses to overwrite."""
 
 import dataclasses
+import datetime as dt
 import sqlite3
 import threading
 
 import pytest
 
 from shuzha.core.actor import platform_actor
-from shuzha.core.clock import SystemClock
+from shuzha.core.clock import OffsetClock, SystemClock
 from shuzha.core.errors import Conflict, Invalid, NotFound
 from shuzha.core.keys import KeyRing
 from shuzha.core.settings import Settings
@@ -42,6 +43,34 @@ def test_restore_gives_back_records_files_and_closed_keys(settings, tmp_path):
     assert (again.folder("raw") / "ent_1" / "part-0.parquet").read_bytes() == b"PAR1 not really"
     assert KeyRing(again.folder("keys")).derive("a") == KeyRing(settings.folder("keys")).derive("a")
     assert not again.folder("run").exists()
+
+
+def test_restore_gives_back_modes_and_homes_as_bytes_and_no_state_of_the_hub(settings, tmp_path):
+    home = settings.folder("homes") / "w-1"
+    home.mkdir(parents=True)
+    (home / "notes.db").write_bytes(b"SQLite format 3\0 says a file that is none")
+    (home / "kept.db-wal").write_bytes(b"also somebody's own file")
+    home.chmod(0o700)
+    settings.folder("homes").chmod(0o711)
+    hub = settings.folder("hub")
+    hub.mkdir()
+    (hub / "gate.pid").write_text("1")
+    backup(settings, tmp_path / "copy", SystemClock())
+    restore(tmp_path / "copy", tmp_path / "new")
+    again = tmp_path / "new" / "homes"
+    assert (again / "w-1" / "notes.db").read_bytes() == (home / "notes.db").read_bytes()
+    assert (again / "w-1" / "kept.db-wal").exists()
+    assert [again.stat().st_mode & 0o777, (again / "w-1").stat().st_mode & 0o777] == [0o711, 0o700]
+    assert (tmp_path / "new" / "keys").stat().st_mode & 0o777 == 0o700
+    assert not (tmp_path / "new" / "hub").exists()
+
+
+def test_restore_keeps_the_clock_of_a_demonstration(settings, tmp_path):
+    OffsetClock(settings.folder("run") / "clock-offset").advance(dt.timedelta(days=40))
+    backup(settings, tmp_path / "copy", SystemClock())
+    restore(tmp_path / "copy", tmp_path / "new")
+    assert OffsetClock(tmp_path / "new" / "run" / "clock-offset").offset() == dt.timedelta(days=40)
+    assert [path.name for path in (tmp_path / "new" / "run").iterdir()] == ["clock-offset"]
 
 
 def test_backup_under_load_is_a_consistent_copy(settings, tmp_path):
