@@ -14,6 +14,7 @@ from sandbox.airlock.recompute import condition
 from shuzha.authorization.model import Grant
 from shuzha.authorization.store import GRANTS
 from shuzha.catalog.lake import RawZone
+from shuzha.catalog.model import Role
 from shuzha.catalog.store import ENTRIES
 from shuzha.core.errors import Invalid
 from shuzha.core.work import Database
@@ -27,7 +28,7 @@ class Source:
     """A table that a specification reads, with what stands behind it.
 
     `entity` is the column that says whose data a row is; `entity_missing` is true where the entry has one and this
-    table has not.
+    table has not. `naming` are the columns that name somebody or may hold anything, by the catalogue.
     """
 
     release: str
@@ -44,6 +45,7 @@ class Source:
     entity_missing: bool
     columns: tuple[str, ...]
     frame: pl.LazyFrame
+    naming: frozenset[str] = frozenset()
 
 
 class Inputs(Protocol):
@@ -95,12 +97,14 @@ class PlatformInputs:
             entry = work.get(ENTRIES, release.entry)
         columns = tuple(frame.collect_schema().names())
         key = entry.entity_key
+        naming = frozenset(one.name for one in entry.elements if one.role in (Role.DIRECT, Role.FREE_TEXT))
         return Source(
             release=release.id, name=release.name, grant=grant.id, demand=grant.demand,
             authorization=grant.authorization,
             operator=grant.operator, entry=entry.id, entry_code=entry.code, entry_name=entry.name,
             version=release.raw_version, entity=key if key in columns else None,
             entity_missing=key is not None and key not in columns, columns=columns, frame=frame,
+            naming=naming,
         )  # fmt: skip
 
 

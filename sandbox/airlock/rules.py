@@ -126,4 +126,8 @@ NOTES: Final[tuple[RuleNote, ...]] = (
         "SDC handbook",
     ),
     RuleNote("rounding", ("round_base",), Severity.NOTE, "a repair is on offer for blocked cells", "OpenSAFELY (5)"),
+    RuleNote(
+        "claims_counted_later", (), Severity.NOTE,
+        "advice counts no claim over raw rows: a submission does", "Shuzha",
+    ),
 )  # fmt: skip

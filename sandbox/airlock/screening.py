@@ -6,11 +6,12 @@ compared with that and dropped. Whatever goes wrong while one output is judged b
 
 from __future__ import annotations
 
+import hashlib
 import io
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 import polars as pl
@@ -21,7 +22,6 @@ from sandbox.airlock.inputs import Inputs, Source, find_source
 from sandbox.airlock.model import KEPT_FINDINGS, ExportFile, ExportRequest
 from sandbox.airlock.rules import Rules
 from sandbox.airlock.specification import Repair, TableSpecification, VerificationSpecification, encode, parse
-from sandbox.airlock.vault import Vault
 from sandbox.workspaces.outbox import Declared, OutputKind
 from shuzha.core.errors import Invalid, ShuzhaError
 
@@ -42,14 +42,40 @@ class Judged:
     findings: tuple[Finding, ...]
 
 
+class Keeper(Protocol):
+    """Where judged bytes go: the vault, or nowhere."""
+
+    def put(self, content: bytes) -> str:
+        """Keep these bytes and return their SHA-256."""
+        ...
+
+
+class _Nowhere:
+    """Keeps nothing."""
+
+    def put(self, content: bytes) -> str:
+        """Return the SHA-256 of these bytes."""
+        return hashlib.sha256(content).hexdigest()
+
+
 class Screener:
     """Judges declared outputs against the rules in force, over the platform's own inputs."""
 
-    def __init__(self, inputs: Inputs, vault: Vault, rules: Rules, limits: content.Limits | None = None) -> None:
+    def __init__(
+        self, inputs: Inputs, vault: Keeper, rules: Rules, limits: content.Limits | None = None, *, counts: bool = True
+    ) -> None:
         self.inputs = inputs
         self._vault = vault
         self.rules = rules
         self._limits = limits or content.Limits()
+        self._counts = counts
+
+    def advisor(self) -> Screener:
+        """Return a screener for advice: it keeps nothing, and says nothing of how many a claim is true of.
+
+        Claims are counted over raw rows. Whoever may ask without end, as a notebook may, finds each value by asking.
+        """
+        return Screener(self.inputs, _Nowhere(), self.rules, self._limits, counts=False)
 
     def judge_all(self, request: ExportRequest, declared: Sequence[Declared], allows: Allows) -> tuple[Judged, ...]:
         """Return each output that the request means, judged; one that is meant and missing blocks."""
@@ -141,7 +167,15 @@ class Screener:
         self, verification: VerificationSpecification, source: Source, blank: ExportFile, allows: Allows
     ) -> Judged:
         findings = _scope(source, "verify", "verification", verification.used_columns, allows)
-        findings += claims.check_claims(verification, source.frame, entity=source.entity, rules=self.rules)
+        asked = {one.column for claim in verification.claims for one in claim.where} & source.naming
+        if asked:
+            accepted = "claims about columns that neither name anybody nor hold free text"
+            findings.append(Finding("scope", Severity.BLOCK, accepted, place=f"column {min(asked)}"))
+        claims.check_form(verification, source.frame.collect_schema())
+        if not self._counts:
+            findings.append(Finding("claims_counted_later", Severity.NOTE, "a submission: then claims are counted"))
+        elif not asked:
+            findings += claims.check_claims(verification, source.frame, entity=source.entity, rules=self.rules)
         if source.entity_missing:
             findings.append(Finding("min_count", Severity.BLOCK, "a grant with the entry's entity key"))
         texts = [*verification.subject, *(text for claim in verification.claims for text in (claim.name, claim.title))]

@@ -187,6 +187,13 @@ def _check_verification(verification: VerificationSpecification) -> None:
             )
         if not claim.where:
             raise Invalid(f"claim `{claim.name}` is true of everybody", rule=RULE, accepted="at least one condition")
+        asked = {one.column for one in claim.where}.intersection(verification.subject)
+        if asked:
+            # Which identifiers there are could be searched out by asking; who is meant is the caller's to say.
+            raise Invalid(
+                f"claim `{claim.name}` asks about subject column `{min(asked)}`", rule=RULE,
+                accepted="conditions on columns that do not name the subject",
+            )  # fmt: skip
         _check_conditions(claim.where)
 
 

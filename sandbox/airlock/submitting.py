@@ -73,7 +73,8 @@ class Submitting(Desk):
     def check(self, actor: Actor, submission: Submission, specification: dict[str, Any]) -> dict[str, Any]:
         """Return what the automatic checks would say of one specification: advice, which the airlock does not rest on.
 
-        `submission` says from where and for what; its notebook may be empty. Nothing is kept or changed.
+        `submission` says from where and for what; its notebook may be empty. Nothing is kept or changed, and
+        the claims of a verification are not counted (`Screener.advisor`).
         """
         kind = OutputKind.VERIFICATION if specification.get("kind") == "verification" else OutputKind.TABLE
         with self._database.read() as work:
@@ -89,7 +90,7 @@ class Submitting(Desk):
             )  # fmt: skip
             return self._check_export(actor, draft, source, asked)
 
-        judged = self._parts.screener.judge(draft, declared, allows)
+        judged = self._parts.screener.advisor().judge(draft, declared, allows)
         findings = [finding.as_dict() for finding in judged.findings]
         return {"verdict": judged.file.verdict.value, "findings": findings, "rows": judged.file.rows}
 
