@@ -213,9 +213,10 @@ class AuthorizationPages:
     def _demand(self, request: Request, demand_id: str, errors: Sequence[str] = (), status: int = 200) -> Response:
         actor = actor_of(request)
         found = self._service.get_demand(actor, demand_id)
-        resources = [demand_resource(found), demand_resource(found, found.provider)]
-        verbs = {verb.name: verb for each in resources
-                 for verb in self._desk.verbs(actor, DEMAND, found.state, each, DEMAND_VERBS)}  # fmt: skip
+        # A demand is the operating unit's and, once checked, the provider's to answer: either relation counts.
+        both = (demand_resource(found), demand_resource(found, found.provider))
+        offered = [verb for own in both for verb in self._desk.verbs(actor, DEMAND, found.state, own, DEMAND_VERBS)]
+        verbs = {verb.name: verb for verb in sorted(offered, key=lambda verb: verb.refusal is None)}
         grant = self._service.get_grant(actor, found.grant) if found.grant else None
         return self._desk.page(
             request, "demand.html", status, errors=errors, demand=found, grant=grant, verbs=list(verbs.values()),
