@@ -12,6 +12,7 @@ from products.serving.gate import Call, Gate
 from products.serving.meter import Digests, make_event
 from products.serving.verify import Recorder, idempotency_key
 from products.serving.wire import Answer, Headers, Refusal
+from sandbox.airlock.content import detect
 
 _TYPES = {
     ".csv": b"text/csv; charset=utf-8", ".json": b"application/json", ".parquet": b"application/vnd.apache.parquet",
@@ -48,14 +49,21 @@ class Files:
             consent="", idempotency_key=idempotency_key(call.idempotency_key), at=self._gate.clock.now(),
         )  # fmt: skip
         (done,) = await self._recorder.record(limit, [event])
+        kind = path.suffix or _suffix_of(content)
         headers: Headers = [
-            (b"content-type", _TYPES.get(path.suffix, b"application/octet-stream")),
-            (b"content-disposition", b'attachment; filename="%b"' % _plain(name)),
+            (b"content-type", _TYPES.get(kind, b"application/octet-stream")),
+            (b"content-disposition", b'attachment; filename="%b"' % _plain(path.stem + kind)),
             (b"shuzha-log-index", b"%d" % done.log_index),
             (b"shuzha-usage-id", done.usage_id.encode()),
             *self._recorder.headers(limit),
         ]
         return Answer(200, headers, content)
+
+
+def _suffix_of(content: bytes) -> str:
+    """Return the ending that a file without one is given: outputs have names, their type is in their bytes."""
+    found = detect(content)
+    return f".{found.value}" if found else ""
 
 
 def _plain(name: str) -> bytes:
