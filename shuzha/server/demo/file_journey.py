@@ -61,7 +61,8 @@ class FileJourney(Walk):
         columns = choose_columns(found.entry, receipt)
         said = f"{receipt.rows:,} rows as version {receipt.delta_version}, SHA-256 {receipt.sha256[:16]}…; "
         said += f"chosen for the table, as columns of few values: {' × '.join(columns)}"
-        return said, {"batch": batch.id, "rows": receipt.rows, "columns": list(columns)}
+        made = {"batch": batch.id, "rows": receipt.rows, "columns": list(columns)}
+        return said, made | {"entity_key": found.entry.entity_key}
 
     def serve(self) -> Done:
         """Hop 8: a consumer's key fetches the report, each time metered; another purpose is refused for free."""
@@ -90,8 +91,10 @@ class FileJourney(Walk):
         return sheets.application(self.made["entry"], today)
 
     def demand(self, authorization: str, term: dict[str, str]) -> dict[str, Any]:
-        """Return the demand for the two columns of the table."""
-        return sheets.demand(authorization, self.made["entry"], self.made["columns"], term)
+        """Return the demand for the two columns of the table, and whose data a row is: people are counted, not rows."""
+        key = self.made["entity_key"]
+        columns = [*self.made["columns"], *([key] if key and key not in self.made["columns"] else [])]
+        return sheets.demand(authorization, self.made["entry"], columns, term)
 
     def deposit(self) -> dict[str, Any]:
         """Return the deposit of the report."""

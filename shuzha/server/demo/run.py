@@ -122,7 +122,8 @@ def report_of(
 def _subject_of(folder: Path, size: CitySize, source: Path | None) -> tuple[MakeWalk, dict[str, Any]]:
     if source is not None:
         file = source.absolute()
-        about = {"synthetic": False, "input": {"file": file.name, "bytes": file.stat().st_size}}
+        # Nobody here knows whether the rows of a given file are of real people: the report does not say.
+        about = {"synthetic": None, "input": {"file": file.name, "bytes": file.stat().st_size}}
         return lambda platform, password, tell: FileJourney(platform, file, password, tell), about
     with working("making the city"):
         city = make_city(folder, size)
