@@ -53,7 +53,8 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
         ),
         "regulator": (
             "/tasks", "/oversight", f"/oversight?period={made['month']}", "/audit", "/entries", entry,
-            "/authorizations", authorization, "/exports", export, "/products", product, *money, f"/statements/{made['statement.bill']}",
+            "/authorizations", authorization, "/exports", export, "/products", product, *money,
+            f"/statements/{made['statement.bill']}",
         ),
         "auditor": ("/tasks", "/audit"),
         "admin": ("/tasks", "/accounts", "/host"),

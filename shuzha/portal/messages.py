@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from desensitize.risk import Risk
+from desensitize.techniques import NAMES
 from policies.roles import PERSONAL_ROLES
 from products.consumers.model import KEY
 from products.registry.codes import ProductKind
@@ -102,7 +103,7 @@ def _all() -> Iterator[str]:
     for words in WORDS:
         yield from map(word, words)
     yield from (word(field.name) for field in fields(Risk))
-    yield from (word(name) for name in (*PERSONAL_ROLES, *PARTIES, INFRASTRUCTURE, *LOOSE))
+    yield from (word(name) for name in (*PERSONAL_ROLES, *PARTIES, INFRASTRUCTURE, *NAMES, *LOOSE))
     yield from (*NOT_PROMISED, NOT_MEASURED, *_cannot())
     for table in (AUTHORITY_TURN, REGISTRY_TURN, OPERATOR_TURN):
         yield from table.values()

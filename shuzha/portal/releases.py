@@ -14,6 +14,9 @@ from shuzha.portal.desk import Desk, actor_of
 from shuzha.releases.model import ReleaseState
 from shuzha.releases.service import ReleaseService
 
+COUNTS = ("rows", "entities", "classes", "smallest_class", "average_class", "level")
+SHARES = ("prosecutor", "journalist", "marketer", "overall", "records_at_risk", "uniques")
+
 
 class ReleasePages:
     """The pages of releases; a release is requested on its demand's page."""
@@ -43,7 +46,7 @@ class ReleasePages:
         return self._desk.page(
             request, "release.html", release=release, certificate=certificate, entry=entry,
             wrong=self._releases.verify(actor, release.id) if ready else (), ready=ready,
-            columns=columns_of(certificate), risk=risk_of(certificate), done_at=release.ready_at,
+            columns=columns_of(certificate), risk=risk_of(certificate), counts=COUNTS, shares=SHARES,
         )  # fmt: skip
 
     def certificate(self, request: Request, release_id: str) -> Response:
@@ -59,14 +62,20 @@ class ReleasePages:
 
 
 def columns_of(certificate: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return what was done to each column, as the certificate's plan says it, beside what was found there."""
-    made = certificate.get("desensitization", {})
-    done = made.get("done", {}).get("plan", {}).get("columns", {})
-    found = certificate.get("found") or {}
-    levels = (made.get("done", {}).get("anonymized") or {}).get("levels") or {}
+    """Return what was found in each column and done to it, as the certificate says it."""
+    done = certificate.get("desensitization", {}).get("done", {})
+    found = {each["name"]: each for each in (certificate.get("found") or {}).get("columns", ())}
+    levels = (done.get("anonymized") or {}).get("levels") or {}
     return [
-        {"name": name, "done": _said(each), "found": found.get(name), "level": levels.get(name)}
-        for name, each in done.items()
+        {
+            "name": name,
+            "technique": str(step.get("technique", "")),
+            "options": ", ".join(f"{key} {value}" for key, value in step.items() if key != "technique"),
+            "role": found.get(name, {}).get("role", ""),
+            "types": found.get(name, {}).get("types", []),
+            "level": levels.get(name),
+        }
+        for name, step in done.get("plan", {}).get("columns", {}).items()
     ]
 
 
@@ -74,13 +83,3 @@ def risk_of(certificate: dict[str, Any]) -> dict[str, Any]:
     """Return the measured risk, empty where none was measured."""
     risk = certificate.get("desensitization", {}).get("measured") or {}
     return risk if isinstance(risk, dict) else {}
-
-
-def _said(step: Any) -> str:
-    """Return a step of the plan in one line."""
-    if not isinstance(step, dict):
-        return str(step)
-    rest = ", ".join(
-        f"{name} {value}" for name, value in step.items() if name != "technique" and value not in (None, "", [])
-    )
-    return f"{step.get('technique', '')} ({rest})" if rest else str(step.get("technique", ""))

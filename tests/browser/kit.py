@@ -81,6 +81,20 @@ class Visit:
         """Return whether the page speaks Chinese."""
         return str(self.page.locator("html").get_attribute("lang")).startswith("zh")
 
+    def decide(self, label: str, reason: str = "") -> Page:
+        """Press a verb's button as a person does: unfold it where it is folded, give the reason, press."""
+        page = self.page
+        folded = page.locator("details.folded", has=page.locator("summary", has_text=label)).first
+        scope = (
+            folded if folded.count() else page.locator("form.verb", has=page.get_by_role("button", name=label)).first
+        )
+        if folded.count() and folded.get_attribute("open") is None:
+            folded.locator("summary").click()
+        if reason:
+            scope.locator("textarea[name=reason]").fill(reason)
+        scope.get_by_role("button", name=label, exact=True).click()
+        return page
+
     def violations(self) -> list[str]:
         """Return what axe-core finds against WCAG 2.2 AA, one line each with the first place."""
         # The portal's policy allows no inline script, so the tool is evaluated instead of added to the page.

@@ -1,0 +1,107 @@
+"""The portal in a real Chromium: by label and role, by keyboard, without scripts, on a phone, and by axe."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.kit import PHONE
+from tests.portal_kit import PASSWORD, PortalCity
+from tests.portal_pages import PUBLIC, pages_of
+
+pytestmark = pytest.mark.browser
+LOGINS = (
+    "provider", "authority", "operator", "analyst", "checker1", "checker2", "registry", "consumer", "regulator",
+    "auditor", "admin",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("login", LOGINS)
+def test_no_page_of_a_person_violates_wcag(visit, city: PortalCity, login: str) -> None:
+    found = {}
+    with visit() as person:
+        person.sign_in(login, PASSWORD)
+        for number, path in enumerate(pages_of(city)[login]):
+            person.go(path)
+            found[path] = person.violations()
+            person.picture(f"{login}-{number:02d}")
+    assert {path: said for path, said in found.items() if said} == {}
+
+
+@pytest.mark.parametrize("language", ["zh-CN", "en"])
+def test_no_public_page_violates_wcag(visit, language: str) -> None:
+    with visit(language=language) as visitor:
+        for path in PUBLIC:
+            visitor.go(path)
+            assert visitor.violations() == [], path
+            visitor.picture(f"public{path.replace('/', '-')}-{language}")
+
+
+def test_a_person_signs_in_by_label_and_is_told_when_it_fails(visit) -> None:
+    with visit(language="en") as person:
+        page = person.sign_in("provider", "not the password")
+        expect(page.get_by_role("alert")).to_contain_text("This was not done")
+        person.sign_in("provider", PASSWORD)
+        expect(page.get_by_role("heading", name="My tasks")).to_be_visible()
+        page.get_by_role("button", name="中文").click()
+        expect(page.get_by_role("heading", name="我的待办", exact=True)).to_be_visible()
+        page.get_by_role("button", name="退出").click()
+        expect(page.get_by_role("button", name="登录")).to_be_visible()
+
+
+def test_everything_can_be_reached_by_keyboard(visit, city: PortalCity) -> None:
+    with visit(language="en") as person:
+        person.sign_in("checker1", PASSWORD)
+        page = person.go(f"/exports/{city.made['export.screened']}")
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
+        page.keyboard.press("Enter")
+        reached = []
+        for _ in range(40):
+            page.keyboard.press("Tab")
+            reached.append(page.evaluate("(document.activeElement.innerText || document.activeElement.id).trim()"))
+        for name in ("f-vote-reason", "Approve", "Ask for changes", "Reject", "Download"):
+            assert name in reached, (name, reached)
+
+
+def test_a_decision_is_made_without_scripts(visit, city: PortalCity) -> None:
+    with visit(language="en", script=False) as person:
+        person.sign_in("authority", PASSWORD)
+        page = person.go(f"/demands/{city.made['demand.submitted']}")
+        person.decide("Checked: clear, implementable, of value", "clear and of value")
+        expect(page.get_by_role("status")).to_contain_text("Done")
+        assert "checked" in page.locator("h1 .tag").inner_text()
+        person.go(f"/exports/{city.made['export.differs']}")
+        person.decide("Return without waiting for votes", "see the two reasons")
+        assert "returned" in page.locator("h1 .tag").inner_text()
+
+
+@pytest.mark.parametrize(("login", "path"), [
+    ("authority", "/tasks"), ("checker1", "/exports/{export.screened}"), ("consumer", "/products/{product}"),
+    ("regulator", "/oversight"), ("operator", "/statements/{statement.authorization}"),
+    ("provider", "/entries/{entry}"),
+])  # fmt: skip
+def test_no_page_is_wider_than_a_phone(visit, city: PortalCity, login: str, path: str) -> None:
+    for name, identifier in city.made.items():
+        path = path.replace(f"{{{name}}}", identifier)
+    with visit(size=PHONE) as person:
+        person.sign_in(login, PASSWORD)
+        page = person.go(path)
+        person.picture(f"phone-{login}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        assert person.violations() == []
+
+
+def test_a_page_asks_its_own_host_only_and_breaks_no_policy(visit, city: PortalCity, base: str) -> None:
+    with visit() as person:
+        asked: list[str] = []
+        said: list[str] = []
+        person.page.on("request", lambda request: asked.append(urlsplit(request.url).netloc))
+        person.page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+        person.sign_in("regulator", PASSWORD)
+        person.go("/oversight")
+        person.go(f"/usage?period={city.made['month']}")
+        assert set(asked) == {urlsplit(base).netloc}
+        assert said == []
