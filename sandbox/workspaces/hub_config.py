@@ -136,7 +136,8 @@ def _configure_service(c: Any, settings: HubSettings) -> None:
         {
             "name": "user",
             "description": "People use the workspaces that the platform opens; they hand nothing on",
-            "scopes": ["self"],
+            # Not `self`: whoever may make tokens keeps a way in that no sign-out and no suspension of him ends.
+            "scopes": ["read:users!user", "users:activity!user", "servers!user", "access:servers!user"],
         },
     ]
 

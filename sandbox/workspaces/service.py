@@ -28,7 +28,7 @@ from shuzha.people.store import ACCOUNTS
 from shuzha.releases.model import Release, ReleaseState
 from shuzha.releases.store import RELEASES
 
-FOLLOWED_TAGS = ("authorization:*", "grant:*")
+FOLLOWED_TAGS = ("authorization:*", "grant:*", "account:suspend", "account:restore", "account:change")
 """The events after which `WorkspaceService.follow` brings workspaces in line; join it in the worker."""
 
 JOBS = {"workspace:open": "workspace.start", "workspace:suspend": "workspace.stop"}
@@ -215,7 +215,20 @@ class WorkspaceService:
         self._policies.check(actor, "data:open", resource, context)
 
     def _find_hold(self, workspace: Workspace, at: dt.datetime) -> str:
-        """Return why the workspace's data rights are not in force at this moment, empty when they are."""
+        """Return why nobody may work in the workspace at this moment, empty when its analyst may.
+
+        Its grant must be in force, and its analyst an account in use that may still start it.
+        """
+        with self._database.read() as work:
+            author = work.find(ACCOUNTS, workspace.author)
+        if author is None or not author.active:
+            return f"the account of its analyst {workspace.author} is not in use"
+        asked = Context(at=at)
+        decision = self._policies.decide(
+            author.actor("workspace"), "workspace:start", workspace_resource(workspace), asked
+        )
+        if not decision.allowed:
+            return decision.reason
         found = self._scopes.find_scope(workspace.grant)
         if found is None:
             return f"grant {workspace.grant} does not exist any more"

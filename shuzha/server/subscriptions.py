@@ -93,6 +93,7 @@ def suspension_handlers(platform: Platform) -> Handlers:
             platform.airlock.hold_all(event.subject, reason)
 
     follow = {tag: [platform.workspaces.follow] for tag in workspaces.FOLLOWED_TAGS}
+    # A person who may not work any more loses his workspace too, whatever the sandbox still knows of him.
     return {**follow, "authorization:*": [platform.workspaces.follow, exports]}
 
 

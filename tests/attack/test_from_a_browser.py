@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 
 import httpx
 import pytest
-from workspace_kit import RunningHub, wait_until
+from workspace_kit import PASSWORD, RunningHub, wait_until
 
 pytestmark = [
     pytest.mark.root,
@@ -147,3 +148,20 @@ def test_every_answer_is_counted_against_the_screen(hub: RunningHub, workspace: 
         before = shown("kernelws")
         hub.run_code("acc_alice", workspace, way)
         wait_until(lambda before=before: shown("kernelws") - before >= 50_000, 5, way)
+
+
+def test_a_person_makes_no_token_that_outlives_his_session(hub: RunningHub, workspace: str) -> None:
+    with httpx.Client(base_url=hub.url, follow_redirects=True) as person:
+        login = re.search(r'name="_xsrf" value="([^"]+)"', person.get("/hub/login").text)
+        assert login is not None
+        form = {"username": "acc_alice", "password": PASSWORD, "_xsrf": login[1]}
+        assert person.post("/hub/login", data=form, headers={"Referer": f"{hub.url}/hub/login"}).status_code == 200
+        (xsrf,) = {cookie.value for cookie in person.cookies.jar if cookie.name == "_xsrf" and cookie.path == "/hub/"}
+        browser = {"X-XSRFToken": xsrf, "Referer": f"{hub.url}/hub/home"}
+        assert person.get("/hub/api/users/acc_alice", headers=browser).status_code == 200, "the control: signed in"
+        made = person.post("/hub/api/users/acc_alice/tokens", json={"note": "for later"}, headers=browser)
+        assert made.status_code in {403, 404}, made.text
+        shared = person.post(f"/hub/api/shares/acc_alice/{workspace}", json={"user": "acc_bob"}, headers=browser)
+        assert shared.status_code in {403, 404}
+        assert person.get("/hub/api/users", headers=browser).status_code == 403
+        assert person.get("/hub/api/users/acc_bob", headers=browser).status_code == 404

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,11 @@ class Setting:
         )  # fmt: skip
         with self.city.database.work(self.city.platform) as work:
             work.add(ACCOUNTS, account)
+
+    def change_account(self, actor: Actor, tag: str, changes: dict[str, object]) -> None:
+        with self.city.database.work(self.city.platform) as work:
+            work.save(ACCOUNTS, replace(work.get(ACCOUNTS, actor.id), **changes))  # type: ignore[arg-type]
+            work.emit(tag, actor.id, "changed")
 
     def opened(self) -> Workspace:
         self.city.built(self.grant)
@@ -210,6 +216,28 @@ def test_term_that_ends_suspends(setting: Setting) -> None:
     changed = setting.service.reconcile()
     assert [one.id for one in changed] == [workspace.id]
     assert "term" in changed[0].reason
+
+
+@pytest.mark.parametrize(
+    ("tag", "lost", "back"),
+    [
+        ("account:suspend", {"state": AccountState.SUSPENDED}, {"state": AccountState.ACTIVE}),
+        ("account:change", {"roles": frozenset({"operator"})}, {"roles": frozenset({"analyst"})}),
+    ],
+)
+def test_workspace_of_an_analyst_who_may_not_work_any_more_is_suspended(
+    setting: Setting, tag: str, lost: dict[str, object], back: dict[str, object]
+) -> None:
+    workspace = setting.opened()
+    setting.deliver()
+    setting.change_account(setting.city.analyst, tag, lost)
+    setting.deliver()
+    held = setting.service.get_workspace(setting.city.authority, workspace.id)
+    assert held.state is S.SUSPENDED
+    assert ("hold", workspace.name, held.reason) in setting.host.asked
+    setting.change_account(setting.city.analyst, tag, back)
+    setting.deliver()
+    assert setting.service.get_workspace(setting.city.authority, workspace.id).state is S.STOPPED
 
 
 def test_hold_comes_before_the_record_so_that_a_fault_leaves_it_closed(tmp_path: Path) -> None:
