@@ -123,7 +123,7 @@ def _subject_of(folder: Path, size: CitySize, source: Path | None) -> tuple[Make
     if source is not None:
         file = source.absolute()
         # Nobody here knows whether the rows of a given file are of real people: the report does not say.
-        about = {"synthetic": None, "input": {"file": file.name, "bytes": file.stat().st_size}}
+        about: dict[str, Any] = {"synthetic": None, "input": {"file": file.name, "bytes": file.stat().st_size}}
         return lambda platform, password, tell: FileJourney(platform, file, password, tell), about
     with working("making the city"):
         city = make_city(folder, size)
