@@ -307,9 +307,10 @@ class PortalCity:
         platform = self.platform
         signer = Signer(DEFAULT_ORIGIN, platform.keys.signing_key(KEY_NAME))
         store = open_store(platform.settings.data, signer, platform.clock)
+        version = platform.authorization.get_grant(self.people["operator"], product.grant).scope.version
         at = dt.datetime(day.year, day.month, day.day, 3, tzinfo=dt.UTC)
         try:
-            store.record([_event(product, key, at, waived=waived) for _ in range(calls)])
+            store.record([_event(product, key, at, version, waived=waived) for _ in range(calls)])
             store.publish()
         finally:
             store.close()
@@ -369,11 +370,11 @@ class PortalCity:
         self.made["product.notice"] = report.id
 
 
-def _event(product: Product, key: NewKey, at: dt.datetime, *, waived: bool) -> UsageEvent:
+def _event(product: Product, key: NewKey, at: dt.datetime, version: str, *, waived: bool) -> UsageEvent:
     usage_id = new_id("usg")
     return UsageEvent(
         usage_id=usage_id, kind=product.kind.value, key_id=key.key.id, idempotency_key=usage_id,
-        consumer=key.key.organisation, product=product.id, authorization=product.authorization, policy_version="v",
+        consumer=key.key.organisation, product=product.id, authorization=product.authorization, policy_version=version,
         claim="insured", purpose=product.purposes[0], answer='{"result":"match"}', price=product.price.hao,
         waived=waived, request_digest="d", occurred_at=at,
     )  # fmt: skip

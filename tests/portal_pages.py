@@ -54,7 +54,7 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
         "regulator": (
             "/tasks", "/oversight", f"/oversight?period={made['month']}", "/audit", "/entries", entry,
             "/authorizations", authorization, "/exports", export, "/products", product, *money,
-            f"/statements/{made['statement.bill']}",
+            f"/statements/{made['statement.bill']}", f"/oversight/lines/{made['statement.bill']}/0",
         ),
         "auditor": ("/tasks", "/audit"),
         "admin": ("/tasks", "/accounts", "/host"),

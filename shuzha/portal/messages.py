@@ -34,10 +34,12 @@ from shuzha.catalog.model import (
     UpdateCycle,
 )  # fmt: skip
 from shuzha.core.lifecycle import Lifecycle
+from shuzha.oversight import trace
 from shuzha.people.model import ACCOUNT, OrganisationKind
 from shuzha.portal.awaiting import AUTHORITY_TURN, OPERATOR_TURN, REGISTRY_TURN
 from shuzha.portal.desk import word
 from shuzha.portal.i18n import catalogue
+from shuzha.portal.oversight import TRACED
 from shuzha.portal.tasks import LINKS
 from shuzha.releases.model import NOT_MEASURED, NOT_PROMISED, RELEASE
 from shuzha.settlement.model import INFRASTRUCTURE, PARTIES
@@ -53,6 +55,7 @@ WORDS: tuple[type[StrEnum], ...] = (
 LOOSE = (
     "table", "figure", "portal", "api", "socket", "job", "cli", "record", "file", "workspace", "platform", "deposit",
     "deliver", "edit", "vote", "settle", "create", "release", "price", "usage log", "audit log", "database",
+    "every link holds", "a link does not hold",
 )  # fmt: skip
 _FOLDER = Path(__file__).parent
 _TEMPLATE = (
@@ -73,6 +76,11 @@ _SOURCE = (
     re.compile(r'Choice\.[A-Z]+, "([^"]+)"'),
     re.compile(r'\b40[0-9]: "([^"]+)"'),
 )
+_CHECKED = re.compile(r'"((?:the|its|both) [a-z][^"]+)"')
+_HASHES = (
+    "request", "leaf", "root", "commitment", "digest", "evidence", "output", "record", "submitted", "executed",
+    "environment", "certificate", "data", "scope", "agreement", "file", "receipt",
+)  # fmt: skip
 _MAPPED = re.compile(r'\{("[a-z]+": "[^"]+"(?:, "[a-z]+": "[^"]+")*)\}\[')
 
 
@@ -97,6 +105,9 @@ def _all() -> Iterator[str]:
     for file in sorted(_FOLDER.glob("*.py")):
         if file.name != "messages.py":
             yield from _found(_SOURCE, file.read_text("utf-8"))
+    yield from _CHECKED.findall(Path(trace.__file__).read_text("utf-8"))
+    yield from (word(name) for name in _HASHES)
+    yield from TRACED.values()
     for lifecycle in LIFECYCLES:
         yield from map(word, lifecycle.states)
         yield from (word(move.verb) for move in lifecycle.moves)

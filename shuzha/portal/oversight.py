@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from fastapi import APIRouter, Request
-from fastapi.responses import PlainTextResponse, Response
+from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 
 from shuzha.authorization.base import authorization_resource
 from shuzha.authorization.model import AUTHORIZATION, IN_FORCE
 from shuzha.core.actor import Actor
 from shuzha.core.clock import city_date
 from shuzha.core.money import Amount
+from shuzha.oversight.trace import Link
 from shuzha.oversight.usage import OwnedFact, sum_by
 from shuzha.portal.desk import Desk, Verb, actor_of
 from shuzha.portal.render import speech_of
@@ -27,6 +29,17 @@ VERBS = (
     Verb("suspend", "Suspend", reason=True, tone="bad"),
     Verb("restore", "Restore", reason=True),
 )
+
+
+TRACED = {
+    "use": "Use", "log": "Place in the usage log", "statement": "Statement", "product": "Product", "export": "Export",
+    "notebook": "Notebook", "release": "Release", "grant": "Grant", "authorization": "Authorization", "entry": "Entry",
+    "batch": "Batch",
+}  # fmt: skip
+_PAGES = {
+    "statement": "statements", "product": "products", "export": "exports", "release": "releases",
+    "authorization": "authorizations", "entry": "entries",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +69,9 @@ class OversightPages:
         """Return the routes of these pages."""
         router = APIRouter()
         router.add_api_route("/oversight", self.show, methods=["GET"])
+        router.add_api_route("/oversight/uses", self.find_use, methods=["GET"])
+        router.add_api_route("/oversight/uses/{usage_id}", self.trace, methods=["GET"])
+        router.add_api_route("/oversight/lines/{statement_id}/{place}", self.trace_line, methods=["GET"])
         router.add_api_route("/oversight/checkpoints/{name}", self.checkpoint, methods=["GET"])
         router.add_api_route("/oversight/keys/{name}", self.public_key, methods=["GET"])
         router.add_api_route("/audit", self.audit, methods=["GET"])
@@ -75,6 +91,21 @@ class OversightPages:
             tables=self._tables(facts, statements, language), settled=bool(statements),
             authorizations=self._authorizations(actor),
         )  # fmt: skip
+
+    def find_use(self, request: Request, usage_id: str = "") -> Response:
+        """Lead from the form to the use that it names."""
+        actor_of(request)
+        return RedirectResponse(f"/oversight/uses/{quote(usage_id.strip() or '-', safe='')}", 303)
+
+    def trace(self, request: Request, usage_id: str) -> Response:
+        """Show the chain behind one use, each link checked."""
+        found = self._services.oversight.trace(actor_of(request), usage_id)
+        return self._desk.page(request, "trace.html", trace=found, kinds=TRACED, place=_place)
+
+    def trace_line(self, request: Request, statement_id: str, place: int) -> Response:
+        """Show the chain behind a line of a statement, by the first use that it counts."""
+        found = self._services.oversight.trace_line(actor_of(request), statement_id, place)
+        return self._desk.page(request, "trace.html", trace=found, kinds=TRACED, place=_place)
 
     def checkpoint(self, request: Request, name: str) -> Response:
         """Give the newest signed checkpoint of a log, to keep and to compare."""
@@ -120,6 +151,12 @@ class OversightPages:
             for one in found
             if one.state in IN_FORCE
         ]
+
+
+def _place(link: Link) -> str:
+    """Return where a link's own page is, empty where it has none."""
+    folder = _PAGES.get(link.kind)
+    return f"/{folder}/{link.id}" if folder else ""
 
 
 def _billed(lines: Iterable[tuple[str, int, int]]) -> dict[str, tuple[int, int]]:

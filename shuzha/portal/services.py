@@ -19,6 +19,7 @@ from shuzha.core.lawbook import LawBook
 from shuzha.core.settings import Settings
 from shuzha.oversight.disclosure import Disclosure
 from shuzha.oversight.logs import Logs
+from shuzha.oversight.service import Oversight
 from shuzha.oversight.usage import UsageViews
 from shuzha.people.service import People
 from shuzha.releases.service import ReleaseService
@@ -101,6 +102,11 @@ class Services(Protocol):
     @property
     def usage_views(self) -> UsageViews:
         """Usage, as each may see it."""
+        ...
+
+    @property
+    def oversight(self) -> Oversight:
+        """The chain behind a use."""
         ...
 
     @property

@@ -61,6 +61,7 @@ class StatementPages:
             request, "statement.html", statement=found, titles=titles, amount=Amount, price=Price,
             uses=sum(line.count for line in found.lines), shared=sum(found.shares.values()),
             holds=found.as_draft().computed_digest() == found.digest, provides=found.kind is StatementKind.PROVIDER,
+            may_trace=self._desk.can(actor, "ledger:view", Resource("ledger")),
         )  # fmt: skip
 
     def sheet(self, request: Request, statement_id: str) -> Response:

@@ -149,3 +149,14 @@ def test_an_export_can_be_asked_for_from_the_workspaces_page(sign_in, city: Port
     identifier = answer.headers["location"].split("/")[-1].split("?")[0]
     found = city.platform.airlock.get_export(city.people["analyst"], identifier)
     assert found.state is ExportState.SUBMITTED
+
+
+def test_a_regulator_walks_a_bills_line_back_to_the_providers_file(sign_in, city: PortalCity) -> None:
+    client = sign_in("regulator")
+    page = client.get(f"/oversight/lines/{city.made['statement.bill']}/0").text
+    assert "every link holds" in page
+    assert "the receipt is of the file that was received" in page
+    usage_id = page.split('class="meta"><span>usg_')[1].split("<")[0]
+    answer = client.get(f"/oversight/uses?usage_id=usg_{usage_id}")
+    assert answer.headers["location"] == f"/oversight/uses/usg_{usage_id}"
+    assert sign_in("consumer").get(f"/oversight/uses/usg_{usage_id}").status_code == 403
