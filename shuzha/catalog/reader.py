@@ -21,12 +21,17 @@ _PARQUET_MARK = b"PAR1"
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """An upload opened for reading; `is_text` where every column is text that is yet to be cast."""
+    """An upload opened for reading; `is_text` where every column is text that is yet to be cast.
+
+    `text` is then the file as UTF-8, and `separator` what stands between its fields.
+    """
 
     frame: pl.LazyFrame
     columns: tuple[str, ...]
     file_name: str
     is_text: bool
+    text: Path | None = None
+    separator: str = ""
 
 
 def open_upload(path: Path, file_name: str, scratch: Path, names: Sequence[str] | None = None) -> Upload:
@@ -42,6 +47,8 @@ def open_upload(path: Path, file_name: str, scratch: Path, names: Sequence[str] 
         upload = _open_parquet(path, file_name) if mark == _PARQUET_MARK else _open_csv(path, file_name, scratch, names)
     if names is not None:
         check_columns(upload.columns, names, file_name)
+        if upload.text is not None:
+            check_shape(upload.text, upload.separator, len(upload.columns), file_name)
     return upload
 
 
@@ -90,7 +97,40 @@ def _open_csv(path: Path, file_name: str, scratch: Path, names: Sequence[str] | 
     frame = pl.scan_csv(text, separator=separator, has_header=False, skip_rows=1, schema=schema, glob=False)
     if len(set(header)) == len(header):
         frame = frame.rename(dict(zip(schema, header, strict=True)))
-    return Upload(frame, header, file_name, is_text=True)
+    return Upload(frame, header, file_name, is_text=True, text=text, separator=separator)
+
+
+def check_shape(path: Path, separator: str, width: int, file_name: str) -> None:
+    """Refuse a CSV file of which a row has more or fewer fields than its header, as the last one of a cut file has.
+
+    The table engine would fill a short row up with nulls, and half a delivery would replace a whole one.
+    """
+    if _is_plainly_even(path, separator, width):
+        return
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.reader(file, delimiter=separator)
+        try:
+            wrong = next(((rows.line_num, len(row)) for row in rows if len(row) != width and row), None)
+        except csv.Error:
+            wrong = (rows.line_num, 0)
+    if wrong is not None:
+        raise Invalid(
+            f"{file_name}: the row that ends at line {wrong[0]} does not have the shape of the header",
+            rule="batch.file", accepted=f"{width} fields in every row; the file may be cut off",
+        )  # fmt: skip
+
+
+def _is_plainly_even(path: Path, separator: str, width: int) -> bool:
+    """Return True where every line has as many separators as the header and no quote is in the file: most files."""
+    lines = pl.scan_csv(
+        path, separator="\x01", has_header=False, quote_char=None, schema={"line": pl.String()}, glob=False
+    ).drop_nulls()
+    uneven = pl.col("line").str.count_matches(separator, literal=True) != width - 1
+    quoted = pl.col("line").str.contains('"', literal=True)
+    try:
+        return not lines.select((uneven | quoted).any()).collect(engine="streaming").item()
+    except pl.exceptions.PolarsError:
+        return False
 
 
 def read_header(path: Path, file_name: str, names: Sequence[str] | None = None) -> tuple[str, tuple[str, ...]]:

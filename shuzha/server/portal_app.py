@@ -32,6 +32,7 @@ from shuzha.portal.desk import Desk, status_of
 from shuzha.portal.pages import make_desk, make_pages
 from shuzha.portal.render import STATIC
 from shuzha.server import problems, schema
+from shuzha.server.caps import BodyCap
 from shuzha.server.platform import Platform
 from shuzha.server.subscriptions import cache_handlers
 
@@ -52,6 +53,7 @@ def make_app(platform: Platform) -> FastAPI:
         title="Shuzha platform API", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None,
         openapi_url=f"{API}/openapi.json",
     )  # fmt: skip
+    app.add_middleware(BodyCap)
     desk = make_desk(platform)
     problems.install(app)
     _install_pages_problems(app, desk)

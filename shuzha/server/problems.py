@@ -63,7 +63,9 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _http(_request: Request, error: HTTPException) -> JSONResponse:
-        response = problem(error.status_code, HTTPStatus(error.status_code).name.lower(), str(error.detail))
+        code = getattr(error, "code", HTTPStatus(error.status_code).name.lower())
+        told = {name: getattr(error, name, "") for name in ("rule", "accepted")}
+        response = problem(error.status_code, code, str(error.detail), **told)
         response.headers.update(error.headers or {})
         return response
 

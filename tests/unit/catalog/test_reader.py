@@ -66,13 +66,27 @@ def test_open_refuses_an_empty_file(tmp_path):
             read(tmp_path, content)
 
 
-def test_reading_refuses_rows_longer_than_the_header_without_a_value(tmp_path):
-    from shuzha.catalog.reader import file_errors
-
-    upload = read(tmp_path, "姓名,城市,金额\n张三,济南,1,身份证13812345678\n".encode())
-    with pytest.raises(Invalid) as caught, file_errors("rows.csv"):
-        upload.frame.collect()
+@pytest.mark.parametrize(
+    ("rows", "line"),
+    [
+        ("张三,济南,1,身份证13812345678\n", 2),
+        ("张三,济南,1\n李四,13812345678\n", 3),
+        ("张三,济南,1\n李四,13812345678", 3),
+        ('张三,"济南,\n历下",1\n李四,"13812345678,1\n', 4),
+        ("张三,济南,1\n13812345678\n王五,济南,2\n", 3),
+    ],
+    ids=["longer", "shorter", "cut off", "open quote", "in the middle"],
+)
+def test_open_refuses_rows_of_another_shape_without_a_value(tmp_path, rows, line):
+    with pytest.raises(Invalid, match=rf"line {line} does not have the shape of the header") as caught:
+        read(tmp_path, f"姓名,城市,金额\n{rows}".encode())
     assert "13812345678" not in str(caught.value)
+    assert caught.value.rule == "batch.file"
+
+
+@pytest.mark.parametrize("rows", ['"张,三","济""南",1\n', "张三,济南,1\r\n\r\n", "张三,,\n", '张三,"济南\n历下",1'])
+def test_open_reads_rows_of_the_headers_shape(tmp_path, rows):
+    assert len(read(tmp_path, f"姓名,城市,金额\n{rows}".encode()).frame.collect().drop_nulls("姓名")) == 1
 
 
 def test_open_reads_parquet_by_content_and_refuses_a_cut_one(tmp_path):
