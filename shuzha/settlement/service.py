@@ -57,13 +57,20 @@ class SettlementService:
         """Return the final statements of a month that is over; a second run changes nothing.
 
         Refuses an unfinished month, and (Conflict) usage that would change a statement already settled: a correction
-        is a reversal in a later month, never an edit.
+        is a reversal in a later month, never an edit. So is a month whose meter's table does not say what the usage log
+        says: the log is what everybody can verify, and nothing else is billed.
         """
         model.parse_period(period)
         with self._database.read() as work:
             self._policies.check(actor, "statement:settle", Resource("statement"), Context(at=work.now()))
             model.check_month_over(period, work.now())
             settlement, terms = self._compute(work, period, recount=False)
+            counted = self._compute(work, period, recount=True)[0]
+        if counted != settlement:
+            raise Conflict(
+                f"cannot settle {period}: the meter's table is not what the usage log says", rule="settlement.log",
+                accepted="a table and facts built again from the log",
+            )  # fmt: skip
         with self._database.work(actor) as work:
             return tuple(self._store(work, draft, terms) for draft in settlement.statements)
 
@@ -75,13 +82,13 @@ class SettlementService:
             return self._compute(work, period, recount=False)[0]
 
     def recount(self, actor: Actor, period: str) -> Recount:
-        """Return the month computed from the usage log alone, compared with the stored statements."""
+        """Return the month computed from the usage log alone, compared with the whole of each stored statement."""
         with self._database.read() as work:
             self._policies.check(actor, "ledger:view", Resource("ledger"), Context(at=work.now()))
             settlement = self._compute(work, period, recount=True)[0]
             stored = {(one.kind, one.subject): one for one in work.list(STATEMENTS, period=period)}
         computed = {(one.kind, one.subject): one for one in settlement.statements}
-        differing = [one.id for key, one in stored.items() if key not in computed or computed[key].digest != one.digest]
+        differing = [one.id for key, one in stored.items() if one.as_draft() != computed.get(key)]
         missing = [subject for kind, subject in computed if (kind, subject) not in stored]
         return Recount(period, settlement, tuple(differing), tuple(missing))
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import sqlite3
 from dataclasses import replace
 
 import pytest
@@ -16,6 +18,7 @@ from shuzha.metering.writer import open_store
 from shuzha.settlement.model import StatementKind
 from shuzha.settlement.service import SettlementService
 from shuzha.settlement.sources import UsageSource
+from shuzha.settlement.store import STATEMENTS
 from tests.products_kit import ProductCity
 
 
@@ -144,3 +147,37 @@ def test_statements_are_stored_as_they_were_computed(books):
         stored = books.service.get_statement(books.city.regulator, statement.id)
         assert stored == statement
         assert replace(stored.as_draft(), digest="").computed_digest() == statement.digest
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        (StatementKind.BILL, {"due_fen": 1}),
+        (StatementKind.BILL, {"waived_fen": 100}),
+        (StatementKind.BILL, {"lines": ()}),
+        (StatementKind.AUTHORIZATION, {"shares": {"operator": 12}}),
+        (StatementKind.PROVIDER, {"amount_fen": 10**6}),
+    ],
+)
+def test_a_stored_statement_that_somebody_edits_is_found_though_its_digest_stands(books, kind, changes):
+    books.use(100)
+    books.month_over()
+    statements = books.service.settle(books.city.authority, "2026-03")
+    (one,) = [one for one in statements if one.kind is kind]
+    assert books.service.recount(books.city.regulator, "2026-03").equal
+    with books.city.database.work(books.city.authority) as work:
+        work.save(STATEMENTS, replace(one, **changes))
+    assert books.service.recount(books.city.regulator, "2026-03").differing == (one.id,)
+
+
+@pytest.mark.parametrize(
+    "edit", ["UPDATE events SET price = 1 WHERE log_index < 50", "DELETE FROM events WHERE log_index = 7"]
+)
+def test_a_meter_that_somebody_edits_is_not_billed(books, edit):
+    books.use(100)
+    books.month_over()
+    with contextlib.closing(sqlite3.connect(books.city.folder / "usage" / "usage.db")) as meter, meter:
+        meter.execute(edit)
+    with pytest.raises(Conflict, match="usage log"):
+        books.service.settle(books.city.authority, "2026-03")
+    assert books.service.list_statements(books.city.authority) == ()
