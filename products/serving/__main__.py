@@ -14,6 +14,7 @@ from policies import Policies
 from products.registry.service import product_file
 from products.serving.app import Parts, make_app
 from products.serving.http import App
+from products.serving.protocol import PunctualProtocol
 from products.serving.state import ServingState
 from shuzha.authorization.service import GrantScopes, forget_ids
 from shuzha.core.errors import ShuzhaError
@@ -72,8 +73,8 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"consumer API refused to start: {error}\n")
         return 1
     config = uvicorn.Config(
-        app, loop="uvloop", http="httptools", log_level="warning", access_log=False, server_header=False,
-        proxy_headers=False, timeout_graceful_shutdown=5,
+        app, loop="uvloop", http=PunctualProtocol, ws="none", log_level="warning", access_log=False,
+        server_header=False, proxy_headers=False, timeout_graceful_shutdown=5,
     )  # fmt: skip
     state.start()
     try:

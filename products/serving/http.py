@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -9,6 +10,7 @@ from typing import Any
 
 from products.serving.gate import Call
 from products.serving.metrics import Metrics
+from products.serving.protocol import BODY_SECONDS
 from products.serving.wire import BODY_CAP, Answer, Refusal
 
 Scope = MutableMapping[str, Any]
@@ -32,16 +34,31 @@ def too_large() -> Refusal:
     )  # fmt: skip
 
 
+def too_slow() -> Refusal:
+    """Return the refusal of a body that does not come; the connection is closed."""
+    return Refusal(
+        408, "body_too_slow", "the request's body did not arrive in time", rule="http.body_seconds",
+        accepted=f"the whole body within {BODY_SECONDS:.0f} s", headers=[(b"connection", b"close")],
+    )  # fmt: skip
+
+
 async def read_body(headers: dict[bytes, bytes], receive: Receive, cap: int = BODY_CAP) -> bytes:
-    """Return the whole body; refuses (413) by the announced length before anything is read, else at the cap."""
+    """Return the whole body; refuses (413) by the announced length before anything is read, else at the cap.
+
+    A body that does not come in time is refused too (408).
+    """
     announced = headers.get(b"content-length", b"0")
     if not announced.isdigit() or int(announced) > cap:
         raise too_large()
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    while message.get("more_body", False) and len(body) <= cap:
-        message = await receive()
-        body += message.get("body", b"")
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            message = await receive()
+            body: bytes = message.get("body", b"")
+            while message.get("more_body", False) and len(body) <= cap:
+                message = await receive()
+                body += message.get("body", b"")
+    except TimeoutError:
+        raise too_slow() from None
     if message["type"] == "http.disconnect":
         raise Disconnected
     if len(body) > cap:

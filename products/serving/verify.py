@@ -33,6 +33,7 @@ MAX_IDEMPOTENCY_KEY = 200
 MATCH, NO_MATCH = "match", "no_match"
 
 _RETRY = (b"retry-after", b"1")
+_PLACE = "\n"  # No letter of a caller's key: what he sends elsewhere cannot be the key of a place in a batch.
 _Body = TypeVar("_Body", VerifyRequest, BatchRequest)
 
 _REQUEST = msgspec.json.Decoder(VerifyRequest)
@@ -117,7 +118,7 @@ class Verification:
             make_event(
                 caller, offer, claim=item.claim, purpose=purpose, policy_version=decision.version,
                 result=result, request_digest=request, consent=self._digests.of(b"consent", item.consent.encode()),
-                idempotency_key=f"{key}#{place}" if key and place else key, at=now,
+                idempotency_key=f"{key}{_PLACE}{place}" if key and place else key, at=now,
             )
             for place, (item, result) in enumerate(zip(items, results, strict=True))
         ]  # fmt: skip

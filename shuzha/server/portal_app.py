@@ -21,6 +21,7 @@ import shuzha.oversight.routes
 import shuzha.people.routes
 import shuzha.releases.routes
 import shuzha.settlement.routes
+from products.serving.protocol import PunctualProtocol
 from shuzha import __version__
 from shuzha.core.errors import ShuzhaError
 from shuzha.core.logs import start_logging
@@ -120,7 +121,7 @@ def main() -> None:
     schema.check_current(platform.database)
     uvicorn.run(
         make_app(platform), host=settings.bind, port=settings.portal_port, log_level="warning", proxy_headers=False,
-        server_header=False,
+        server_header=False, http=PunctualProtocol, ws="none",
     )  # fmt: skip
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -258,3 +260,45 @@ async def test_many_calls_at_once_are_each_metered_once(platform):
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.json()["usage_id"] for answer in answers}) == 100
     assert platform.metered(key) == before + 100
+
+
+def test_a_batch_that_is_refused_is_not_metered_whatever_keys_were_used(platform):
+    key = platform.key()
+    items = [{"subject": {"resident_id": who(number)}, "claim": "insured", "consent": "c"} for number in range(3)]
+    path = f"/v1/products/{platform.product.code}/verify:batch"
+    body = {"purpose": "loan-review", "items": items}
+    for mark in "#", "-", ".":
+        assert platform.verify(key, 9, idempotency=f"b{mark}1").status_code == 200
+    before = platform.metered(key)
+    answer = platform.post(path, key, body, **{"Idempotency-Key": "b"})
+    assert (answer.status_code, platform.metered(key)) == (200, before + 3)
+    problem(platform.verify(key, 9, idempotency="b\n1".replace("\n", "\t")), 400, "idempotency_key")
+
+
+@pytest.mark.parametrize(
+    ("sent", "answered"),
+    [
+        (b"", b""),
+        (b"POST /v1/products/x/verify HTTP/1.1\r\nHost: a\r\nX-Slow: ", b""),
+        (b"POST /v1/products/x/verify HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{", b"HTTP/1.1 408 "),
+        (b"POST /v1/products/x/files/y HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{", b"HTTP/1.1 408 "),
+    ],
+)
+def test_who_sends_too_slowly_is_hung_up_on(platform, sent, answered):
+    with socket.create_connection(("127.0.0.1", platform.port), timeout=20) as line:
+        line.sendall(sent)
+        began = time.monotonic()
+        received = b"".join(iter(lambda: line.recv(65_536), b""))
+    assert received.startswith(answered)
+    assert bool(received) is bool(answered)
+    assert time.monotonic() - began < 15
+
+
+def test_blank_lines_keep_no_connection_open(platform):
+    with socket.create_connection(("127.0.0.1", platform.port), timeout=20) as line:
+        began = time.monotonic()
+        with contextlib.suppress(OSError):
+            while time.monotonic() - began < 15:
+                line.sendall(b"\r\n")
+                time.sleep(0.5)
+        assert time.monotonic() - began < 15
