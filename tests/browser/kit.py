@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
@@ -16,7 +17,7 @@ from playwright.sync_api import Browser, Page, Playwright
 
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "shuzha/portal/static/vendor/axe.min.js"
-SCREENSHOTS = ROOT / "var/screenshots"
+SCREENSHOTS = Path(os.environ.get("SHUZHA_SCREENSHOTS", ROOT / "var/screenshots"))
 RULES = ("wcag2a", "wcag2aa", "wcag21aa", "wcag22aa")
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = (

@@ -105,3 +105,16 @@ def test_a_page_asks_its_own_host_only_and_breaks_no_policy(visit, city: PortalC
         person.go(f"/usage?period={city.made['month']}")
         assert set(asked) == {urlsplit(base).netloc}
         assert said == []
+
+
+def test_a_page_of_something_under_way_follows_it_by_itself(visit, city: PortalCity) -> None:
+    workspace = city.platform.workspaces.get_workspace(city.people["analyst"], city.made["workspace"])
+    made = city.export(workspace, title="under way", upto="submit")
+    with visit(language="en") as person:
+        person.sign_in("analyst", PASSWORD)
+        page = person.go(f"/exports/{made.id}")
+        expect(page.get_by_text("The platform is at work")).to_be_visible()
+        assert person.violations() == []
+        city.platform.airlock.process(made.id)
+        expect(page.locator("h1 .tag")).to_have_text("screened", timeout=10_000)
+        expect(page.get_by_text("The platform is at work")).to_have_count(0)
