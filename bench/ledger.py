@@ -70,16 +70,22 @@ def main(entries: int) -> dict[str, object]:
         size, root = log.size, signer.verifier_key.verify(note).root
         places = [number * 7919 % size for number in range(1_000)]
         found["size"] = size
-        found["inclusion_us"] = microseconds_each(lambda: [log.reader.inclusion(place, size) for place in places], 1_000)
+        found["inclusion_us"] = microseconds_each(
+            lambda: [log.reader.inclusion(place, size) for place in places], 1_000
+        )
         found["consistency_us"] = microseconds_each(
             lambda: [log.reader.consistency(place + 1, size) for place in places], 1_000
         )
-        proofs = [(leaf_hash(log.reader.entry(place).leaf), place, log.reader.inclusion(place, size)) for place in places]
+        proofs = [
+            (leaf_hash(log.reader.entry(place).leaf), place, log.reader.inclusion(place, size)) for place in places
+        ]
         found["verify_inclusion_us"] = microseconds_each(
             lambda: [verify_inclusion(leaf, place, size, proof, root) for leaf, place, proof in proofs], 1_000
         )
         log.close()
-        found["open_ms"] = round(microseconds_each(lambda: Log(folder / "log", signer, SystemClock()).close(), 1) / 1_000, 1)
+        found["open_ms"] = round(
+            microseconds_each(lambda: Log(folder / "log", signer, SystemClock()).close(), 1) / 1_000, 1
+        )
         found["verify_us_each"] = microseconds_each(lambda: verify_folder(folder / "log"), size)
     return found
 
