@@ -36,13 +36,23 @@ def prepare_home(home: Path, uid: int, starter: Path | None = None) -> None:
 def read_beneath(folder: Path, name: str, most: int) -> bytes:
     """Return the bytes of the plain file `name` under `folder`, a folder that somebody else may be changing.
 
-    No link is followed, at any step; a name that leaves the folder, a file that is no plain file or is larger than
-    `most` bytes is refused with `UnsafePath`.
+    No link is followed, at any step, nor `folder` itself where it is one: it must be a folder that only the platform
+    can replace. A name that leaves the folder, a file that is no plain file or is larger than `most` bytes is refused
+    with `UnsafePath`.
     """
+    number = open_beneath(folder, name)
+    try:
+        return _read_plain(number, most)
+    finally:
+        os.close(number)
+
+
+def open_beneath(folder: Path, name: str) -> int:
+    """Return the open descriptor of the plain file `name` under `folder`; refuses what `read_beneath` refuses."""
     parts = Path(name).parts
     if not parts or Path(name).is_absolute() or ".." in parts:
         raise UnsafePath("only names inside the folder are accepted")
-    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         for place, part in enumerate(parts):
             last = place == len(parts) - 1
@@ -53,17 +63,22 @@ def read_beneath(folder: Path, name: str, most: int) -> bytes:
                 raise UnsafePath(f"it is absent or a link ({error.strerror})") from error
             os.close(number)
             number = deeper
-        return _read_plain(number, most)
-    finally:
+        _check_plain(number)
+    except BaseException:
         os.close(number)
+        raise
+    return number
 
 
-def _read_plain(number: int, most: int) -> bytes:
+def _check_plain(number: int) -> None:
     status = os.fstat(number)
     if not stat.S_ISREG(status.st_mode):
         raise UnsafePath("it is not a plain file")
     if status.st_nlink > 1:
         raise UnsafePath("it has a second name (a hard link)")
+
+
+def _read_plain(number: int, most: int) -> bytes:
     content = bytearray()
     while piece := os.read(number, min(1024 * 1024, most + 1 - len(content))):
         content += piece

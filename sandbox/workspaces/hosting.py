@@ -139,7 +139,8 @@ class LocalHost:
         if not name.endswith(".ipynb"):
             raise Invalid(f"cannot read {name!r} as a notebook", rule="workspace.notebook", accepted="a name.ipynb")
         try:
-            return read_beneath(self._home(workspace) / NOTEBOOKS, name, MOST_NOTEBOOK_BYTES)
+            # From the home on: the analyst's code may have put a link in the place of the folder of notebooks.
+            return read_beneath(self._home(workspace), f"{NOTEBOOKS}/{name}", MOST_NOTEBOOK_BYTES)
         except UnsafePath as error:
             raise NotFound(
                 f"cannot read notebook {name!r}: {error}", rule="workspace.notebook",

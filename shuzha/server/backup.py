@@ -22,6 +22,7 @@ from pathlib import Path
 
 import msgspec
 
+from sandbox.workspaces.homes import UnsafePath, open_beneath
 from shuzha import __version__
 from shuzha.core.clock import Clock
 from shuzha.core.errors import Conflict, Invalid, NotFound
@@ -96,8 +97,9 @@ def backup(settings: Settings, target: Path, clock: Clock, progress: Progress = 
                 _copy_database(path, half / path.relative_to(settings.data))
         for path in sorted(_plain_files(settings.data), key=copy_rank):
             progress(str(path.relative_to(settings.data)))
-            # What a person deletes in a home while it is copied is not missed; anything else would be.
-            with contextlib.suppress(*((FileNotFoundError,) if _is_in_home(settings.data, path) else ())):
+            if _is_in_home(settings.data, path):
+                _copy_from_home(settings.data, path.relative_to(settings.data), half)
+            else:
                 _copy_file(path, half / path.relative_to(settings.data))
         folders = tuple(_describe_folders(half, settings.data))
         manifest = Manifest(FORMAT, __version__, clock.now(), tuple(_describe(half)), folders)
@@ -214,6 +216,21 @@ def _copy_file(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target, follow_symlinks=False)
     _give_as(target, source)
+
+
+def _copy_from_home(data: Path, place: Path, half: Path) -> None:
+    """Copy a file of a workspace's home, whose analyst may put a link in any place or delete anything meanwhile."""
+    home = Path(*place.parts[:2])
+    try:
+        number = open_beneath(data / home, str(place.relative_to(home)))
+    except (UnsafePath, OSError):
+        return
+    target = half / place
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with os.fdopen(number, "rb") as source, target.open("wb") as copy:
+        shutil.copyfileobj(source, copy)
+        status = os.fstat(number)
+    _give(target, status.st_mode & 0o777, status.st_uid)
 
 
 def _give_as(target: Path, source: Path) -> None:

@@ -12,9 +12,15 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from workspace_kit import RunningHub
+
+from sandbox.workspaces.hosting import LocalHost
+from sandbox.workspaces.model import Workspace
+from shuzha.core.errors import NotFound
 
 pytestmark = [
     pytest.mark.root,
@@ -274,3 +280,30 @@ def test_user_files_are_not_imported_by_the_server(hub: RunningHub, workspace: s
         client.start_server("acc_alice", workspace)
         assert client.wait_ready("acc_alice", workspace).ready
     hub.run_code("acc_alice", workspace, "import os\nos.remove('tornado.py'); os.remove('sqlite3.py')")
+
+
+def test_a_link_in_place_of_the_notebooks_gives_no_file_of_the_host(
+    hub: RunningHub, workspace: str, tmp_path: Path
+) -> None:
+    host = LocalHost(hub.settings, lambda: hub.token)
+    own = cast("Workspace", SimpleNamespace(id="wsp_1", name=workspace))
+    secret = tmp_path / "secret.ipynb"
+    secret.write_text('{"cells": []}')
+    secret.chmod(0o600)
+    plant = f"""
+import os
+os.rename("/home/analyst/notebooks", "/home/analyst/aside")
+os.symlink("{tmp_path}", "/home/analyst/notebooks")
+return os.readlink("/home/analyst/notebooks")
+"""
+    undo = (
+        'import os\nos.unlink("/home/analyst/notebooks")\nos.rename("/home/analyst/aside", "/home/analyst/notebooks")'
+    )
+    assert host.read_notebook(own, "first-look.ipynb"), "the control: a notebook of its own"
+    assert inside(hub, workspace, plant) == ["reached", repr(str(tmp_path))], "the control: the link is there"
+    try:
+        with pytest.raises(NotFound):
+            host.read_notebook(own, "secret.ipynb")
+    finally:
+        inside(hub, workspace, undo)
+    assert host.read_notebook(own, "first-look.ipynb")

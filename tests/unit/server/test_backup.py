@@ -65,6 +65,24 @@ def test_restore_gives_back_modes_and_homes_as_bytes_and_no_state_of_the_hub(set
     assert not (tmp_path / "new" / "hub").exists()
 
 
+def test_backup_follows_no_link_that_is_put_into_a_home_while_it_is_copied(settings, tmp_path):
+    folder = settings.folder("homes") / "w-1" / "notebooks"
+    folder.mkdir(parents=True)
+    (folder / "master.key").write_bytes(b"mine")
+    (folder.parent / "own.txt").write_text("own")
+
+    def swap(text):
+        if text == "homes/w-1/notebooks/master.key":
+            folder.rename(folder.with_name("aside"))
+            folder.symlink_to(settings.folder("keys"))
+
+    backup(settings, tmp_path / "copy", SystemClock(), swap)
+    assert (tmp_path / "copy" / "homes" / "w-1" / "own.txt").read_text() == "own"
+    secret = (settings.folder("keys") / "master.key").read_bytes()
+    found = [path for path in (tmp_path / "copy").rglob("*") if path.is_file() and path.read_bytes() == secret]
+    assert found == [tmp_path / "copy" / "keys" / "master.key"]
+
+
 def test_restore_keeps_the_clock_of_a_demonstration(settings, tmp_path):
     OffsetClock(settings.folder("run") / "clock-offset").advance(dt.timedelta(days=40))
     backup(settings, tmp_path / "copy", SystemClock())
