@@ -33,12 +33,16 @@ NAVIGATION = (
     NavItem(
         "/entries", "Catalogue", frozenset({"provider", "authority", "operator", "analyst", "checker", "regulator"})
     ),
-    NavItem("/authorizations", "Authorizations", frozenset({"provider", "authority", "operator", "regulator"})),
+    NavItem(
+        "/authorizations", "Authorizations", frozenset({"provider", "authority", "operator", "regulator"}),
+        also=("/demands", "/releases"),
+    ),
     NavItem("/workspaces", "Workspaces", frozenset({"analyst", "operator", "authority"})),
     NavItem("/exports", "Airlock", frozenset({"analyst", "operator", "checker", "authority", "regulator"})),
     NavItem(
         "/products", "Products",
         frozenset({"provider", "authority", "operator", "analyst", "registry", "consumer", "regulator"}),
+        also=("/keys",),
     ),
     NavItem("/usage", "Usage", frozenset({"provider", "authority", "operator", "consumer", "regulator"})),
     NavItem("/statements", "Statements", frozenset({"provider", "authority", "operator", "consumer", "regulator"})),

@@ -31,11 +31,19 @@ SECURITY_HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class NavItem:
-    """One entry of the navigation: where it leads, its message id and the roles that see it (empty: everyone)."""
+    """One entry of the navigation: where it leads, its message id, the roles that see it (empty: everyone).
+
+    `also` names other places whose pages belong to it.
+    """
 
     href: str
     label: str
     roles: frozenset[str] = frozenset()
+    also: tuple[str, ...] = ()
+
+    def is_at(self, path: str) -> bool:
+        """Return whether a page of this path belongs to the entry."""
+        return any(path == place or path.startswith(f"{place}/") for place in (self.href, *self.also))
 
     def is_for(self, actor: Actor | None) -> bool:
         """Return whether this person sees the entry."""
