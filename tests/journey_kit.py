@@ -19,6 +19,8 @@ from typing import Any
 
 import httpx
 
+from sandbox.workspaces.limits import Cgroup, CgroupHost
+from sandbox.workspaces.warden import group_name
 from shuzha.core.settings import Settings
 from shuzha.server.demo.calls import Verifier
 from shuzha.server.demo.cast import enrol, password_of
@@ -117,6 +119,11 @@ class Walked:
         run = run_cells(self.settings, "analyst", self.password, self.made["server"], cells)
         assert not run.failed, run.failed
         return "".join(cell.text for cell in run.cells)
+
+    def jail(self) -> Cgroup:
+        """Return the control group of the workspace's jail."""
+        name = self.made["server"].rpartition("/")[2]
+        return CgroupHost.detect().group(group_name(self.settings.runtime, name))
 
     def log_of(self, unit: str) -> str:
         """Return the last lines that a process wrote."""

@@ -153,7 +153,7 @@ class RunningHub:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(int(pid.read_text()), 9)
             for name in self.workspaces:
-                group = host.group(group_name(name))
+                group = host.group(group_name(self.settings.runtime, name))
                 group.kill()
                 group.remove()
             shutil.rmtree(self.folder, ignore_errors=True)

@@ -111,7 +111,7 @@ class BwrapSpawner(Spawner):  # type: ignore[misc]
         super().load_state(state)
         if "jail" not in state:
             return
-        group = self._cgroups.group(group_name(self.name))
+        group = self._cgroups.group(group_name(Path(self.runtime), self.name))
         self._jail = Jail(int(state["jail"]["outer"]), int(state["jail"]["inner"]), group)
         paths = runtime_paths(Path(self.runtime), self.name)
         if self.server is not None:
@@ -148,7 +148,7 @@ class BwrapSpawner(Spawner):  # type: ignore[misc]
 
     def _end_leftovers(self, workspace: str) -> None:
         """End what an earlier jail of the same name left, so that nothing old shares the new one's limits."""
-        group = self._cgroups.group(group_name(workspace))
+        group = self._cgroups.group(group_name(Path(self.runtime), workspace))
         if group.list_processes():
             group.kill()
 
@@ -185,8 +185,8 @@ def build_jail(
         "SHUZHA_PLATFORM_SOCKET": f"/gate/platform/{paths.platform.name}",
     }  # fmt: skip
     return JailSpec(
-        group_name(spec.workspace), spec.uid, environment, tuple(mounts), _SERVER, tuple(sorted(variables.items())),
-        spec.limits,
+        group_name(paths.folder.parent, spec.workspace), spec.uid, environment, tuple(mounts), _SERVER,
+        tuple(sorted(variables.items())), spec.limits,
     )  # fmt: skip
 
 

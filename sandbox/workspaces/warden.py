@@ -13,9 +13,12 @@ log = logging.getLogger(__name__)
 GROUP_PREFIX = "ws-"
 
 
-def group_name(workspace: str) -> str:
-    """Return the name of the control group of a workspace's jail."""
-    return f"{GROUP_PREFIX}{workspace}"
+def group_name(runtime: Path, workspace: str) -> str:
+    """Return the name of the control group of a workspace's jail.
+
+    It names the installation by its runtime folder: a restored copy beside the first one knows the same workspaces.
+    """
+    return f"{GROUP_PREFIX}{runtime.name}-{workspace}"
 
 
 class Warden:
@@ -30,7 +33,9 @@ class Warden:
 
     def obey(self, orders: Orders) -> None:
         """Bring every workspace's processes into the state that `orders` ask for."""
-        ours = {group_name(folder.name): folder.name for folder in self._runtime.iterdir() if folder.is_dir()}
+        ours = {
+            group_name(self._runtime, folder.name): folder.name for folder in self._runtime.iterdir() if folder.is_dir()
+        }
         for name in self._host.list_groups():
             if name not in ours:
                 continue

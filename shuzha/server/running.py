@@ -80,7 +80,7 @@ def end_workspaces(platform: Platform) -> None:
     host, runtime = CgroupHost.detect(), platform.settings.runtime
     with platform.database.read() as work:
         names = [workspace.name for workspace in work.list(WORKSPACES)]
-    groups = {group_name(name) for name in names if (runtime / name).is_dir()}
+    groups = {group_name(runtime, name) for name in names if (runtime / name).is_dir()}
     for name in groups.intersection(host.list_groups()):
         group = host.group(name)
         group.kill()

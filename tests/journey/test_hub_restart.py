@@ -12,8 +12,6 @@ import pytest
 from journey_kit import Walked, wait_until
 
 from sandbox.workspaces.hub_client import HubClient
-from sandbox.workspaces.limits import CgroupHost
-from sandbox.workspaces.warden import group_name
 from shuzha.server.demo.hub_session import Seat, execute, sit_down
 
 pytestmark = [
@@ -60,7 +58,7 @@ async def use_across_a_kill(walked: Walked) -> tuple[str, str]:
 
 def test_restarted_hub_finds_the_living_workspace_again(walked: Walked) -> None:
     walked.workspace()
-    group = CgroupHost.detect().group(group_name(walked.made["server"].rpartition("/")[2]))
+    group = walked.jail()
     server = min(group.list_processes())
     began = time.monotonic()
     before, after = asyncio.run(use_across_a_kill(walked))

@@ -15,8 +15,7 @@ import aiohttp
 import pytest
 from journey_kit import Browser, Walked, refused, wait_until
 
-from sandbox.workspaces.limits import Cgroup, CgroupHost
-from sandbox.workspaces.warden import group_name
+from sandbox.workspaces.limits import Cgroup
 from shuzha.server.demo import sheets
 from shuzha.server.demo.calls import Verifier
 from shuzha.server.demo.city import Subject, pick_subjects
@@ -126,7 +125,7 @@ def subject(walked: Walked) -> Subject:
 @pytest.fixture(scope="module")
 def seen(walked: Walked, pending: str, subject: Subject) -> Iterator[Seen]:
     """The suspension, as everybody saw it; the authorization is in force again after the module's tests."""
-    group = CgroupHost.detect().group(group_name(walked.made["server"].rpartition("/")[2]))
+    group = walked.jail()
     found = asyncio.run(suspend_while_in_use(walked, subject, group))
     print("\nafter the suspension: " + ", ".join(f"{name} {value:.2f} s" for name, value in found.seconds.items()))
     yield found
@@ -155,7 +154,7 @@ def test_suspend_shows_the_reason_at_the_gate(seen: Seen) -> None:
 
 
 def test_suspend_keeps_the_jail_still_and_then_ends_it(seen: Seen, walked: Walked) -> None:
-    group = CgroupHost.detect().group(group_name(walked.made["server"].rpartition("/")[2]))
+    group = walked.jail()
     assert stands_still(group)
     wait_until(lambda: not group.list_processes(), 15, "the end of the suspended server")
 

@@ -130,7 +130,7 @@ def test_group_name_that_could_be_a_path_is_refused(tmp_path: Path, name: str) -
 
 def test_warden_obeys_without_any_group(tmp_path: Path) -> None:
     Warden(CgroupHost.detect(tmp_path), tmp_path).obey(Orders(suspended={"w-one": "held"}))
-    assert group_name("w-one") == "ws-w-one"
+    assert group_name(Path("/run/shuzha/8002"), "w-one") == "ws-8002-w-one"
 
 
 def test_home_is_closed_and_keeps_what_is_there(tmp_path: Path) -> None:
@@ -177,12 +177,14 @@ def test_read_beneath_gives_a_plain_file_and_nothing_else(tmp_path: Path) -> Non
 def test_warden_leaves_the_workspaces_of_another_installation_alone(tmp_path: Path) -> None:
     host = CgroupHost.detect(fake_v1(tmp_path))
     freezer = tmp_path / "freezer" / "shuzha"
-    for name in ("ws-w-one", "ws-w-two"):
+    # Another workspace, and the same one of a restored copy that runs beside this installation.
+    others = ("ws-run-w-two", "ws-8003-w-one")
+    for name in ("ws-run-w-one", *others):
         (freezer / name).mkdir(parents=True)
         (freezer / name / "freezer.state").write_text("FROZEN")
         (freezer / name / "cgroup.procs").write_text("")
     host = CgroupHost(host.parent, None, {**host.legacy, "freezer": tmp_path / "freezer"}, host.controllers, ())
     (tmp_path / "run" / "w-one").mkdir(parents=True)
     Warden(host, tmp_path / "run").obey(Orders())
-    assert (freezer / "ws-w-one" / "freezer.state").read_text() == "THAWED"
-    assert (freezer / "ws-w-two" / "freezer.state").read_text() == "FROZEN"
+    assert (freezer / "ws-run-w-one" / "freezer.state").read_text() == "THAWED"
+    assert [(freezer / name / "freezer.state").read_text() for name in others] == ["FROZEN", "FROZEN"]
