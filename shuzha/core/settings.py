@@ -77,6 +77,26 @@ class Settings:
         return SystemClock()
 
 
+HELP: Mapping[str, str] = {
+    "data": "the folder of everything that the installation keeps",
+    "database_url": "the records' database, such as postgresql+psycopg://…; empty: SQLite in the data folder",
+    "jurisdiction": "whose rules apply: a file of shuzha/core/law (jinan, wuhan, zhongshan)",
+    "city_code": "the city's code in product codes (GB/T 2260)",
+    "bind": "the address that the processes listen on; a TLS proxy stands in front",
+    "portal_host": "the portal's host name in browsers",
+    "portal_port": "the portal's port",
+    "api_host": "the consumer API's host name",
+    "api_port": "the consumer API's port",
+    "api_workers": "processes of the consumer API",
+    "sandbox_host": "the sandbox's host name: never the portal's, since cookies ignore ports",
+    "sandbox_port": "the sandbox's port",
+    "sandbox_environment": "the analysts' Python environment, which holds nothing of the server",
+    "scheme": "https where a TLS proxy stands in front: cookies are then marked secure",
+    "demo": "true allows the forward-only clock offset; production refuses to start with one",
+}
+"""What each setting is, for the reference page."""
+
+
 def load_settings(path: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
     """Return the settings of a file and the environment; refuses names it does not know and values of a wrong type."""
     environment = os.environ if environment is None else environment

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +23,7 @@ from shuzha.authorization.model import AUTHORIZATION, DEMAND, GRANT
 from shuzha.catalog.model import BATCH, ENTRY
 from shuzha.core.clock import SystemClock
 from shuzha.core.lifecycle import Lifecycle
+from shuzha.core.settings import HELP, Settings
 from shuzha.core.work import Database
 from shuzha.people.model import ACCOUNT
 from shuzha.releases.model import RELEASE
@@ -53,8 +55,24 @@ def lifecycles_page() -> str:
     return "\n".join(parts) + "\n"
 
 
+def settings_page() -> str:
+    """Return the page of every setting with its default and meaning."""
+    parts = [
+        "# Settings", "",
+        "One TOML file (`SHUZHA_SETTINGS`, else `shuzha.toml`); each also as `SHUZHA_<NAME>` in the environment, which wins.",
+        "Made from the code by `python -m shuzha.server.housekeeping`.", "",
+        "| setting | default | what it is |", "|---|---|---|",
+    ]  # fmt: skip
+    defaults = {"data": "var/data"}
+    for field in dataclasses.fields(Settings):
+        default = defaults.get(field.name, "" if field.default is dataclasses.MISSING else str(field.default))
+        parts.append(f"| `{field.name}` | {f'`{default}`' if default else ''} | {HELP[field.name]} |")
+    return "\n".join(parts) + "\n"
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "reference/lifecycles.md": lifecycles_page,
+    "reference/settings.md": settings_page,
     "reference/roles-and-permissions.md": lambda: reference.render_reference(RoleBook.load()),
 }
 
