@@ -59,7 +59,7 @@ def settings_page() -> str:
     """Return the page of every setting with its default and meaning."""
     parts = [
         "# Settings", "",
-        "One TOML file (`SHUZHA_SETTINGS`, else `shuzha.toml`); each also as `SHUZHA_<NAME>` in the environment, which wins.",
+        "One TOML file (`SHUZHA_SETTINGS`, else `shuzha.toml`); `SHUZHA_<NAME>` in the environment wins.",
         "Made from the code by `python -m shuzha.server.housekeeping`.", "",
         "| setting | default | what it is |", "|---|---|---|",
     ]  # fmt: skip
