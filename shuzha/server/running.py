@@ -13,6 +13,9 @@ from shuzha.server.platform import Platform
 from shuzha.server.supervisor import Supervisor
 from shuzha.server.units import check_ports_free, make_units
 
+CLOSED = ("hub", "jobs", "keys", "logs", "products", "raw", "records", "run", "usage", "vault", "workspaces")
+"""The folders of the data that only the platform's own user enters."""
+
 
 class RunningPlatform:
     """Starts and stops everything; `platform` gives this process the services over the same data."""
@@ -57,8 +60,9 @@ def prepare(platform: Platform) -> None:
     """Make folders and keys and bring the records to the newest revision."""
     settings = platform.settings
     settings.data.mkdir(parents=True, exist_ok=True)
-    for name in ("run", "keys", "logs", "records"):
-        settings.folder(name).mkdir(exist_ok=True, mode=0o700)
+    for name in CLOSED:
+        settings.folder(name).mkdir(exist_ok=True)
+        settings.folder(name).chmod(0o700)
     # A workspace's user passes through the data folder to its home and releases, and sees nothing else of it.
     settings.data.chmod(0o711)
     _ = platform.keys
