@@ -66,5 +66,7 @@ def test_restarted_hub_finds_the_living_workspace_again(walked: Walked) -> None:
     assert before == after
     assert before.startswith("42 ")
     assert server in group.list_processes(), "the jail was started again"
+    found = walked.person("analyst").get(f"/workspaces/{walked.made['workspace']}")
+    assert found["state"] == "open", "the record was corrected though the server had never ended"
     # A person who signs in anew is led through the restarted hub to the same server.
     assert walked.run_inside("print(6 * 7)") == "42\n"

@@ -25,7 +25,7 @@ from shuzha.server.demo.client import Refused
 
 CALLS = 1000
 THREADS = 8
-DEADLINE = 60.0
+DEADLINE = 100.0
 RETRIED = frozenset({429, 503})
 
 
