@@ -35,6 +35,12 @@ _STATUS: tuple[tuple[type[ShuzhaError], int], ...] = (
 )
 
 
+LINEAGE: Mapping[str, str] = {
+    "entry": "entry:browse", "authorization": "authorization:view", "demand": "demand:view", "release": "release:view",
+    "workspace": "workspace:view", "export": "export:view",
+}  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Verb:
     """One button: what it does, its label's message id, why it cannot be pressed now, and whether it asks a reason."""
@@ -99,6 +105,16 @@ class Desk:
     def can(self, actor: Actor, permission: str, resource: Resource) -> bool:
         """Return whether the policy layer would allow this now."""
         return self.policies.can(actor, permission, resource, self.context())
+
+    def reachable(self, actor: Actor, owner: Resource) -> frozenset[str]:
+        """Return the kinds of things along a lineage that the person may open, so that no link leads to nothing."""
+        owners = {owner.organisation} | ({actor.organisation} if actor.has("provider") else set())
+        own = [
+            Resource("", organisation=each, author=owner.author, authorization=owner.authorization) for each in owners
+        ]
+        return frozenset(
+            kind for kind, permission in LINEAGE.items() if any(self.can(actor, permission, each) for each in own)
+        )
 
     def context(self) -> Context:
         """Return the context of a decision that is asked now."""

@@ -155,8 +155,9 @@ class ExportPages:
             steps=progress(EXPORT, WAY, found.state), moving=found.state in MOVING, left=self._left(found),
             content=self._content(actor, found, chosen) if chosen else {}, choices=CHOICES,
             findings=[one for one in found.findings if chosen is None or one.file in ("", chosen.name)],
-            counts={one.name: _count(found, one.name) for one in found.files},
-            voting=self._voting(actor, found), votes=found.round_votes, reviewers=REVIEWERS,
+            opens=self._desk.reachable(actor, export_resource(found)), voting=self._voting(actor, found),
+            demand=next((one.demand for one in found.files if one.demand), ""),
+            votes=found.round_votes, reviewers=REVIEWERS,
             complete=len(found.round_votes) >= REVIEWERS or found.state not in IN_REVIEW,
             cells=read_cells(self._airlock.read_notebook(actor, found.id)), record=self._record(actor, found),
             may_deposit=found.state is _E.RELEASED and _is_operator(actor, found),
@@ -199,11 +200,3 @@ def _is_operator(actor: Actor, found: ExportRequest) -> bool:
 def _offered(actor: Actor) -> tuple[Verb, ...]:
     """Return the verbs beside the vote; a reviewer rejects by voting, so only the authority has a button for it."""
     return tuple(verb for verb in VERBS if verb.name != "reject" or actor.has("authority"))
-
-
-def _count(found: ExportRequest, file: str) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for finding in found.findings:
-        if finding.file == file:
-            counts[finding.severity.value] = counts.get(finding.severity.value, 0) + 1
-    return counts

@@ -177,6 +177,7 @@ class ProductPages:
             request, "product.html", status, errors=errors, product=found, claims=claims,
             steps=progress(REGISTRATION, WAY, found.registration),
             service_steps=progress(PRODUCT, SERVICE_WAY, found.state), on_sale=found.state in ON_SALE,
+            opens=self._desk.reachable(actor, own),
             verbs=[self._with_clock(found, verb) for verb in registering] + _ready(found, serving),
             may_price=self._desk.can(actor, "product:price", own) and (found.state in ON_SALE or _can_list(found)),
             notice_left=self._notice_left(found), keys=self._own_keys(actor, found), example=self._example(found),
