@@ -102,7 +102,8 @@ NOTES: Final[tuple[RuleNote, ...]] = (
     ),
     RuleNote(
         "differencing", ("min_difference",), Severity.BLOCK,
-        "two claims of one specification are equal or differ by at least this many entities", "SDC handbook",
+        "two claims of one specification, or the populations of two tables of one request, are equal or differ by at"
+        " least this many entities", "SDC handbook",
     ),
     RuleNote("unknown_aggregate", (), Severity.BLOCK, "a figure that no rule here covers does not pass", "Shuzha"),
     RuleNote("specification", (), Severity.BLOCK, "a specification is of the grammar and fits the data", "Shuzha"),

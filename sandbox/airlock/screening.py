@@ -16,7 +16,7 @@ from typing import Final, Protocol
 import msgspec
 import polars as pl
 
-from sandbox.airlock import claims, content, disclosure, labels, recompute, repairs
+from sandbox.airlock import claims, content, differencing, disclosure, labels, recompute, repairs
 from sandbox.airlock.findings import Finding, Severity, worst
 from sandbox.airlock.inputs import Inputs, Source, find_source
 from sandbox.airlock.model import KEPT_FINDINGS, ExportFile, ExportRequest
@@ -85,7 +85,26 @@ class Screener:
         judged = [self.judge(request, one, allows) for one in meant]
         made = {one.name for one in declared}
         judged += [_missing(name) for name in request.outputs if name not in made]
-        return tuple(judged)
+        return tuple(self._compare(judged))
+
+    def _compare(self, judged: Sequence[Judged]) -> list[Judged]:
+        """Return the outputs with what their differences say of people; a comparison that fails blocks."""
+        tables: dict[str, dict[str, TableSpecification]] = {}
+        for one in judged:
+            if one.file.form == "table" and one.file.specification:
+                specification = parse(one.file.specification.encode())
+                if isinstance(specification, TableSpecification):
+                    tables.setdefault(one.file.release, {})[one.file.name] = specification
+        found: list[Finding] = []
+        for release, group in tables.items():
+            try:
+                source = self.inputs.release(release)
+                found += differencing.check_tables(group, source.frame, entity=source.entity, rules=self.rules)
+            except Exception:  # The boundary of one comparison: a check that failed has not passed.
+                log.exception("comparing the tables of %s failed", release)
+                accepted = "outputs that the checker can compare"
+                found += [Finding("checker_failed", Severity.BLOCK, accepted, file=name) for name in group]
+        return [_with(one, [finding for finding in found if finding.file == one.file.name]) for one in judged]
 
     def judge(self, request: ExportRequest, declared: Declared, allows: Allows) -> Judged:
         """Return one output, judged; an error of the specification blocks it, and so does a fault of ours."""
@@ -247,6 +266,13 @@ def _describe(blank: ExportFile, source: Source, columns: frozenset[str], specif
 
 def _form(declared: Declared) -> str:
     return "text" if declared.kind is OutputKind.FILE else declared.kind.value
+
+
+def _with(judged: Judged, more: Sequence[Finding]) -> Judged:
+    if not more:
+        return judged
+    findings = kept_findings([*judged.findings, *more])
+    return Judged(replace(judged.file, verdict=worst(findings)), findings)
 
 
 def _missing(name: str) -> Judged:
