@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -21,6 +22,8 @@ from shuzha.core.ids import new_id
 from shuzha.core.work import Work
 from shuzha.releases.store import RELEASES
 
+MOST_A_DAY: Final = 50
+
 
 class Submitting(Desk):
     """Submit, submit again, withdraw, check."""
@@ -28,8 +31,8 @@ class Submitting(Desk):
     def submit(self, actor: Actor, submission: Submission) -> ExportRequest:
         """Return the new request, submitted: its notebook is kept unchanged from here on.
 
-        Refuses a submission that leaves something out, bytes that are no notebook, and releases of another
-        authorization or of a grant that is not in force.
+        Refuses a submission that leaves something out, bytes that are no notebook, releases of another authorization
+        or of a grant that is not in force, and more submissions than a workspace has in a day.
         """
         check_submission(submission)
         _check_notebook(submission.notebook)
@@ -37,6 +40,7 @@ class Submitting(Desk):
         with self._database.work(actor) as work:
             draft = _draft(actor, submission, notebook, work)
             self._check(actor, "export:draft", draft, work.now())
+            _check_pace(work, submission.workspace)
             self._check_releases(work, actor, submission)
             work.add(EXPORTS, draft)
             work.emit("export:draft", draft.id, "export request drafted", data={"authorization": draft.authorization})
@@ -56,6 +60,7 @@ class Submitting(Desk):
                     accepted="the same workspace and authorization",
                 )  # fmt: skip
             self._check_releases(work, actor, submission)
+            _check_pace(work, submission.workspace)
             fresh = replace(
                 request, title=submission.title, context=submission.context, purpose=submission.purpose,
                 releases=submission.releases, outputs=submission.outputs, notebook=notebook, round=request.round + 1,
@@ -111,6 +116,17 @@ class Submitting(Desk):
             self._parts.policies.check(
                 actor, "data:view", grant_resource(grant), Context(at=work.now(), entry=grant.entry)
             )
+
+
+def _check_pace(work: Work, workspace: str) -> None:
+    """Refuse (more than `MOST_A_DAY`): each answer tells a little of the raw rows that claims are counted over."""
+    since = work.now() - dt.timedelta(days=1)
+    steps = [step for one in work.list(EXPORTS, workspace=workspace) for step in one.steps]
+    if sum(step.verb == "submit" and step.at > since for step in steps) >= MOST_A_DAY:
+        raise Invalid(
+            f"workspace {workspace} has submitted {MOST_A_DAY} times within a day", rule="export.pace",
+            accepted="another submission later",
+        )  # fmt: skip
 
 
 def _draft(actor: Actor, submission: Submission, notebook: str, work: Work) -> ExportRequest:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import pytest
 
 from sandbox.airlock.findings import Verdict
 from sandbox.airlock.model import ExportState
+from sandbox.airlock.submitting import MOST_A_DAY
+from shuzha.core.errors import Invalid
 from tests.airlock_kit import AirlockCity
 
 
@@ -67,3 +70,15 @@ def test_a_returned_request_does_not_say_how_many_a_claim_is_true_of(city: Airlo
     found = [finding for finding in request.findings if finding.place.startswith("claim")]
     assert {finding.rule for finding in found} >= {"min_count"}
     assert {finding.figure for finding in found} == {None}
+
+
+def test_a_workspace_submits_so_often_a_day(city: AirlockCity) -> None:
+    _, release = city.ready()
+    for _ in range(MOST_A_DAY):
+        city.airlock.submit(city.analyst, city.submission(release))
+    with pytest.raises(Invalid) as refused:
+        city.airlock.submit(city.analyst, city.submission(release))
+    assert refused.value.rule == "export.pace"
+    city.airlock.submit(city.analyst, city.submission(release, workspace="ws-2"))
+    city.clock.advance(dt.timedelta(days=1, hours=1))
+    assert city.airlock.submit(city.analyst, city.submission(release)).state is ExportState.SUBMITTED
