@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from shuzha.metering.wire import Done, Frames, Publish, Record, Refused, Reply, 
 CONNECT_SECONDS = 1.0
 ANSWER_SECONDS = 10.0
 WATCH_SECONDS = 1.0
+MARGIN_SECONDS = 1.0  # What the writer stores in time is answered in time: nobody pays for a call that he gave up.
 
 _REPLY: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Done | Refused)
 _ENCODE = msgspec.msgpack.Encoder().encode
@@ -57,7 +59,9 @@ class _Line(asyncio.Protocol):
     def ask(self, event: UsageEvent | None) -> asyncio.Future[Done]:
         """Return the answer to come: to an event, or (None) to the wish for a checkpoint."""
         self._number += 1
-        request: Request = Publish(self._number) if event is None else Record(self._number, event)
+        request: Request = Publish(self._number)
+        if event is not None:
+            request = Record(self._number, event, time.monotonic() + ANSWER_SECONDS - MARGIN_SECONDS)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Done] = loop.create_future()
         self._waiting[self._number] = (future, loop.time() + ANSWER_SECONDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import msgspec
@@ -14,10 +15,11 @@ _LENGTH = 4
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True, tag="record"):
-    """Record this event."""
+    """Record this event, unless `deadline` (of the host's monotonic clock) is over: then nobody waits for it."""
 
     number: int
     event: UsageEvent
+    deadline: float = math.inf
 
 
 class Publish(msgspec.Struct, frozen=True, array_like=True, tag="publish"):

@@ -14,6 +14,7 @@ import logging
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -107,7 +108,11 @@ class Writer:
             return
         try:
             check_event(request.event)
-        except Invalid as error:
+            if time.monotonic() > request.deadline:
+                raise Unavailable(
+                    "the usage event came too late to be stored", rule="metering.deadline", accepted="send it again"
+                )
+        except (Invalid, Unavailable) as error:
             connection.reply([refusal(request.number, error)])
             return
         self._pending.append((connection, request.number, request.event))

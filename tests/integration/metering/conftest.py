@@ -44,6 +44,10 @@ class WriterProcess:
             time.sleep(0.005)
         return time.monotonic() - began
 
+    def pause(self, number: signal.Signals = signal.SIGSTOP) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def kill(self) -> None:
         assert self._process is not None
         self._process.send_signal(signal.SIGKILL)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import signal
 import subprocess
 from collections import Counter
 from collections.abc import Callable
@@ -189,3 +190,21 @@ async def test_killed_ten_times_under_load_every_acknowledged_event_is_there_onc
     assert len(stored) == len(acknowledged) == log.checkpoint().size
     report = verify_folder(writer.data / "logs" / "usage")
     assert (report.faults, report.size, report.signed_size) == ([], len(stored), len(stored))
+
+
+async def test_what_the_caller_gave_up_is_not_stored_when_the_writer_wakes(
+    writer, make_event: MakeEvent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer.start()
+    client = UsageClient(writer.socket)
+    await client.record(make_event())
+    writer.pause()
+    monkeypatch.setattr("shuzha.metering.client.ANSWER_SECONDS", 1.5)
+    with pytest.raises(Unavailable):
+        await client.record(make_event())
+    monkeypatch.undo()
+    writer.pause(signal.SIGCONT)
+    assert (await client.record(make_event())).log_index == 1
+    client.close()
+    assert writer.stop() == 0
+    assert LogReader(writer.data / "logs" / "usage").checkpoint().size == 2
