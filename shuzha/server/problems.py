@@ -27,12 +27,13 @@ STATUS: dict[type[ShuzhaError], int] = {
     Invalid: 422,
     Unavailable: 503,
 }
+_BY_CODE = {"not_signed_in": 401, "too_many_attempts": 429}
 
 
 def status_of(error: ShuzhaError) -> int:
-    """Return the HTTP status of an error of the house; 401 where nobody is signed in."""
-    if error.code == "not_signed_in":
-        return 401
+    """Return the HTTP status of an error of the house; 401 where nobody is signed in, 429 after too many guesses."""
+    if error.code in _BY_CODE:
+        return _BY_CODE[error.code]
     return next((status for kind, status in STATUS.items() if isinstance(error, kind)), 400)
 
 
