@@ -1,4 +1,4 @@
-"""One walked city, its portal on a port, and one Chromium for all browser tests."""
+"""One walked city, its portal and one Chromium, ended with their module: Playwright holds an event loop."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from tests.browser.kit import Visit, free_port, launch, serving, visiting
 from tests.portal_kit import PortalCity
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def city(tmp_path_factory: pytest.TempPathFactory) -> PortalCity:
     return PortalCity(tmp_path_factory.mktemp("city"), free_port()).walk()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def base(city: PortalCity) -> Iterator[str]:
     with serving(make_app(city.platform), city.port):
         yield city.platform.settings.portal_url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         found = launch(playwright)
