@@ -31,8 +31,10 @@ def test_note_of_another_process_or_of_none_is_taken_away(tmp_path: Path, text: 
 def test_note_of_this_installations_gate_is_kept(tmp_path: Path) -> None:
     note = tmp_path / "gate.pid"
     settings = settings_of(tmp_path)
-    command = [sys.executable, "-c", "input()", "--controls", str(settings.controls)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE) as gate:
+    command = [sys.executable, "-c", "input(chr(10))", "--controls", str(settings.controls)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as gate:
+        assert gate.stdout is not None
+        gate.stdout.readline()  # It runs: before that its command line may not be readable yet.
         note.write_text(str(gate.pid))
         forget_foreign_gate(settings)
         kept: Any = note.exists()
