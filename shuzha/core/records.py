@@ -93,6 +93,7 @@ class Noun(Generic[Record]):
         lifecycle: Lifecycle[Any] | None = None,
         unique: Iterable[tuple[str, ...]] = (),
         index: Iterable[str] = (),
+        metadata: sa.MetaData = METADATA,
     ) -> None:
         self.name = name
         self.record = record
@@ -106,7 +107,7 @@ class Noun(Generic[Record]):
         if lifecycle is not None:
             allowed = ", ".join(f"'{state.value}'" for state in lifecycle.states)
             extras.append(sa.CheckConstraint(f"state IN ({allowed})", name="state"))
-        self.table = sa.Table(name, METADATA, *columns, *extras)
+        self.table = sa.Table(name, metadata, *columns, *extras)
         self._fields = tuple(fields)
 
     def _column(self, field: str) -> sa.Column[Any]:

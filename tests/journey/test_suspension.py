@@ -6,9 +6,11 @@ import asyncio
 import html
 import json
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -32,6 +34,9 @@ SUBMIT = f'import workbench\nprint(workbench.submit("{sheets.NOTEBOOK}", context
 TALK = "import time\nfor n in range(3000):\n    print(n, flush=True)\n    time.sleep(0.02)"
 ONE_SECOND = 1.0
 GIVEN_UP = 10.0
+# PF_EXITING of the kernel's linux/sched.h, and SIGKILL in a mask of signals.
+EXITING = 0x4
+KILLED = 1 << (signal.SIGKILL - 1)
 
 
 @dataclass
@@ -59,8 +64,21 @@ def ask(calls: Verifier, subject: Subject) -> Refused | None:
     return None
 
 
+def is_dying(pid: int) -> bool:
+    """Whether a process runs none of its own code any more: killed, whatever it waits for, or on its way out."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+        flags = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[6])
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    fields = dict(line.split(":\t", 1) for line in status.splitlines())
+    pending = int(fields["SigPnd"], 16) | int(fields["ShdPnd"], 16)
+    return bool(flags & EXITING or pending & KILLED) or fields["State"][0] in "ZX"
+
+
 def stands_still(group: Cgroup) -> bool:
-    return group.is_frozen() or not group.list_processes()
+    """Whether no process of the group runs: it is frozen, or thawed only to die."""
+    return group.is_frozen() or all(is_dying(pid) for pid in group.list_processes())
 
 
 async def watch_gate(seat: Seat, began: float) -> tuple[float, tuple[int, str]]:
