@@ -5,13 +5,13 @@ The package stands alone: it knows no database, no web and nothing of the platfo
 
 from __future__ import annotations
 
-from desensitize.anonymization import Anonymized, anonymize
+from desensitize.anonymity.anonymization import Anonymized, anonymize
 from desensitize.errors import DesensitizeError, InvalidInput, InvalidPlan
+from desensitize.finding.scanning import ColumnFinding, Found, ScanReport, scan
 from desensitize.hierarchy import Hierarchy
-from desensitize.plan import Anonymity, Plan
 from desensitize.release import Release, apply, protect
-from desensitize.risk import Limits, Risk, limits_of, measure_risk
-from desensitize.scanning import ColumnFinding, Found, ScanReport, scan
+from desensitize.risk.measures import Limits, Risk, limits_of, measure_risk
+from desensitize.transform.plan import Anonymity, Plan
 
 __all__ = [
     "Anonymity",

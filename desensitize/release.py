@@ -18,16 +18,16 @@ from typing import Any
 
 import polars as pl
 
-from desensitize.anonymization import Anonymized, anonymize
+from desensitize.anonymity.anonymization import Anonymized, anonymize
 from desensitize.errors import InvalidInput, InvalidPlan
 from desensitize.fingerprint import hash_content
 from desensitize.hierarchy import Hierarchy
-from desensitize.plan import Anonymity, Plan
-from desensitize.pseudonyms import SecretKey
-from desensitize.risk import Limits, Risk, limits_of
+from desensitize.risk.measures import Limits, Risk, limits_of
 from desensitize.tables import Table, hide, open_table, run_quietly
-from desensitize.techniques import Keep, Pseudonymize
-from desensitize.transform import build_expressions
+from desensitize.transform.expressions import build_expressions
+from desensitize.transform.plan import Anonymity, Plan
+from desensitize.transform.pseudonyms import SecretKey
+from desensitize.transform.techniques import Keep, Pseudonymize
 
 ENGINE_VERSION = "0.1.0"
 CERTIFICATE_VERSION = 1

@@ -7,7 +7,7 @@ from typing import Final
 
 import polars as pl
 
-from desensitize.text import find_identifiers
+from desensitize.freetext.redaction import find_identifiers
 from sandbox.airlock.findings import Finding, Severity
 
 RULE: Final = "label_pii"

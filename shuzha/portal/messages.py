@@ -9,8 +9,8 @@ from dataclasses import fields
 from enum import StrEnum
 from pathlib import Path
 
-from desensitize.risk import Risk
-from desensitize.techniques import NAMES
+from desensitize.risk.measures import Risk
+from desensitize.transform.techniques import NAMES
 from policies.roles import PERSONAL_ROLES
 from products.consumers.model import KEY
 from products.registry.codes import ProductKind

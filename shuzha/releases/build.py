@@ -17,9 +17,9 @@ from typing import Any
 import polars as pl
 
 from desensitize.errors import DesensitizeError
-from desensitize.plan import Plan
 from desensitize.release import Release as Desensitized
 from desensitize.release import apply, protect
+from desensitize.transform.plan import Plan
 from shuzha.authorization.model import Grant
 from shuzha.authorization.scope import filter_text
 from shuzha.catalog.lake import RawZone

@@ -12,8 +12,8 @@ from typing import Any
 
 import polars as pl
 
-from desensitize.plan import Anonymity, Plan
-from desensitize.techniques import Drop, Keep, Mask, Pseudonymize, Redact, Technique
+from desensitize.transform.plan import Anonymity, Plan
+from desensitize.transform.techniques import Drop, Keep, Mask, Pseudonymize, Redact, Technique
 from shuzha.catalog.model import Element, ElementType, Entry, Role
 from shuzha.core.errors import Invalid
 from shuzha.releases.model import RiskPolicy

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from desensitize.identifiers import is_resident_id, is_uscc
+from desensitize.identifiers.check_digits import is_resident_id, is_uscc
 from shuzha.server.demo import city as demo
 from shuzha.server.demo.city import columns, digits
 from shuzha.server.demo.city.generate import City

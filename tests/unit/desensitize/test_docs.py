@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from desensitize import Plan
-from desensitize.techniques import NAMES
+from desensitize.transform.techniques import NAMES
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "desensitize.md").read_text(encoding="utf-8")
 

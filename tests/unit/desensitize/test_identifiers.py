@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from desensitize import identifiers as ids
 from desensitize.errors import InvalidInput
+from desensitize.identifiers import check_digits as ids
 
 
 def test_accept_published_resident_ids() -> None:

@@ -13,12 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import desensitize
-from desensitize import InvalidInput, identifiers
-from desensitize.checksums import run_check
-from desensitize.definitions import BY_ENTITY, IDENTIFIERS, polars_pattern, python_pattern
-from desensitize.recognizers import build_recognizers
+from desensitize import InvalidInput
+from desensitize.freetext.redaction import redact_text
+from desensitize.identifiers import check_digits
+from desensitize.identifiers.check_digits import SCALAR_CHECKS
+from desensitize.identifiers.checksums import run_check
+from desensitize.identifiers.definitions import BY_ENTITY, IDENTIFIERS, polars_pattern, python_pattern
+from desensitize.identifiers.recognizers import build_recognizers
 from desensitize.regions import REGIONS
-from desensitize.text import SCALAR_CHECKS, redact_text
 
 DISTRICTS = [code for code in REGIONS if code[4:] != "00"]
 SIZE = 2000
@@ -31,7 +33,7 @@ def _digits(rng: random.Random, count: int) -> str:
 def _resident_id(rng: random.Random) -> str:
     day = f"{rng.randint(1940, 2020)}{rng.randint(1, 12):02}{rng.randint(1, 28):02}"
     body = f"{rng.choice(DISTRICTS)}{day}{rng.randint(0, 999):03}"
-    return body + identifiers.resident_id_check_digit(body)
+    return body + check_digits.resident_id_check_digit(body)
 
 
 def _resident_id_15(rng: random.Random) -> str:
@@ -40,13 +42,13 @@ def _resident_id_15(rng: random.Random) -> str:
 
 
 def _uscc(rng: random.Random) -> str:
-    body = "91" + rng.choice(DISTRICTS) + "".join(rng.choices(identifiers.USCC_ALPHABET, k=9))
-    return body + identifiers.uscc_check_character(body)
+    body = "91" + rng.choice(DISTRICTS) + "".join(rng.choices(check_digits.USCC_ALPHABET, k=9))
+    return body + check_digits.uscc_check_character(body)
 
 
 def _bank_card(rng: random.Random) -> str:
     body = "62" + _digits(rng, rng.choice([13, 14, 15, 16]))
-    return body + identifiers.luhn_digit(body)
+    return body + check_digits.luhn_digit(body)
 
 
 def _mobile(rng: random.Random) -> str:
@@ -224,7 +226,7 @@ def test_report_holds_no_value_and_its_plan_leaves_no_direct_identifier(tmp_path
     assert release.risk.smallest_class >= 3
 
 
-ALPHABETS = {"luhn": "0123456789", "uscc": identifiers.USCC_ALPHABET, "org_code": "0123456789ABCX"}
+ALPHABETS = {"luhn": "0123456789", "uscc": check_digits.USCC_ALPHABET, "org_code": "0123456789ABCX"}
 LENGTHS = {"resident_id": 18, "resident_id_15": 15, "uscc": 18, "luhn": 16, "org_code": 9, "business_registration": 15}
 
 
@@ -249,7 +251,7 @@ def test_published_examples_pass_both_checks() -> None:
         ("uscc", "91110000600037341L"),
     ]:
         assert run_check(check, pl.Series([text])).tolist() == [SCALAR_CHECKS[check](text)]
-    assert identifiers.is_org_code("60003734-1")
+    assert check_digits.is_org_code("60003734-1")
 
 
 @pytest.fixture(scope="module")

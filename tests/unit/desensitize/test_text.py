@@ -7,7 +7,7 @@ import pytest
 
 import desensitize
 from desensitize import Plan
-from desensitize.text import redact_text
+from desensitize.freetext.redaction import redact_text
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def test_pseudonyms_are_equal_whether_hashed_once_or_each(monkeypatch: pytest.Mo
     frame = pl.DataFrame({"c": ["a", "b", None] * 50})
     plan = Plan.from_dict({"columns": {"c": "pseudonymize"}})
     once = desensitize.apply(frame, plan, key=KEY).frame.collect()
-    monkeypatch.setattr("desensitize.pseudonyms._DISTINCT_FIRST_BELOW", 0.0)
+    monkeypatch.setattr("desensitize.transform.pseudonyms._DISTINCT_FIRST_BELOW", 0.0)
     assert desensitize.apply(frame, plan, key=KEY).frame.collect().equals(once)
 
 

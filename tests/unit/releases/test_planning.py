@@ -6,8 +6,8 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from desensitize.plan import Plan
-from desensitize.techniques import Drop, Keep, Mask, Pseudonymize, Redact
+from desensitize.transform.plan import Plan
+from desensitize.transform.techniques import Drop, Keep, Mask, Pseudonymize, Redact
 from policies import Permission
 from shuzha.catalog.model import (
     Element,

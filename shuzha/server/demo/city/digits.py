@@ -1,4 +1,4 @@
-"""Numbers with check characters, a whole column at a time, by the rules of `desensitize.identifiers`."""
+"""Numbers with check characters, a whole column at a time, by the rules of `desensitize.identifiers.check_digits`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from desensitize.identifiers import RESIDENT_ID_CHECKS, RESIDENT_ID_WEIGHTS, USCC_ALPHABET, USCC_WEIGHTS
+from desensitize.identifiers.check_digits import RESIDENT_ID_CHECKS, RESIDENT_ID_WEIGHTS, USCC_ALPHABET, USCC_WEIGHTS
 
 Integers = npt.NDArray[np.int64]
 

@@ -18,6 +18,7 @@ import polars as pl
 
 from desensitize.errors import InvalidInput
 from desensitize.hierarchy import Hierarchy
+from desensitize.leaves import as_leaf
 from desensitize.tables import collect, shown
 
 Ints = npt.NDArray[np.int64]
@@ -131,27 +132,6 @@ def _share_of_entity(pair_entity: Ints) -> Floats:
 def _densify(key: Ints) -> tuple[Ints, int]:
     values, dense = np.unique(key, return_inverse=True)
     return dense.astype(np.int64), len(values)
-
-
-def as_leaf(column: str, dtype: pl.DataType) -> pl.Expr:
-    """Return the expression that writes a column's values as leaves (text; whole floats without their point).
-
-    Refuses nested types.
-    """
-    expr = pl.col(column)
-    if dtype.is_nested() or dtype == pl.Binary or dtype == pl.Object:
-        raise InvalidInput(
-            f"column `{column}` is {dtype}; a quasi-identifier is text, a number, a date or a truth value"
-        )
-    if dtype.is_float():
-        whole = expr.is_finite() & (expr.round() == expr)
-        return (
-            pl.when(whole)
-            .then(expr.cast(pl.Int64, strict=False).cast(pl.String))
-            .otherwise(expr.cast(pl.String))
-            .alias(column)
-        )
-    return expr.cast(pl.String)
 
 
 def build(frame: pl.LazyFrame, hierarchies: Mapping[str, Hierarchy], entity: str | None) -> Histogram:

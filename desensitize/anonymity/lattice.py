@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from desensitize.anonymity.histogram import Floats, Histogram, Ints, Levels, distinct
 from desensitize.errors import InvalidInput
-from desensitize.histogram import Floats, Histogram, Ints, Levels, distinct
 
 MAX_NODES = 4_000_000
 _TOLERANCE = 1e-12

@@ -8,7 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from desensitize.identifiers import PROVINCE_CODES, RESIDENT_ID_CHECKS, RESIDENT_ID_WEIGHTS, USCC_ALPHABET, USCC_WEIGHTS
+from desensitize.identifiers.check_digits import (
+    PROVINCE_CODES,
+    RESIDENT_ID_CHECKS,
+    RESIDENT_ID_WEIGHTS,
+    USCC_ALPHABET,
+    USCC_WEIGHTS,
+)
 
 Bools = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]

@@ -15,7 +15,7 @@ import polars as pl
 import polars_hash as plh
 
 from desensitize.errors import InvalidPlan
-from desensitize.techniques import Pseudonymize
+from desensitize.transform.techniques import Pseudonymize
 
 LEAST_KEY_BYTES = 16
 _DISTINCT_FIRST_BELOW = 0.5

@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
+from desensitize.anonymity.histogram import Histogram, Ints, Levels, build
+from desensitize.anonymity.lattice import Search, count_entities, suppressed_tuples
 from desensitize.errors import InvalidPlan
 from desensitize.hierarchy import Hierarchy
-from desensitize.histogram import Histogram, Ints, Levels, as_leaf, build
-from desensitize.lattice import Search, count_entities, suppressed_tuples
-from desensitize.risk import Limits, Risk, limits_of, measure_risk
+from desensitize.leaves import as_leaf
+from desensitize.risk.measures import Limits, Risk, limits_of, measure_risk
 from desensitize.tables import Table, collect, open_table
 
 METRICS: tuple[str, ...] = ("loss",)

@@ -7,6 +7,7 @@ without raising, except the three that compute a check character, which refuse a
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable, Mapping
 
 from desensitize.errors import InvalidInput
 
@@ -174,3 +175,13 @@ def is_business_registration(text: str) -> bool:
     for digit in text[:14]:
         product = ((product + int(digit)) % 10 or 10) * 2 % 11
     return (product + int(text[14])) % 10 == 1
+
+
+SCALAR_CHECKS: Mapping[str, Callable[[str], bool]] = {
+    "resident_id": is_resident_id,
+    "resident_id_15": is_resident_id_15,
+    "uscc": is_uscc,
+    "luhn": is_luhn,
+    "org_code": is_org_code,
+    "business_registration": is_business_registration,
+}

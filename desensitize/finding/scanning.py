@@ -13,12 +13,12 @@ from typing import Any
 
 import polars as pl
 
-from desensitize.definitions import BY_ENTITY, DIRECT, OTHER, QUASI, SENSITIVE
-from desensitize.detectors import Hits, compact, count_hits
 from desensitize.errors import InvalidInput
-from desensitize.plan import Anonymity, Plan
-from desensitize.roles import RULES, Rule, is_free_text, is_named, is_unique_code, match_share
+from desensitize.finding.roles import RULES, Rule, is_free_text, is_named, is_unique_code, match_share
+from desensitize.identifiers.definitions import BY_ENTITY, DIRECT, OTHER, QUASI, SENSITIVE
+from desensitize.identifiers.detectors import Hits, compact, count_hits
 from desensitize.tables import Table, collect, open_table
+from desensitize.transform.plan import Anonymity, Plan
 
 IS, MIXED, STRAY, INSIDE, NAMED = "is", "mixed", "stray", "inside", "named"
 _IS_SHARE, _NAMED_SHARE, _MIXED_SHARE, _RULE_SHARE = 0.8, 0.5, 0.02, 0.6

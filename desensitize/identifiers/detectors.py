@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from desensitize.checksums import run_check
-from desensitize.definitions import IDENTIFIERS, Identifier, polars_pattern
+from desensitize.identifiers.checksums import run_check
+from desensitize.identifiers.definitions import IDENTIFIERS, Identifier, polars_pattern
 
 _TEXT_HINT = r"[^0-9A-Za-z]|^.{20,}$"
 _DISTINCT_FIRST_BELOW = 0.3

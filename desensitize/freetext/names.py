@@ -15,8 +15,8 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from desensitize.errors import InvalidPlan
+from desensitize.identifiers.surnames import SURNAMES
 from desensitize.regions import REGIONS
-from desensitize.roles import SURNAMES
 
 PERSON, ORGANISATION, ADDRESS = "姓名", "机构", "地址"
 _HAN = "[一-鿿]"

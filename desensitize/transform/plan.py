@@ -17,7 +17,7 @@ from typing import Any
 
 from desensitize.errors import InvalidPlan
 from desensitize.hierarchy import DATE_LEVELS, Hierarchy
-from desensitize.techniques import Technique, describe, parse_technique
+from desensitize.transform.techniques import Technique, describe, parse_technique
 
 HIERARCHY_KINDS: tuple[str, ...] = ("region", "date", "number", "flat", "table")
 _ANONYMITY_KEYS = {"k", "entity", "suppression_limit", "mode", "quasi_identifiers"}

@@ -16,9 +16,9 @@ import polars as pl
 
 from desensitize.errors import InvalidInput, InvalidPlan
 from desensitize.hierarchy import ANY
-from desensitize.plan import Plan
-from desensitize.pseudonyms import SecretKey, pseudonymize
-from desensitize.techniques import (
+from desensitize.transform.plan import Plan
+from desensitize.transform.pseudonyms import SecretKey, pseudonymize
+from desensitize.transform.techniques import (
     Clip,
     Drop,
     GeneralizeAddress,
@@ -209,6 +209,6 @@ def _clip(column: str, technique: Clip, source: pl.Expr, dtype: pl.DataType) -> 
 
 
 def _redact(technique: Redact, source: pl.Expr, dtype: pl.DataType) -> pl.Expr:
-    from desensitize.text import redact_expression
+    from desensitize.freetext.redaction import redact_expression
 
     return redact_expression(source.cast(pl.String) if dtype != pl.String else source, names=technique.names)

@@ -14,14 +14,10 @@ from typing import Any
 
 import polars as pl
 
-from desensitize.definitions import DIRECT, QUASI, SENSITIVE
+from desensitize.identifiers.definitions import DIRECT, QUASI, SENSITIVE
+from desensitize.identifiers.surnames import SURNAMES
 from desensitize.regions import FORMER_REGIONS, REGIONS
 
-SURNAMES = (
-    "王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘于蒋蔡余杜叶程苏魏吕丁任沈姚卢姜崔钟谭陆汪范金石廖贾夏韦付方白邹孟熊秦邱江尹薛闫段雷侯"
-    "龙史陶黎贺顾毛郝龚邵万钱严覃武戴莫孔向汤常温康施文牛樊葛邢安齐易乔伍庞颜倪庄聂章鲁岳翟殷詹申欧耿关兰焦俞左柳甘祝包宁尚符舒阮柯纪梅童凌毕单季裴霍涂成苗谷曲盛冉翁蓝路游辛"
-    "靳欧阳管柴蒙鲍华喻祁蒲房滕屈饶解牟艾尤穆司农褚娄简"
-)
 _NAME = rf"^[{SURNAMES}]\p{{Han}}{{1,3}}$"
 _ADDRESS = (
     r"(?:\p{Han}{1,9}(?:省|市|区|县|州|旗|镇|乡|街道).*(?:路|街|巷|道|村|里|弄|号|室|栋|幢|单元))"

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from desensitize.definitions import IDENTIFIERS, Identifier, python_pattern
-from desensitize.text import SCALAR_CHECKS
+from desensitize.identifiers.check_digits import SCALAR_CHECKS
+from desensitize.identifiers.definitions import IDENTIFIERS, Identifier, python_pattern
 
 LANGUAGE = "zh"
 _SCORE_WEAK, _SCORE_FORM = 0.2, 0.6

@@ -18,7 +18,7 @@ from typing import Any
 import polars as pl
 
 from desensitize.errors import InvalidInput, InvalidPlan
-from desensitize.histogram import as_leaf
+from desensitize.leaves import as_leaf
 from desensitize.tables import Table, collect, open_table, shown
 
 PROFILE_EDGES: tuple[int, ...] = (1, 2, 3, 5, 10, 20, 50, 100, 1000)
@@ -74,7 +74,7 @@ class Risk:
 
 @cache
 def _policy() -> Mapping[str, Any]:
-    text = resources.files("desensitize").joinpath("risk_policy.toml").read_text(encoding="utf-8")
+    text = resources.files("desensitize.risk").joinpath("risk_policy.toml").read_text(encoding="utf-8")
     return tomllib.loads(text)
 
 

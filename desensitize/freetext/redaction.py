@@ -10,23 +10,15 @@ since the first steps make many texts equal.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import cache
 
 import polars as pl
 
-from desensitize import identifiers
-from desensitize.definitions import IDENTIFIERS, python_pattern
-from desensitize.names import Span, find_by_rule, find_by_tagger
+from desensitize.freetext.names import Span, find_by_rule, find_by_tagger
+from desensitize.identifiers.check_digits import SCALAR_CHECKS
+from desensitize.identifiers.definitions import IDENTIFIERS, python_pattern
 
-SCALAR_CHECKS: Mapping[str, Callable[[str], bool]] = {
-    "resident_id": identifiers.is_resident_id,
-    "resident_id_15": identifiers.is_resident_id_15,
-    "uscc": identifiers.is_uscc,
-    "luhn": identifiers.is_luhn,
-    "org_code": identifiers.is_org_code,
-    "business_registration": identifiers.is_business_registration,
-}
 _FULL_WIDTH = str.maketrans(
     {code: chr(code - 0xFEE0) for code in range(0xFF10, 0xFF5B) if chr(code - 0xFEE0).isalnum()} | {0xFF20: "@"}
 )

@@ -1,0 +1,1 @@
+"""Anonymity: the least generalization under which the rows of a table meet a privacy model."""

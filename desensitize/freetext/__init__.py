@@ -1,0 +1,1 @@
+"""Free text: identifiers, names, addresses and organisations inside sentences, and their redaction."""
