@@ -8,48 +8,28 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import shutil
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from desensitize.anonymity.anonymization import Anonymized, anonymize
+from desensitize.certificate import CERTIFICATE_FILE, Measurement, certify
 from desensitize.errors import InvalidInput, InvalidPlan
-from desensitize.fingerprint import hash_content
 from desensitize.hierarchy import Hierarchy
 from desensitize.risk.measures import Limits, Risk, limits_of
 from desensitize.tables import Table, hide, open_table, run_quietly
 from desensitize.transform.expressions import build_expressions
 from desensitize.transform.plan import Anonymity, Plan
 from desensitize.transform.pseudonyms import SecretKey
-from desensitize.transform.techniques import Keep, Pseudonymize
+from desensitize.transform.techniques import Keep
 
-ENGINE_VERSION = "0.1.0"
-CERTIFICATE_VERSION = 1
 DATA_FILE = "data.parquet"
-CERTIFICATE_FILE = "certificate.json"
-# The hash of a table of very few rows can be found again by trying rows, so it is not published.
-LEAST_ROWS_TO_HASH = 20
 _MOST_TRIES = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Measurement:
-    """What anonymization did and measured, for the certificate."""
-
-    k: int
-    levels: Mapping[str, int]
-    suppressed: int
-    loss: float
-    optimal: bool
-    gap: float
-    visited: int
-    risk: Risk
 
 
 class Release:
@@ -120,29 +100,7 @@ class Release:
         return target
 
     def _certify(self, written: pl.LazyFrame) -> dict[str, Any]:
-        measured = self.measurement
-        return {
-            "kind": "desensitization certificate",
-            "version": CERTIFICATE_VERSION,
-            "engine": _versions(),
-            "input": run_quietly(lambda: _describe(self._source)),
-            "output": run_quietly(lambda: _describe(written)),
-            "found": dict(self._found) if self._found is not None else None,
-            "done": self._list_done(),
-            "measured": measured.risk.to_dict() if measured else None,
-            "limits": asdict(measured.risk.limits) if measured else None,
-            "level": measured.risk.level if measured else None,
-            "meets_limits": measured.risk.meets if measured else None,
-        }
-
-    def _list_done(self) -> dict[str, Any]:
-        done: dict[str, Any] = {"plan": self.plan.to_dict()}
-        if self._key is not None and any(isinstance(t, Pseudonymize) for t in self.plan.columns.values()):
-            done["key_fingerprint"] = self._key.fingerprint()
-        if self.measurement is not None:
-            parts = asdict(replace(self.measurement, risk=None))  # type: ignore[arg-type]
-            done["anonymized"] = {name: value for name, value in parts.items() if name != "risk"}
-        return done
+        return certify(self._source, written, self.plan, self._key, self.measurement, self._found)
 
 
 def apply(frame: Table, plan: Plan, key: bytes | None = None) -> Release:
@@ -279,23 +237,6 @@ def _finish_risk(risk: Risk, plan: Plan, entity: str | None, found: Mapping[str,
         return replace(risk, entity=entity)
     reasons = (*risk.reasons, *(f"column `{name}` is a direct identifier that the plan keeps" for name in direct))
     return replace(risk, entity=entity, level=1, meets=False, reasons=reasons)
-
-
-def _describe(table: pl.LazyFrame) -> dict[str, Any]:
-    content, rows = hash_content(table)
-    schema = table.collect_schema()
-    described: dict[str, Any] = {
-        "rows": rows,
-        "columns": [{"name": name, "type": str(dtype)} for name, dtype in schema.items()],
-        "content_sha256": content if rows >= LEAST_ROWS_TO_HASH else None,
-    }
-    if rows < LEAST_ROWS_TO_HASH:
-        described["content_sha256_withheld"] = f"fewer than {LEAST_ROWS_TO_HASH} rows: the hash could be guessed"
-    return described
-
-
-def _versions() -> dict[str, str]:
-    return {"desensitize": ENGINE_VERSION, "polars": pl.__version__, "python": platform.python_version()}
 
 
 def _sync(directory: Path) -> None:
