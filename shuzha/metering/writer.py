@@ -201,13 +201,14 @@ def bind(path: Path) -> socket.socket:
     return listening
 
 
-async def serve(store: UsageStore, listening: socket.socket) -> int:
-    """Serve until SIGTERM or SIGINT and return the exit code: 0, or 3 when the disk failed."""
+async def serve(store: UsageStore, path: Path) -> int:
+    """Serve at the socket `path` until SIGTERM or SIGINT and return the exit code: 0, or 3 when the disk failed."""
     loop = asyncio.get_running_loop()
     writer = Writer(store)
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, writer.stopped.set)
-    server = await loop.create_unix_server(lambda: _Connection(writer), sock=listening, backlog=512)
+    # Last, so that whoever sees the socket may already ask the process to end.
+    server = await loop.create_unix_server(lambda: _Connection(writer), sock=bind(path), backlog=512)
     log.info("usage writer ready, %d entries", store.size)
     while not writer.stopped.is_set():
         with contextlib.suppress(TimeoutError):
@@ -258,7 +259,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.rebuild:
             store.rebuild()
-        return asyncio.run(serve(store, bind(path)))
+        return asyncio.run(serve(store, path))
     except Invalid as error:
         sys.stderr.write(f"usage writer refused to start: {error}\n")
         return 1
