@@ -41,6 +41,11 @@ class RuntimePaths:
         """The socket on which the platform answers the notebook."""
         return self.folder / "platform" / "platform.sock"
 
+    @property
+    def mark(self) -> Path:
+        """The file that says which process is the first inside the jail."""
+        return self.folder / "jail"
+
     def make(self) -> None:
         """Make the folders, closed to all but those who need them; what is there already is kept."""
         for folder, mode in ((self.folder, 0o711), (self.inward.parent, 0o700)):

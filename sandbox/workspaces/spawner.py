@@ -27,6 +27,7 @@ from sandbox.workspaces.jail import (
     JailFailed,
     JailSpec,
     Mount,
+    end_marked,
     start_jail,
 )  # fmt: skip
 from sandbox.workspaces.limits import CgroupHost
@@ -72,6 +73,7 @@ class BwrapSpawner(Spawner):  # type: ignore[misc]
             self._out = OutGate(paths.outward, account=self.user.name, uid=spec.uid, hub_url=self._hub_url())
             await self._out.open()
             self._jail = self._start_jail(spec, paths, listening.fileno())
+            self._jail.leave_mark(paths.mark)
         except JailFailed as error:
             raise SpawnException(str(error), reason="jail") from error
         finally:
@@ -151,6 +153,8 @@ class BwrapSpawner(Spawner):  # type: ignore[misc]
         group = self._cgroups.group(group_name(Path(self.runtime), workspace))
         if group.list_processes():
             group.kill()
+        elif not group.paths:
+            end_marked(runtime_paths(Path(self.runtime), workspace).mark)
 
     def _start_jail(self, spec: WorkspaceSpec, paths: RuntimePaths, descriptor: int) -> Jail:
         jail = build_jail(spec, paths, Path(self.environment_folder), self.get_env(), descriptor)

@@ -6,7 +6,9 @@ import logging
 from pathlib import Path
 
 from sandbox.workspaces.controls import Orders
+from sandbox.workspaces.jail import end_marked
 from sandbox.workspaces.limits import CgroupHost
+from sandbox.workspaces.runtime import runtime_paths
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +38,13 @@ class Warden:
         ours = {
             group_name(self._runtime, folder.name): folder.name for folder in self._runtime.iterdir() if folder.is_dir()
         }
-        for name in self._host.list_groups():
+        groups = self._host.list_groups()
+        for name, workspace in ours.items():
+            if workspace not in orders.suspended or name in groups:
+                continue
+            if end_marked(runtime_paths(self._runtime, workspace).mark):
+                log.warning("%s has no control group and is killed", name)
+        for name in groups:
             if name not in ours:
                 continue
             group = self._host.group(name)

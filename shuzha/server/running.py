@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sandbox.workspaces.jail import end_marked
 from sandbox.workspaces.limits import CgroupHost
+from sandbox.workspaces.runtime import runtime_paths
 from sandbox.workspaces.store import WORKSPACES
 from sandbox.workspaces.warden import group_name
 from shuzha.core.settings import Settings
@@ -84,11 +86,16 @@ def end_workspaces(platform: Platform) -> None:
     host, runtime = CgroupHost.detect(), platform.settings.runtime
     with platform.database.read() as work:
         names = [workspace.name for workspace in work.list(WORKSPACES)]
-    groups = {group_name(runtime, name) for name in names if (runtime / name).is_dir()}
-    for name in groups.intersection(host.list_groups()):
-        group = host.group(name)
-        group.kill()
-        group.remove()
+    groups = host.list_groups()
+    for name in names:
+        if not (runtime / name).is_dir():
+            continue
+        group = host.group(group_name(runtime, name))
+        if group.name in groups:
+            group.kill()
+            group.remove()
+        else:
+            end_marked(runtime_paths(runtime, name).mark)
 
 
 def _toml(value: object) -> str:

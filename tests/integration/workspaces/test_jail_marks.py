@@ -1,0 +1,60 @@
+"""A jail on a host without control groups: its mark is enough to end it, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from sandbox.workspaces.controls import Orders
+from sandbox.workspaces.jail import Jail, JailSpec, check_host, end_marked, start_jail
+from sandbox.workspaces.limits import CgroupHost
+from sandbox.workspaces.runtime import runtime_paths
+from sandbox.workspaces.warden import Warden
+
+pytestmark = pytest.mark.skipif(bool(check_host()), reason="this host builds no jails")
+WORKSPACE = "w-marked"
+
+
+@pytest.fixture
+def jail(tmp_path: Path) -> Jail:
+    """A jail whose command starts a child and forks on, in no control group."""
+    command = ("/bin/sh", "-c", "sleep 300 & while true; do sleep 0.01; done")
+    uid = 65534 if os.geteuid() == 0 else os.geteuid()
+    paths = runtime_paths(tmp_path, WORKSPACE)
+    paths.make()
+    jail = start_jail(JailSpec("w-marked", uid, Path("/usr"), (), command, directory="/"), CgroupHost.detect(tmp_path))
+    jail.leave_mark(paths.mark)
+    yield jail
+    jail.stop(grace=0)
+
+
+def alive(jail: Jail) -> bool:
+    deadline = time.monotonic() + 1.0
+    while jail.exit_code() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return jail.exit_code() is None
+
+
+def test_warden_kills_a_suspended_jail_that_has_no_group(jail: Jail, tmp_path: Path) -> None:
+    warden = Warden(CgroupHost.detect(tmp_path), tmp_path)
+    warden.obey(Orders(suspended={"w-another": "held"}))
+    assert jail.exit_code() is None
+    warden.obey(Orders(suspended={WORKSPACE: "held"}))
+    assert not alive(jail)
+
+
+def test_end_marked_leaves_a_number_alone_that_another_process_has(jail: Jail, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    inner, started = runtime_paths(tmp_path, WORKSPACE).mark.read_text().split()
+    mark.write_text(f"{inner} {int(started) + 1}\n")
+    assert not end_marked(mark)
+    assert jail.exit_code() is None
+    mark.write_text("nothing of the kind")
+    assert not end_marked(mark)
+    assert not end_marked(tmp_path / "absent")
+    assert end_marked(runtime_paths(tmp_path, WORKSPACE).mark)
+    assert not alive(jail)
+    assert not end_marked(runtime_paths(tmp_path, WORKSPACE).mark)
