@@ -8,40 +8,20 @@ and strictness of comparisons as in ARX.
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
-from importlib import resources
 from typing import Any
 
 import polars as pl
 
-from desensitize.errors import InvalidInput, InvalidPlan
+from desensitize.errors import InvalidInput
 from desensitize.leaves import as_leaf
+from desensitize.risk.policy import Limits, limits_of
+from desensitize.risk.population import Population, estimate_population
 from desensitize.tables import Table, collect, open_table, shown
 
+__all__ = ["PROFILE_EDGES", "Limits", "Risk", "class_sizes", "limits_of", "measure_risk"]
 PROFILE_EDGES: tuple[int, ...] = (1, 2, 3, 5, 10, 20, 50, 100, 1000)
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a release mode accepts.
-
-    `threshold` for one class, `overall` for data risk times context, and where the numbers come from.
-    """
-
-    mode: str
-    threshold: float
-    measure: str
-    context: float
-    overall: float
-    source: str
-
-    @property
-    def smallest_class(self) -> int:
-        """Return the least class size whose risk does not exceed the threshold."""
-        return -int(-1 // (self.threshold + 1e-12)) if self.threshold < 1 else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,30 +46,11 @@ class Risk:
     meets: bool
     reasons: tuple[str, ...]
     profile: tuple[tuple[str, int, int], ...]
+    population: Population | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the measures as plain values for JSON."""
         return asdict(self)
-
-
-@cache
-def _policy() -> Mapping[str, Any]:
-    text = resources.files("desensitize.risk").joinpath("risk_policy.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
-
-
-def limits_of(mode: str) -> Limits:
-    """Return the limits of a release mode (`public`, `agreement`, `enclave`) from the policy data.
-
-    Refuses another mode.
-    """
-    policy = _policy()
-    if mode not in policy["mode"]:
-        raise InvalidPlan(f"release mode `{mode}` is not one of: {', '.join(policy['mode'])}")
-    values = policy["mode"][mode]
-    return Limits(
-        mode, values["threshold"], values["measure"], values["context"], policy["overall_limit"], policy["source"]
-    )
 
 
 def measure_risk(
@@ -98,30 +59,49 @@ def measure_risk(
     entity: str | None = None,
     population: Table | None = None,
     *,
+    population_size: int | None = None,
     limits: Limits | None = None,
     direct_identifiers: Sequence[str] = (),
 ) -> Risk:
     """Return the measured risk of `frame` against these limits (by default those of mode `agreement`).
 
     With `entity`, sizes count distinct entities. With `population` (a table with the same quasi-identifiers), the
-    journalist's risk is that of the population's classes. Refuses a column that is not there and an entity column
-    with nulls.
+    journalist's risk and the population's uniques are counted there; with `population_size` alone (people, or rows
+    without `entity`) they are estimated. Refuses a column that is not there, an entity column with nulls, and a
+    population smaller than the table.
     """
     table = open_table(frame)
-    chosen = limits or limits_of("agreement")
-    sizes = _class_sizes(table, list(quasi_identifiers), entity)
-    entities = _count_entities(table, entity, int(sizes["rows"].sum()))
-    journalist = 1.0 / max(1, _least(sizes["size"]))
+    columns = list(quasi_identifiers)
+    sizes = class_sizes(table, columns, entity)
+    known, journalist = None, 1.0 / max(1, _least(sizes["size"]))
     if population is not None and sizes.height:
-        journalist = _journalist(sizes, open_table(population), list(quasi_identifiers), entity)
-    return _judge(sizes, chosen, tuple(quasi_identifiers), entity, entities, journalist, tuple(direct_identifiers))
+        known, journalist = _count_population(sizes, open_table(population), columns, entity)
+    elif population_size is not None and sizes.height:
+        known = estimate_population(sizes["size"].to_numpy(), population_size)
+        journalist = known.journalist
+    people = _People(entity, _count_entities(table, entity, int(sizes["rows"].sum())), known, journalist)
+    return _judge(sizes, limits or limits_of("agreement"), tuple(columns), people, tuple(direct_identifiers))
+
+
+@dataclass(frozen=True, slots=True)
+class _People:
+    """Whom a table is about: the entity column, how many there are, and what is known of the population."""
+
+    entity: str | None
+    number: int
+    population: Population | None
+    journalist: float
 
 
 def _least(sizes: pl.Series) -> int:
     return int(sizes.min() or 0)  # type: ignore[arg-type]
 
 
-def _class_sizes(table: pl.LazyFrame, columns: list[str], entity: str | None) -> pl.DataFrame:
+def class_sizes(table: pl.LazyFrame, columns: Sequence[str], entity: str | None = None) -> pl.DataFrame:
+    """Return one row for each class: its values `q0`, `q1`, … as text, its `rows` and its `size`.
+
+    The size counts distinct entities, or rows without an entity. Refuses what `measure_risk` refuses.
+    """
     schema = table.collect_schema()
     for column in [*columns, *([entity] if entity else [])]:
         if column not in schema:
@@ -132,7 +112,8 @@ def _class_sizes(table: pl.LazyFrame, columns: list[str], entity: str | None) ->
         named = [pl.lit(0).alias("q")]
     if entity is None:
         counted = table.select(named).group_by(keys).agg(pl.len().alias("rows"))
-        return collect(counted.with_columns(pl.col("rows").alias("size")))
+        found = collect(counted.with_columns(pl.col("rows").alias("size")))
+        return found.filter(pl.col("rows") > 0)
     counted = (
         table.select(*named, pl.col(entity).alias("e"))
         .group_by(keys)
@@ -141,7 +122,7 @@ def _class_sizes(table: pl.LazyFrame, columns: list[str], entity: str | None) ->
     found = collect(counted)
     if found["n"].sum():
         raise InvalidInput(f"entity column `{shown(entity)}` holds nulls; every row must say whose it is")
-    return found.drop("n")
+    return found.drop("n").filter(pl.col("rows") > 0)
 
 
 def _count_entities(table: pl.LazyFrame, entity: str | None, rows: int) -> int:
@@ -150,23 +131,24 @@ def _count_entities(table: pl.LazyFrame, entity: str | None, rows: int) -> int:
     return int(collect(table.select(pl.col(entity).n_unique())).item())
 
 
-def _journalist(sizes: pl.DataFrame, population: pl.LazyFrame, columns: list[str], entity: str | None) -> float:
+def _count_population(
+    sizes: pl.DataFrame, population: pl.LazyFrame, columns: list[str], entity: str | None
+) -> tuple[Population, float]:
+    """Return what the population's table says of itself, and the highest risk of a class of the sample there."""
     holder = entity if entity is not None and entity in population.collect_schema() else None
-    theirs = _class_sizes(population, columns, holder).select(pl.exclude("rows", "size"), pl.col("size").alias("p"))
+    theirs = class_sizes(population, columns, holder).select(pl.exclude("rows", "size"), pl.col("size").alias("p"))
     keys = [name for name in theirs.columns if name != "p"]
     joined = sizes.join(theirs, on=keys, how="left", nulls_equal=True)
+    # A class of the sample is at least as large in the population, whatever the table that was given says.
     least = joined.select(pl.max_horizontal("size", "p").min()).item()
-    return 1.0 / max(1, int(least))
+    members, journalist = int(theirs["p"].sum()), 1.0 / max(1, int(least))
+    uniques = int((theirs["p"] == 1).sum()) / members if members else 0.0
+    fraction = min(1.0, int(sizes["size"].sum()) / members) if members else 1.0
+    return Population(members, fraction, uniques, "counted", None, None, None, journalist), journalist
 
 
 def _judge(
-    sizes: pl.DataFrame,
-    limits: Limits,
-    columns: tuple[str, ...],
-    entity: str | None,
-    entities: int,
-    journalist: float,
-    direct: tuple[str, ...],
+    sizes: pl.DataFrame, limits: Limits, columns: tuple[str, ...], people: _People, direct: tuple[str, ...]
 ) -> Risk:
     size = sizes["size"]
     members, rows = int(size.sum()), int(sizes["rows"].sum())
@@ -178,26 +160,26 @@ def _judge(
     overall = data * limits.context
     reasons = _reasons(exceeding, overall, limits)
     meets = not reasons
-    level = 1 if direct else 4 if not columns else 3 if meets else 2
     return Risk(
         limits=limits,
         quasi_identifiers=columns,
-        entity=entity,
+        entity=people.entity,
         rows=rows,
-        entities=entities,
-        classes=sizes.height if rows else 0,
+        entities=people.number,
+        classes=sizes.height,
         smallest_class=least,
         average_class=members / sizes.height if sizes.height else 0.0,
         prosecutor=prosecutor,
-        journalist=journalist if rows else 0.0,
+        journalist=people.journalist if rows else 0.0,
         marketer=marketer,
         records_at_risk=exceeding / members if members else 0.0,
         uniques=int((size == 1).sum()) / members if members else 0.0,
         overall=overall,
-        level=level,
+        level=1 if direct else 4 if not columns else 3 if meets else 2,
         meets=meets and not direct,
         reasons=(*reasons, *(f"column `{column}` is a direct identifier" for column in direct)),
         profile=_profile(sizes),
+        population=people.population,
     )
 
 
