@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from desensitize.fingerprint import hash_content
+from desensitize.fingerprint import CONTENT_HASH_VERSION, hash_content
 from desensitize.risk.measures import Risk
 from desensitize.tables import run_quietly
 from desensitize.transform.plan import Plan
@@ -80,6 +80,7 @@ def describe(table: pl.LazyFrame) -> dict[str, Any]:
         "rows": rows,
         "columns": [{"name": name, "type": str(dtype)} for name, dtype in schema.items()],
         "content_sha256": content if rows >= LEAST_ROWS_TO_HASH else None,
+        "content_hash_version": CONTENT_HASH_VERSION,
     }
     if rows < LEAST_ROWS_TO_HASH:
         described["content_sha256_withheld"] = f"fewer than {LEAST_ROWS_TO_HASH} rows: the hash could be guessed"
