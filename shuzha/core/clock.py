@@ -94,3 +94,9 @@ def start_of_day(day: dt.date) -> dt.datetime:
 def end_of_day(day: dt.date) -> dt.datetime:
     """Return the first moment after a city day, in UTC: terms are half-open, [start, end)."""
     return start_of_day(day + dt.timedelta(days=1))
+
+
+def month_before(period: str) -> str:
+    """Return the month before a month such as `2026-01`, written the same way."""
+    year, month = int(period[:4]), int(period[5:])
+    return f"{year - 1}-12" if month == 1 else f"{year}-{month - 1:02d}"

@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from policies import Resource
 from products.registry.service import RegistryService
 from shuzha.core.actor import Actor
-from shuzha.core.clock import city_date
+from shuzha.core.clock import city_date, month_before
 from shuzha.core.errors import NotFound
 from shuzha.core.money import Amount, Price
 from shuzha.portal.desk import Desk, Show, actor_of
@@ -81,7 +81,7 @@ class StatementPages:
         return self._desk.page(
             request, "statements.html", status, errors=errors, statements=found, amount=Amount,
             may_settle=self._desk.can(actor, "statement:settle", Resource("statement")), uses=_uses,
-            period=_month_before(f"{city_date(self._desk.clock.now()):%Y-%m}"),
+            period=month_before(f"{city_date(self._desk.clock.now()):%Y-%m}"),
         )  # fmt: skip
 
     def _title(self, actor: Actor, product_id: str) -> tuple[str, str]:
@@ -94,8 +94,3 @@ class StatementPages:
 
 def _uses(statement: Statement) -> int:
     return sum(line.count for line in statement.lines)
-
-
-def _month_before(period: str) -> str:
-    year, month = int(period[:4]), int(period[5:])
-    return f"{year - 1}-12" if month == 1 else f"{year}-{month - 1:02d}"

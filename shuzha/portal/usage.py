@@ -8,7 +8,8 @@ from collections import Counter
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from shuzha.core.clock import city_date
+from shuzha.core.actor import Actor
+from shuzha.core.clock import city_date, month_before
 from shuzha.oversight.usage import OwnedFact, UsageViews, sum_by
 from shuzha.portal.desk import Desk, actor_of
 from shuzha.portal.render import speech_of
@@ -48,8 +49,7 @@ class UsagePages:
     def show(self, request: Request, period: str = "") -> Response:
         """Show the usage of a month."""
         actor = actor_of(request)
-        chosen = self.period(period)
-        facts = self._views.list_facts(actor, chosen)
+        chosen, facts = self._read(actor, period)
         speech = speech_of(request)
         days = Counter[str]()
         for one in facts:
@@ -64,13 +64,18 @@ class UsagePages:
 
     def sheet(self, request: Request, period: str = "") -> Response:
         """Give the same usage as a CSV file."""
-        chosen = self.period(period)
-        facts = self._views.list_facts(actor_of(request), chosen)
+        chosen, facts = self._read(actor_of(request), period)
         return csv_response(f"usage-{chosen}", HEADS, map(_row, facts))
 
-    def period(self, asked: str) -> str:
-        """Return the asked month, or the present one where the text is none."""
-        return asked if _PERIOD.fullmatch(asked) else f"{city_date(self._desk.clock.now()):%Y-%m}"
+    def _read(self, actor: Actor, asked: str) -> tuple[str, tuple[OwnedFact, ...]]:
+        """Return the asked month and its usage; without one the present month, or the last where this has none yet."""
+        if _PERIOD.fullmatch(asked):
+            return asked, self._views.list_facts(actor, asked)
+        present = f"{city_date(self._desk.clock.now()):%Y-%m}"
+        last = month_before(present)
+        if not (facts := self._views.list_facts(actor, present)) and (earlier := self._views.list_facts(actor, last)):
+            return last, earlier
+        return present, facts
 
 
 def _row(one: OwnedFact) -> tuple[object, ...]:

@@ -32,6 +32,20 @@ def test_a_usage_sheet_holds_own_calls_only(sign_in, city: PortalCity) -> None:
     assert rows_of(sign_in("registry").get(f"/usage.csv?period={city.made['month']}").content)[1:] == []
 
 
+def test_usage_of_a_month_without_calls_gives_way_to_the_last_one_that_has_some(sign_in, city: PortalCity) -> None:
+    client = sign_in("consumer")
+    asked = client.get(f"/usage.csv?period={city.made['month']}")
+    assert client.get("/usage.csv").content == asked.content
+    assert client.get("/usage.csv?period=2020-01").content != asked.content
+
+
+def test_the_list_of_statements_shows_a_provider_what_is_earned(sign_in, city: PortalCity) -> None:
+    page = sign_in("provider", "en").get("/statements").text
+    one = city.platform.settlement.list_statements(city.people["provider"])[0]
+    assert one.shares["provider"] not in {0, one.due_fen}
+    assert f"¥{one.shares['provider'] / 100:.2f}" in page
+
+
 @pytest.mark.parametrize("log", ["usage", "audit"])
 def test_a_downloaded_checkpoint_verifies_with_the_downloaded_key(sign_in, city: PortalCity, log: str) -> None:
     client = sign_in("regulator")
