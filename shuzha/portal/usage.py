@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -68,14 +69,20 @@ class UsagePages:
         return csv_response(f"usage-{chosen}", HEADS, map(_row, facts))
 
     def _read(self, actor: Actor, asked: str) -> tuple[str, tuple[OwnedFact, ...]]:
-        """Return the asked month and its usage; without one the present month, or the last where this has none yet."""
-        if _PERIOD.fullmatch(asked):
-            return asked, self._views.list_facts(actor, asked)
         present = f"{city_date(self._desk.clock.now()):%Y-%m}"
-        last = month_before(present)
-        if not (facts := self._views.list_facts(actor, present)) and (earlier := self._views.list_facts(actor, last)):
-            return last, earlier
-        return present, facts
+        return choose_month(asked, present, lambda month: self._views.list_facts(actor, month))
+
+
+def choose_month(
+    asked: str, present: str, read: Callable[[str], tuple[OwnedFact, ...]]
+) -> tuple[str, tuple[OwnedFact, ...]]:
+    """Return the asked month and its usage; without one the present month, or the last where this has none yet."""
+    if _PERIOD.fullmatch(asked):
+        return asked, read(asked)
+    last = month_before(present)
+    if not (facts := read(present)) and (earlier := read(last)):
+        return last, earlier
+    return present, facts
 
 
 def _row(one: OwnedFact) -> tuple[object, ...]:

@@ -11,6 +11,7 @@ from sandbox.airlock.record import verify_record
 from shuzha.ledger.checkpoint import VerifierKey
 from shuzha.portal.products import read_price
 from shuzha.portal.sheets import csv_response
+from shuzha.portal.usage import choose_month
 from tests.portal_kit import PortalCity
 
 
@@ -32,11 +33,20 @@ def test_a_usage_sheet_holds_own_calls_only(sign_in, city: PortalCity) -> None:
     assert rows_of(sign_in("registry").get(f"/usage.csv?period={city.made['month']}").content)[1:] == []
 
 
-def test_usage_of_a_month_without_calls_gives_way_to_the_last_one_that_has_some(sign_in, city: PortalCity) -> None:
-    client = sign_in("consumer")
-    asked = client.get(f"/usage.csv?period={city.made['month']}")
-    assert client.get("/usage.csv").content == asked.content
-    assert client.get("/usage.csv?period=2020-01").content != asked.content
+@pytest.mark.parametrize(
+    ("asked", "with_calls", "shown"),
+    [
+        ("", {"2026-12", "2027-01"}, "2027-01"),
+        ("", {"2026-12"}, "2026-12"),
+        ("", {"2026-11"}, "2027-01"),
+        ("2025-03", {"2026-12"}, "2025-03"),
+        ("2025-13", {"2026-12"}, "2026-12"),
+    ],
+)
+def test_usage_opens_at_the_last_month_with_calls(asked: str, with_calls: set[str], shown: str) -> None:
+    month, facts = choose_month(asked, "2027-01", lambda month: (month,) if month in with_calls else ())
+    assert month == shown
+    assert facts == ((shown,) if shown in with_calls else ())
 
 
 def test_the_list_of_statements_shows_a_provider_what_is_earned(sign_in, city: PortalCity) -> None:
