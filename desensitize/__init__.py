@@ -10,12 +10,15 @@ from desensitize.errors import DesensitizeError, InvalidInput, InvalidPlan
 from desensitize.finding.scanning import ColumnFinding, Found, ScanReport, scan
 from desensitize.hierarchy import Hierarchy
 from desensitize.release import Release, apply, protect
+from desensitize.risk.attacks import Attack, Attacks, measure_attacks
 from desensitize.risk.measures import Limits, Risk, limits_of, measure_risk
 from desensitize.transform.plan import Anonymity, Plan
 
 __all__ = [
     "Anonymity",
     "Anonymized",
+    "Attack",
+    "Attacks",
     "ColumnFinding",
     "DesensitizeError",
     "Found",
@@ -30,6 +33,7 @@ __all__ = [
     "anonymize",
     "apply",
     "limits_of",
+    "measure_attacks",
     "measure_risk",
     "protect",
     "scan",
