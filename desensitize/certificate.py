@@ -16,9 +16,9 @@ import polars as pl
 from desensitize.fingerprint import CONTENT_HASH_VERSION, hash_content
 from desensitize.risk.measures import Risk
 from desensitize.tables import run_quietly
+from desensitize.transform.keys import SecretKey
 from desensitize.transform.plan import Plan
-from desensitize.transform.pseudonyms import SecretKey
-from desensitize.transform.techniques import Pseudonymize
+from desensitize.transform.techniques import KEYED
 
 ENGINE_VERSION = "0.1.0"
 CERTIFICATE_VERSION = 1
@@ -89,7 +89,7 @@ def describe(table: pl.LazyFrame) -> dict[str, Any]:
 
 def _list_done(plan: Plan, key: SecretKey | None, measurement: Measurement | None) -> dict[str, Any]:
     done: dict[str, Any] = {"plan": plan.to_dict()}
-    if key is not None and any(isinstance(each, Pseudonymize) for each in plan.columns.values()):
+    if key is not None and any(isinstance(each, KEYED) for each in plan.columns.values()):
         done["key_fingerprint"] = key.fingerprint()
     if measurement is not None:
         parts = asdict(replace(measurement, risk=None))  # type: ignore[arg-type]

@@ -24,8 +24,8 @@ from desensitize.hierarchy import Hierarchy
 from desensitize.risk.measures import Limits, Risk, limits_of
 from desensitize.tables import Table, hide, open_table, run_quietly
 from desensitize.transform.expressions import build_expressions
+from desensitize.transform.keys import SecretKey
 from desensitize.transform.plan import Anonymity, Plan
-from desensitize.transform.pseudonyms import SecretKey
 from desensitize.transform.techniques import Keep
 
 DATA_FILE = "data.parquet"

@@ -16,11 +16,14 @@ import polars as pl
 
 from desensitize.errors import InvalidInput, InvalidPlan
 from desensitize.hierarchy import ANY
+from desensitize.transform.encryption import encrypt
+from desensitize.transform.keys import SecretKey
 from desensitize.transform.plan import Plan
-from desensitize.transform.pseudonyms import SecretKey, pseudonymize
+from desensitize.transform.pseudonyms import pseudonymize
 from desensitize.transform.techniques import (
     Clip,
     Drop,
+    Encrypt,
     GeneralizeAddress,
     GeneralizeAge,
     GeneralizeDate,
@@ -68,12 +71,8 @@ def _expression(technique: Technique, column: str, dtype: pl.DataType, key: Secr
     source = pl.col(column)
     if dtype in (pl.Categorical, pl.Enum):
         source, dtype = source.cast(pl.String), pl.String()
-    if isinstance(technique, Pseudonymize):
-        if key is None:
-            raise InvalidPlan(f"column `{column}` is pseudonymized: a key is needed")
-        if dtype.is_float() or dtype.is_decimal() or dtype == pl.Boolean:
-            raise InvalidPlan(f"column `{column}` is {dtype}; pseudonyms are made of text, whole numbers or dates")
-        return pseudonymize(source.cast(pl.String), technique, key)
+    if isinstance(technique, Pseudonymize | Encrypt):
+        return _keyed(technique, column, source, dtype, key)
     makers: dict[type[Any], Callable[[Any, pl.Expr, pl.DataType], pl.Expr]] = {
         Mask: _mask,
         GeneralizeRegion: _region,
@@ -87,6 +86,20 @@ def _expression(technique: Technique, column: str, dtype: pl.DataType, key: Secr
         Redact: _redact,
     }
     return makers[type(technique)](technique, source, dtype)
+
+
+def _keyed(
+    technique: Pseudonymize | Encrypt, column: str, source: pl.Expr, dtype: pl.DataType, key: SecretKey | None
+) -> pl.Expr:
+    if key is None:
+        raise InvalidPlan(f"column `{column}` is to {technique.technique}: a key is needed")
+    if dtype.is_float() or dtype.is_decimal() or dtype == pl.Boolean:
+        raise InvalidPlan(f"column `{column}` is {dtype}; pseudonyms are made of text, whole numbers or dates")
+    if isinstance(technique, Pseudonymize):
+        return pseudonymize(source.cast(pl.String), technique, key)
+    if dtype.is_temporal():
+        raise InvalidPlan(f"column `{column}` is {dtype}; encrypt takes text or whole numbers")
+    return encrypt(source.cast(pl.String), technique, key)
 
 
 def _or_any(source: pl.Expr, made: pl.Expr) -> pl.Expr:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import math
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
@@ -18,10 +19,13 @@ from desensitize.hierarchy import DATE_LEVELS
 from desensitize.regions import LEVELS as REGION_LEVELS
 
 ALGORITHMS: tuple[str, ...] = ("hmac-sha256", "hmac-sm3")
-LATER: Mapping[str, str] = {
-    "encrypt": "format-preserving encryption is not available yet; use pseudonymize",
-    "noise": "noise is not available yet; use round, clip or generalize",
+ALPHABETS: Mapping[str, str] = {
+    "digits": string.digits,
+    "alphanumeric": string.digits + string.ascii_uppercase,
+    "hexadecimal": string.digits + "abcdef",
 }
+CHECKS: tuple[str, ...] = ("luhn", "resident-id")
+_REGION_PLACES = 6
 
 
 def _refuse_unless(condition: object, message: str) -> None:
@@ -75,6 +79,47 @@ class Pseudonymize:
     def __post_init__(self) -> None:
         _refuse_unless(self.algorithm in ALGORITHMS, f"algorithm must be one of: {', '.join(ALGORITHMS)}")
         _refuse_unless(16 <= self.length <= 64, "length must be between 16 and 64 hexadecimal characters")
+
+
+@dataclass(frozen=True, slots=True)
+class Encrypt:
+    """Values are encrypted with their format kept (FF1); whoever holds the key can have them back.
+
+    `keep_first` and `keep_last` characters stay as they are; the rest must be written in `alphabet` (digits,
+    alphanumeric, hexadecimal, or the characters themselves). `check` names the check digit that the last character
+    is: it is made anew. `domain` and `normalize` as for pseudonyms.
+    """
+
+    technique: ClassVar[str] = "encrypt"
+    kind: ClassVar[str] = ""
+    alphabet: str = "digits"
+    keep_first: int = 0
+    keep_last: int = 0
+    check: str = ""
+    domain: str = ""
+    normalize: bool = False
+
+    def __post_init__(self) -> None:
+        _refuse_unless(self.keep_first >= 0 and self.keep_last >= 0, "keep_first and keep_last cannot be negative")
+        symbols = self.symbols
+        fits = len(set(symbols)) == len(symbols) and all("!" <= symbol <= "~" for symbol in symbols)
+        _refuse_unless(
+            fits and len(symbols) >= 2 and len(symbols) % 2 == 0,
+            f"alphabet must be one of: {', '.join(ALPHABETS)}; or an even number of different ASCII characters",
+        )
+        _refuse_unless(not self.check or self.check in CHECKS, f"check must be one of: {', '.join(CHECKS)}")
+        if self.check:
+            _refuse_unless(
+                self.alphabet == "digits" and not self.keep_last,
+                "a check digit is the last character of a value of digits: leave out alphabet and keep_last",
+            )
+        if self.check == "resident-id":
+            _refuse_unless(self.keep_first == _REGION_PLACES, "check resident-id keeps the region: give keep_first = 6")
+
+    @property
+    def symbols(self) -> str:
+        """Return the characters that are encrypted into one another, in the order of their numbers."""
+        return ALPHABETS.get(self.alphabet, self.alphabet)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +252,7 @@ Technique: TypeAlias = (
     | Drop
     | Mask
     | Pseudonymize
+    | Encrypt
     | GeneralizeRegion
     | GeneralizeAddress
     | GeneralizeDate
@@ -222,6 +268,7 @@ _ALL: tuple[type[Technique], ...] = (
     Drop,
     Mask,
     Pseudonymize,
+    Encrypt,
     GeneralizeRegion,
     GeneralizeAddress,
     GeneralizeDate,
@@ -232,6 +279,8 @@ _ALL: tuple[type[Technique], ...] = (
     Clip,
     Redact,
 )
+# The techniques that need the release's key, so that its fingerprint belongs in the certificate.
+KEYED: tuple[type[Technique], ...] = (Pseudonymize, Encrypt)
 NAMES: tuple[str, ...] = tuple(dict.fromkeys(technique.technique for technique in _ALL))
 
 
@@ -242,8 +291,6 @@ def parse_technique(values: Mapping[str, Any]) -> Technique:
     """
     options = dict(values)
     name = options.pop("technique", None)
-    if name in LATER:
-        raise InvalidPlan(LATER[name])
     kinds = {technique.kind: technique for technique in _ALL if technique.technique == name}
     _refuse_unless(kinds, f"technique must be one of: {', '.join(NAMES)}")
     kind = options.pop("kind", "")
