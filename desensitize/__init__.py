@@ -12,6 +12,7 @@ from desensitize.hierarchy import Hierarchy
 from desensitize.release import Release, apply, protect
 from desensitize.risk.attacks import Attack, Attacks, measure_attacks
 from desensitize.risk.measures import Limits, Risk, limits_of, measure_risk
+from desensitize.transform.goals import DeltaPresence, KAnonymity, KMap, LDiversity, TCloseness
 from desensitize.transform.plan import Anonymity, Plan
 
 __all__ = [
@@ -20,16 +21,21 @@ __all__ = [
     "Attack",
     "Attacks",
     "ColumnFinding",
+    "DeltaPresence",
     "DesensitizeError",
     "Found",
     "Hierarchy",
     "InvalidInput",
     "InvalidPlan",
+    "KAnonymity",
+    "KMap",
+    "LDiversity",
     "Limits",
     "Plan",
     "Release",
     "Risk",
     "ScanReport",
+    "TCloseness",
     "anonymize",
     "apply",
     "limits_of",

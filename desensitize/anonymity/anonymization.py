@@ -1,29 +1,33 @@
-"""k-anonymity by optimal full-domain generalization.
+"""Anonymity by optimal full-domain generalization.
 
-The whole column goes to one level, classes that stay too small are left out.
+The whole column goes to one level, classes that fail a privacy model are left out.
 
-It works on the histogram of distinct tuples (`histogram`), searches the lattice of levels (`lattice`), and measures
-what came out (`risk`).
+It works on the histogram of distinct tuples (`reading`, `histogram`), judges classes (`guard`), searches the lattice
+of levels (`lattice`; very large ones by `boxes`), and measures what came out (`risk`).
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
 
-from desensitize.anonymity.histogram import Histogram, Ints, Levels, build
-from desensitize.anonymity.lattice import Search, count_entities, suppressed_tuples
+from desensitize.anonymity.boxes import BoxSearch
+from desensitize.anonymity.guard import Guard
+from desensitize.anonymity.histogram import Histogram, Ints, Levels
+from desensitize.anonymity.lattice import Budget, Outcome, Search
+from desensitize.anonymity.metrics import METRICS
+from desensitize.anonymity.task import count_limit, make_task
 from desensitize.errors import InvalidPlan
 from desensitize.hierarchy import Hierarchy
 from desensitize.leaves import as_leaf
 from desensitize.risk.measures import Limits, Risk, limits_of, measure_risk
-from desensitize.tables import Table, collect, open_table
+from desensitize.tables import Table, collect
+from desensitize.transform.goals import Model
 
-METRICS: tuple[str, ...] = ("loss",)
+TABLE_NODES = 500_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +35,8 @@ class Anonymized:
     """What anonymization made: the table without the suppressed rows, the levels taken, and what that cost.
 
     `frame` is a DataFrame if one was given, else a LazyFrame; `classes` lists the classes with `class_rows` and
-    `class_entities`; `loss` is between 0 (nothing lost) and 1; `optimal` says that no node loses less, otherwise
-    `gap` bounds how much less one could.
+    `class_entities`; `loss` is the cost by `metric` (for loss and loss_arithmetic between 0, nothing lost, and 1);
+    `optimal` says that no node costs less, otherwise `gap` bounds how much less one could.
     """
 
     frame: pl.DataFrame | pl.LazyFrame = field(repr=False)
@@ -45,6 +49,7 @@ class Anonymized:
     risk: Risk
     metric: str
     visited: int
+    models: tuple[Model, ...] = ()
 
 
 def anonymize(
@@ -57,23 +62,30 @@ def anonymize(
     t_closeness: object = None,
     entity: str | None = None,
     *,
+    models: Sequence[Model] = (),
     limits: Limits | None = None,
     max_visits: int | None = None,
+    time_limit: float | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Anonymized:
-    """Return the k-anonymous table that loses least, with its levels, cost and measured risk.
+    """Return the anonymous table that costs least, with its levels, cost and measured risk.
 
-    With `entity`, k counts the distinct values of that column in a class, not rows. Rows of classes that stay
-    smaller than k are left out, at most `suppression_limit` of all. Refuses unknown columns, values outside a
-    hierarchy, options of a later version, and a table whose rows cannot be made k-anonymous within the limit.
+    Every class meets k-anonymity, and what `l_diversity`, `t_closeness` (values, tables of options, or lists of
+    them) and `models` ask besides. With `entity`, all of them count the distinct values of that column, not rows.
+    Rows of classes that fail are left out, at most `suppression_limit` of all. `max_visits` and `time_limit`
+    (seconds) end a search early. Refuses unknown columns, values outside a hierarchy, unknown options, and a table
+    that cannot meet the models within the limit.
     """
-    _check_options(quasi_identifiers, k, suppression_limit, metric, l_diversity, t_closeness)
-    table = open_table(frame)
-    histogram = build(table, quasi_identifiers, entity)
-    limit = math.floor(suppression_limit * histogram.total_rows + 1e-9)
-    outcome = Search(histogram, k, limit, max_visits, progress).run()
-    small = suppressed_tuples(histogram, outcome.levels, k)
-    made = _rewrite(table, histogram, outcome.levels, small)
+    if metric not in METRICS:
+        raise InvalidPlan(f"metric `{metric}` is not available; available: {', '.join(METRICS)}")
+    task = make_task(frame, quasi_identifiers, k, l_diversity, t_closeness, entity, models)
+    count_limit(suppression_limit, 0)
+    histogram, guard = task.read()
+    limit = count_limit(suppression_limit, histogram.total_rows)
+    outcome = _search(histogram, guard, metric, limit, Budget(max_visits, time_limit), progress)
+    failing = guard.judge(histogram, outcome.levels, limit)
+    small = np.flatnonzero(failing.failing[failing.key])
+    made = _rewrite(task.table, histogram, outcome.levels, small)
     result: pl.DataFrame | pl.LazyFrame = collect(made) if isinstance(frame, pl.DataFrame) else made
     return Anonymized(
         frame=result,
@@ -86,24 +98,21 @@ def anonymize(
         risk=measure_risk(result, list(quasi_identifiers), entity, limits=limits or limits_of("agreement")),
         metric=metric,
         visited=outcome.visited,
+        models=task.models,
     )
 
 
-def _check_options(
-    hierarchies: Mapping[str, Hierarchy], k: int, limit: float, metric: str, l_diversity: object, t_closeness: object
-) -> None:
-    if not hierarchies:
-        raise InvalidPlan("give at least one quasi-identifier with its hierarchy")
-    if k < 1:
-        raise InvalidPlan(f"k must be at least 1, not {k}")
-    if not 0 <= limit <= 1:
-        raise InvalidPlan(f"the suppression limit is a share between 0 and 1, not {limit}")
-    if metric not in METRICS:
-        raise InvalidPlan(f"metric `{metric}` is not available yet; available: {', '.join(METRICS)}")
-    if l_diversity is not None or t_closeness is not None:
-        raise InvalidPlan(
-            "l-diversity and t-closeness are not available yet; leave them out and state so in the release"
-        )
+def _search(
+    histogram: Histogram,
+    guard: Guard,
+    metric: str,
+    limit: int,
+    budget: Budget,
+    progress: Callable[[int, int], None] | None,
+) -> Outcome:
+    nodes = np.prod([float(attribute.height) for attribute in histogram.attributes])
+    kind = Search if nodes <= TABLE_NODES else BoxSearch
+    return kind(histogram, guard, metric, limit, budget, progress).run()
 
 
 def _labels_at(histogram: Histogram, position: int, level: int) -> pl.Series:
@@ -114,7 +123,7 @@ def _labels_at(histogram: Histogram, position: int, level: int) -> pl.Series:
 
 
 def _rewrite(table: pl.LazyFrame, histogram: Histogram, levels: Levels, small: Ints) -> pl.LazyFrame:
-    """Return the table with every attribute at its level and without the rows of the small classes."""
+    """Return the table with every attribute at its level and without the rows of the failing classes."""
     schema = table.collect_schema()
     coarse: dict[str, pl.Expr] = {}
     for position, (attribute, level) in enumerate(zip(histogram.attributes, levels, strict=True)):
@@ -145,12 +154,13 @@ def _list_classes(histogram: Histogram, levels: Levels, small: Ints) -> pl.DataF
     """Return one row per kept class: its labels, rows and distinct entities."""
     key, _ = histogram.classes(levels)
     _, first, member = np.unique(key, return_index=True, return_inverse=True)
-    kept = np.setdiff1d(np.arange(len(first)), member[small])
+    member = member.astype(np.int64)
+    rows = np.bincount(member, histogram.rows, len(first)).astype(np.int64)
+    kept = np.setdiff1d(np.flatnonzero(rows), member[small])
     columns = {
         attribute.column: _labels_at(histogram, position, level).gather(histogram.leaf[position][first[kept]])
         for position, (attribute, level) in enumerate(zip(histogram.attributes, levels, strict=True))
     }
-    rows = np.bincount(member, histogram.rows, len(first))[kept]
-    entities = count_entities(histogram, member.astype(np.int64), len(first))[kept]
-    sizes = pl.DataFrame({"class_rows": rows.astype(np.int64), "class_entities": entities})
+    entities = histogram.entities.count(member, len(first))[kept]
+    sizes = pl.DataFrame({"class_rows": rows[kept], "class_entities": entities})
     return pl.DataFrame(columns).hstack(sizes)

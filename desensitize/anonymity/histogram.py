@@ -4,28 +4,28 @@ The distinct tuples of quasi-identifiers, how many rows and which entities stand
 
 Words: an *attribute* is one quasi-identifier with its hierarchy bound to the values in the table; a *tuple* is one
 combination of leaves; an *entity* is whose data a row is; it is *single* when all its rows fall in one tuple,
-otherwise it appears as *pairs*.
+otherwise it appears as *pairs*. For a sensitive column an entity is *plain* when it has one tuple and one value, and
+counted in *cells*; otherwise it appears as *links* of tuple, entity and value.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
-from desensitize.errors import InvalidInput
 from desensitize.hierarchy import Hierarchy
-from desensitize.leaves import as_leaf
-from desensitize.tables import collect, shown
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
 Levels = tuple[int, ...]
 _KEY_SPACE = 2**62
-_COUNTING_SPACE = 4_000_000
+_COUNTING_SPACE = 300_000
+_REMEMBERED_CODES = 8_000_000
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +61,127 @@ def bind(column: str, hierarchy: Hierarchy, leaves: Sequence[str | None]) -> Att
 
 
 @dataclass(frozen=True, slots=True)
-class Histogram:
-    """Distinct tuples with their weights.
+class Crowd:
+    """The entities behind the tuples: `singles` by tuple, and the pairs (tuple, entity) of all others."""
 
-    `rows` behind each, `singles` (entities found nowhere else), and the pairs of the others.
+    singles: Ints
+    pair_tuple: Ints
+    pair_entity: Ints
+    pair_share: Floats
+
+    @classmethod
+    def of(cls, singles: Ints, pair_tuple: Ints, pair_entity: Ints) -> Crowd:
+        """Return the crowd; each entity's pairs together weigh one."""
+        share = 1.0 / np.bincount(pair_entity)[pair_entity] if len(pair_entity) else np.zeros(0, np.float64)
+        return cls(singles, pair_tuple, pair_entity, share)
+
+    def count(self, member: Ints, classes: int) -> Ints:
+        """Return how many distinct entities each class holds; `member` is the class of every tuple."""
+        single = np.bincount(member, self.singles, classes).astype(np.int64)
+        entities = int(self.pair_entity.max(initial=0)) + 1
+        members = distinct(member[self.pair_tuple] * entities + self.pair_entity) // entities
+        result: Ints = single + np.bincount(members, minlength=classes)
+        return result
+
+    def lack(self, member: Ints, classes: int, k: int) -> Bools:
+        """Say which classes hold fewer than `k` distinct entities, counting exactly only where bounds do not tell."""
+        single = np.bincount(member, self.singles, classes)
+        small: Bools = single < k
+        if not len(self.pair_tuple):
+            return small
+        owner = member[self.pair_tuple]
+        most = single + np.bincount(owner, minlength=classes)
+        # Each entity's pairs weigh one together, so their weight in a class never exceeds the entities in it.
+        least = single + np.bincount(owner, self.pair_share, classes) - _ROUNDING * len(owner)
+        small &= least <= k - 1
+        unsure = small & (most >= k)
+        chosen = unsure[owner]
+        entities = int(self.pair_entity.max()) + 1
+        members = distinct(owner[chosen] * entities + self.pair_entity[chosen]) // entities
+        small &= ~(unsure & (single + np.bincount(members, minlength=classes) >= k))
+        return small
+
+    def merge(self, member: Ints, size: int) -> Crowd:
+        """Return the crowd of merged tuples; entities whose tuples all fell together become single."""
+        singles = np.bincount(member, self.singles, size).astype(np.int64)
+        entity, owner = np.divmod(distinct(self.pair_entity * size + member[self.pair_tuple]), max(size, 1))
+        alone = np.bincount(entity, minlength=1)[entity] == 1
+        singles += np.bincount(owner[alone], minlength=size)
+        return Crowd.of(singles, owner[~alone], entity[~alone])
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitive:
+    """One sensitive column: its values, the cells (tuple, value, plain entities), and the links of the others."""
+
+    column: str
+    values: tuple[str | None, ...]
+    cell_tuple: Ints
+    cell_value: Ints
+    cell_count: Ints
+    link_tuple: Ints
+    link_entity: Ints
+    link_value: Ints
+
+    def merge(self, member: Ints) -> Sensitive:
+        """Return the column over merged tuples."""
+        size = len(self.values)
+        keys, place = np.unique(member[self.cell_tuple] * size + self.cell_value, return_inverse=True)
+        count = np.bincount(place, self.cell_count, len(keys)).astype(np.int64)
+        merged = replace(self, cell_tuple=keys // size, cell_value=keys % size, cell_count=count)
+        return replace(merged, link_tuple=member[self.link_tuple]) if len(self.link_tuple) else merged
+
+    def spread(self, member: Ints) -> tuple[Ints, Ints, Floats]:
+        """Return (class, value, weight) of every value in every class, ordered by class.
+
+        Each entity weighs one in a class, split evenly over its distinct values there.
+        """
+        size = max(1, len(self.values))
+        keys = member[self.cell_tuple] * size + self.cell_value
+        weights = self.cell_count.astype(np.float64)
+        if len(self.link_tuple):
+            linked, share = self._spread_links(member, size)
+            keys, weights = np.concatenate([keys, linked]), np.concatenate([weights, share])
+        keys, weights = sum_by_key(keys, weights)
+        return keys // size, keys % size, weights
+
+    def _spread_links(self, member: Ints, size: int) -> tuple[Ints, Floats]:
+        owner, entity, value = self.edges(member)
+        people = int(entity.max(initial=0)) + 1
+        _, person, values = np.unique(owner * people + entity, return_inverse=True, return_counts=True)
+        return owner * size + value, 1.0 / values[person]
+
+    def edges(self, member: Ints) -> tuple[Ints, Ints, Ints]:
+        """Return the distinct (class, entity, value) of the entities that are not plain."""
+        people = int(self.link_entity.max(initial=0)) + 1
+        person, place = np.unique(member[self.link_tuple] * people + self.link_entity, return_inverse=True)
+        place, value = np.divmod(distinct(place * len(self.values) + self.link_value), len(self.values))
+        return person[place] // people, person[place] % people, value
+
+    def overall(self) -> Floats:
+        """Return the share of each value in the whole table."""
+        whole = np.zeros(int(max(self.cell_tuple.max(initial=0), self.link_tuple.max(initial=0))) + 1, np.int64)
+        _, value, weight = self.spread(whole)
+        return weigh(value, weight, len(self.values)) / max(float(weight.sum()), 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Distinct tuples with the rows, the entities and the sensitive values behind each.
+
+    `marginals` counts the rows of every leaf; `floor` gives the levels below which tuples are merged already. Tuples
+    without rows come from a population, whose entities are its own.
     """
 
     attributes: tuple[Attribute, ...]
     leaf: tuple[Ints, ...]
     rows: Ints
-    singles: Ints
-    pair_tuple: Ints
-    pair_entity: Ints
-    pair_share: Floats
+    entities: Crowd
+    marginals: tuple[Floats, ...]
+    floor: Levels
+    sensitive: tuple[Sensitive, ...] = ()
+    population: Crowd | None = None
+    _codes: dict[tuple[int, int], Ints] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def total_rows(self) -> int:
@@ -84,15 +192,25 @@ class Histogram:
         """Return, for every tuple, the number of its class at these levels, and how many class numbers there may be."""
         key = np.zeros(len(self.rows), np.int64)
         space = 1
-        for attribute, leaf, level in zip(self.attributes, self.leaf, levels, strict=True):
-            size = len(attribute.labels[level])
+        for position, level in enumerate(levels):
+            size = len(self.attributes[position].labels[level])
             if size == 1:
                 continue
             if space * size >= _KEY_SPACE:
                 key, space = _densify(key)
-            key = key * size + attribute.codes[level][leaf]
+            key *= size
+            key += self._code(position, level)
             space *= size
         return (key, space) if space <= max(_COUNTING_SPACE, 4 * len(key)) else _densify(key)
+
+    def _code(self, position: int, level: int) -> Ints:
+        """Return the code of one attribute at a level for every tuple."""
+        known = self._codes.get((position, level))
+        if known is None:
+            known = self.attributes[position].codes[level][self.leaf[position]]
+            if (len(self._codes) + 1) * len(known) <= _REMEMBERED_CODES:
+                self._codes[position, level] = known
+        return known
 
     def rebase(self, levels: Levels) -> Histogram:
         """Return the histogram with all tuples merged that are equal at these levels.
@@ -102,14 +220,16 @@ class Histogram:
         key, _ = self.classes(levels)
         _, first, member = np.unique(key, return_index=True, return_inverse=True)
         size = len(first)
-        rows = np.bincount(member, self.rows, size).astype(np.int64)
-        singles = np.bincount(member, self.singles, size).astype(np.int64)
-        pair_entity, pair_tuple = np.divmod(distinct(self.pair_entity * size + member[self.pair_tuple]), max(size, 1))
-        now_single = np.bincount(pair_entity, minlength=1)[pair_entity] == 1
-        singles += np.bincount(pair_tuple[now_single], minlength=size)
-        pair_entity, pair_tuple = pair_entity[~now_single], pair_tuple[~now_single]
-        leaves = tuple(leaf[first] for leaf in self.leaf)
-        return Histogram(self.attributes, leaves, rows, singles, pair_tuple, pair_entity, _share_of_entity(pair_entity))
+        return replace(
+            self,
+            leaf=tuple(leaf[first] for leaf in self.leaf),
+            rows=np.bincount(member, self.rows, size).astype(np.int64),
+            entities=self.entities.merge(member, size),
+            floor=tuple(max(pair) for pair in zip(levels, self.floor, strict=True)),
+            sensitive=tuple(one.merge(member) for one in self.sensitive),
+            population=None if self.population is None else self.population.merge(member, size),
+            _codes={},
+        )
 
 
 def distinct(keys: Ints) -> Ints:
@@ -121,64 +241,25 @@ def distinct(keys: Ints) -> Ints:
     return result
 
 
-def _share_of_entity(pair_entity: Ints) -> Floats:
-    """Return one over the number of pairs of each pair's entity, so that each entity's pairs together weigh one."""
-    if not len(pair_entity):
-        return np.zeros(0, np.float64)
-    result: Floats = 1.0 / np.bincount(pair_entity)[pair_entity]
+def weigh(place: Ints, weights: Ints | Floats, size: int = 0) -> Floats:
+    """Return the sum of the weights at every place."""
+    result: Floats = np.bincount(place, weights, size).astype(np.float64, copy=False)
     return result
+
+
+def sum_by_key(keys: Ints, weights: Floats) -> tuple[Ints, Floats]:
+    """Return the distinct keys in order with the sum of their weights."""
+    space = int(keys.max(initial=-1)) + 1
+    if space <= _COUNTING_SPACE:
+        total = weigh(keys, weights, space)
+        found = np.flatnonzero(total)
+        return found, total[found]
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    return ordered[starts], np.add.reduceat(weights[order], starts)
 
 
 def _densify(key: Ints) -> tuple[Ints, int]:
     values, dense = np.unique(key, return_inverse=True)
     return dense.astype(np.int64), len(values)
-
-
-def build(frame: pl.LazyFrame, hierarchies: Mapping[str, Hierarchy], entity: str | None) -> Histogram:
-    """Return the histogram of `frame`.
-
-    Refuses a column that is not there, a null entity, and a leaf without generalization.
-    """
-    schema = frame.collect_schema()
-    for column in [*hierarchies, *([entity] if entity else [])]:
-        if column not in schema:
-            raise InvalidInput(f"column `{column}` is not in the table; it has: {', '.join(schema.names())}")
-    if entity in hierarchies:
-        raise InvalidInput(f"column `{entity}` cannot be both the entity and a quasi-identifier")
-    keys = {f"q{position}": column for position, column in enumerate(hierarchies)}
-    wanted = [as_leaf(column, schema[column]).alias(key) for key, column in keys.items()]
-    tuples, pairs = _collect(frame, wanted, list(keys), entity)
-    attributes = tuple(
-        bind(column, hierarchies[column], tuples[key].unique().to_list()) for key, column in keys.items()
-    )
-    leaf = tuple(_index(tuples[key], attribute) for key, attribute in zip(keys, attributes, strict=True))
-    empty = np.zeros(0, np.int64)
-    rows = tuples["rows"].to_numpy().astype(np.int64)
-    if pairs is None:
-        return Histogram(attributes, leaf, rows, rows.copy(), empty, empty, _share_of_entity(empty))
-    singles = tuples["singles"].to_numpy().astype(np.int64)
-    return Histogram(attributes, leaf, rows, singles, *pairs, _share_of_entity(pairs[1]))
-
-
-def _collect(
-    frame: pl.LazyFrame, wanted: list[pl.Expr], keys: list[str], entity: str | None
-) -> tuple[pl.DataFrame, tuple[Ints, Ints] | None]:
-    if entity is None:
-        tuples = collect(frame.select(wanted).group_by(keys).agg(pl.len().alias("rows")))
-        return tuples, None
-    by_entity = frame.select(*wanted, pl.col(entity).alias("e")).group_by([*keys, "e"]).agg(pl.len().alias("rows"))
-    found = collect(by_entity)
-    if found["e"].null_count():
-        raise InvalidInput(f"entity column `{shown(entity)}` holds nulls; every row must say whose it is")
-    found = found.with_columns((pl.len().over("e") == 1).alias("single"))
-    tuples = found.group_by(keys).agg(pl.col("rows").sum(), pl.col("single").sum().alias("singles")).with_row_index("t")
-    several = found.filter(~pl.col("single"))
-    several = several.join(tuples.select("t", *keys), on=keys, how="left", nulls_equal=True)
-    numbers = several.select(pl.col("t").cast(pl.Int64), (pl.col("e").rank("dense").cast(pl.Int64) - 1))
-    return tuples, (numbers["t"].to_numpy().astype(np.int64), numbers["e"].to_numpy().astype(np.int64))
-
-
-def _index(values: pl.Series, attribute: Attribute) -> Ints:
-    table = pl.DataFrame({"leaf": pl.Series(attribute.leaves, dtype=pl.String)}).with_row_index("code")
-    found = values.to_frame("leaf").join(table, on="leaf", how="left", nulls_equal=True, maintain_order="left")
-    return found["code"].to_numpy().astype(np.int64)

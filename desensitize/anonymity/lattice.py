@@ -1,34 +1,44 @@
 """Optimal full-domain generalization.
 
-The node of the lattice that loses least and still keeps every class large enough.
+The node of the lattice that costs least and still meets the privacy models.
 
-Words: a *node* gives each attribute a level; it is *above* another when no level is lower; a class smaller than k
+Words: a *node* gives each attribute a level; it is *above* another when no level is lower; a class that fails a model
 is *suppressed*, and a node is *fit* when the suppressed rows stay within the limit. Two facts make the search exact
-without visiting every node. Suppression only shrinks on the way up, so below an unfit node nothing is fit. And a
-node loses at least what its levels alone lose, plus what the rows suppressed at any node above it lose: every visit
-raises the lower bound of all that lies below.
+without visiting every node. What is suppressed below a node has a least number of rows (`guard`), so below a node
+where that exceeds the limit nothing is fit. And a node costs at least what its levels alone cost, plus what the rows
+surely suppressed at any node above it cost (`metrics`): every visit raises the lower bound of all that lies below.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from desensitize.anonymity.histogram import Floats, Histogram, Ints, Levels, distinct
+from desensitize.anonymity.guard import Guard, Verdict
+from desensitize.anonymity.histogram import Bools, Floats, Histogram, Levels
+from desensitize.anonymity.metrics import Metric, make_metric
 from desensitize.errors import InvalidInput
 
-MAX_NODES = 4_000_000
 _TOLERANCE = 1e-12
+_ROW = 1e-6
 _REBASE_OVER = 2_000
+_REBASE_EVERY = 100
+Progress = Callable[[int, int], None]
+TOO_FEW = (
+    "the table has too few distinct entities (or too uniform sensitive values): not even full generalization meets "
+    "the privacy models within the suppression limit"
+)
+NOT_FOUND = (
+    "no generalization that meets the privacy models was found within the visits, the time or the coarser reading"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The best node found: its levels, loss, suppressed rows.
+    """The best node found: its levels, its cost by the metric, suppressed rows.
 
     Whether it is proved best, how far off it may be, and the nodes visited.
     """
@@ -41,85 +51,47 @@ class Outcome:
     visited: int
 
 
-class LossMetric:
-    """ARX's Loss with the geometric mean.
+class Budget:
+    """How long a search may go on: at most so many visits, and so many seconds from now. Each may be None."""
 
-    Per attribute the share of the domain that its values cover, a suppressed row covering all.
+    def __init__(self, max_visits: int | None = None, seconds: float | None = None) -> None:
+        self._max_visits = max_visits
+        self._end = None if seconds is None else time.monotonic() + seconds
 
-    With N rows and domain size d: `x = sum(share) + suppressed`, `(x - N/d) / (N - N/d)`, and over m attributes
-    `prod((1+x)^(1/m)) - 1`.
-    """
+    def is_spent(self, visited: int) -> bool:
+        """Say whether a search that visited so many nodes has to stop."""
+        if self._max_visits is not None and visited >= self._max_visits:
+            return True
+        return self._end is not None and time.monotonic() >= self._end
 
-    name = "loss"
 
-    def __init__(self, histogram: Histogram) -> None:
-        self._histogram = histogram
-        rows = histogram.rows
-        self._total = histogram.total_rows
-        self._base = [
-            np.array([float(rows @ share[leaf]) for share in attribute.shares])
-            for attribute, leaf in zip(histogram.attributes, histogram.leaf, strict=True)
-        ]
+class Best:
+    """The best fit node so far; of equal ones the first in the order of levels."""
 
-    def suppressed_cost(self, suppressed: Ints) -> list[Floats]:
-        """Return, per attribute and level, what suppressing these tuples adds to the sum of shares."""
-        rows = self._histogram.rows[suppressed]
-        return [
-            np.array([float(rows @ (1.0 - share[leaf[suppressed]])) for share in attribute.shares])
-            for attribute, leaf in zip(self._histogram.attributes, self._histogram.leaf, strict=True)
-        ]
+    def __init__(self) -> None:
+        self.loss = float("inf")
+        self.levels: Levels = ()
+        self.suppressed = 0
 
-    def bounds(self, cost: list[Floats] | None, top: Levels) -> Floats:
-        """Return the losses of all nodes at or below `top` if exactly this cost of suppression is paid.
+    def offer(self, loss: float, levels: Levels, suppressed: int) -> None:
+        """Take this node if it is better."""
+        if (loss, levels) < (self.loss, self.levels):
+            self.loss, self.levels, self.suppressed = loss, levels, suppressed
 
-        A table, one axis per attribute.
+    @property
+    def bar(self) -> float:
+        """Return the cost that a node must be below to be worth a visit."""
+        return self.loss - _TOLERANCE * max(1.0, abs(self.loss)) if self.levels else self.loss
+
+    def outcome(self, least_left: float | None, visited: int) -> Outcome:
+        """Return the outcome, given the least bound of the nodes left open (None: none is).
+
+        Refuses when no fit node was found.
         """
-        log = np.zeros(())
-        for position, attribute in enumerate(self._histogram.attributes):
-            levels = slice(0, top[position] + 1)
-            covered = self._base[position][levels] + (0.0 if cost is None else cost[position][levels])
-            least = self._total / len(attribute.leaves)
-            span = self._total - least
-            share = (covered - least) / span if span > 0 else np.zeros_like(covered)
-            log = np.add.outer(log, np.log1p(np.maximum(share, 0.0)))
-        result: Floats = np.expm1(log / max(1, len(self._histogram.attributes)))
-        return result
-
-
-def suppressed_tuples(histogram: Histogram, levels: Levels, k: int) -> Ints:
-    """Return the positions of the tuples whose class, at these levels, holds fewer than k distinct entities."""
-    key, space = histogram.classes(levels)
-    single = np.bincount(key, histogram.singles, space)
-    small = single < k
-    if len(histogram.pair_tuple):
-        small &= ~_reaches(histogram, key, space, single, small, k)
-    return np.flatnonzero(small[key])
-
-
-def _reaches(
-    histogram: Histogram, key: Ints, space: int, single: npt.NDArray[Any], small: npt.NDArray[np.bool_], k: int
-) -> npt.NDArray[np.bool_]:
-    """Say which of the `small` classes reach k once their other entities are counted, each once a class."""
-    owner = key[histogram.pair_tuple]
-    most = single + np.bincount(owner, minlength=space)
-    # Each entity's pairs weigh one together, so their weight in a class never exceeds the entities in it.
-    least = single + np.bincount(owner, histogram.pair_share, space) - _TOLERANCE * len(owner)
-    sure: npt.NDArray[np.bool_] = small & (least > k - 1)
-    unsure = small & ~sure & (most >= k)
-    chosen = unsure[owner]
-    entities = int(histogram.pair_entity.max()) + 1
-    members = distinct(owner[chosen] * entities + histogram.pair_entity[chosen]) // entities
-    result: npt.NDArray[np.bool_] = sure | (unsure & (single + np.bincount(members, minlength=space) >= k))
-    return result
-
-
-def count_entities(histogram: Histogram, member: Ints, classes: int) -> Ints:
-    """Return how many distinct entities each class holds; `member` is the class of every tuple."""
-    single = np.bincount(member, histogram.singles, classes).astype(np.int64)
-    entities = int(histogram.pair_entity.max(initial=0)) + 1
-    members = distinct(member[histogram.pair_tuple] * entities + histogram.pair_entity) // entities
-    result: Ints = single + np.bincount(members, minlength=classes)
-    return result
+        if not self.levels:
+            raise InvalidInput(TOO_FEW if least_left is None else NOT_FOUND)
+        gap = 0.0 if least_left is None else max(0.0, self.loss - least_left)
+        return Outcome(self.levels, self.loss, self.suppressed, least_left is None, gap, visited)
 
 
 class Search:
@@ -131,111 +103,109 @@ class Search:
     def __init__(
         self,
         histogram: Histogram,
-        k: int,
+        guard: Guard,
+        metric: str,
         limit: int,
-        max_visits: int | None = None,
-        progress: Callable[[int, int], None] | None = None,
+        budget: Budget,
+        progress: Progress | None = None,
     ) -> None:
-        self._shape = tuple(attribute.height for attribute in histogram.attributes)
-        nodes = int(np.prod([float(height) for height in self._shape]))
-        if nodes > MAX_NODES:
-            raise InvalidInput(
-                f"the lattice has {nodes} nodes and at most {MAX_NODES} can be searched: "
-                "give fewer quasi-identifiers or levels"
-            )
-        self._k, self._limit, self._max_visits, self._progress = k, limit, max_visits, progress
-        self._use(histogram)
-        top = tuple(height - 1 for height in self._shape)
-        self._lower = np.asarray(self._metric.bounds(None, top)).reshape(self._shape)
-        self._decided = np.zeros(self._shape, bool)
-        self._unfit = np.zeros(self._shape, bool)
-        self._best: tuple[float, Levels, int] | None = None
+        self._histogram, self._guard, self._limit = histogram, guard, limit
+        self._metric: Metric = make_metric(metric, histogram, limit, guard.least_rows)
+        self._budget, self._progress = budget, progress
+        self._top = tuple(attribute.height - 1 for attribute in histogram.attributes)
+        shape = tuple(attribute.height for attribute in histogram.attributes)
+        self._lower: Floats = np.zeros(shape)
+        self._closed: Bools = np.zeros(shape, bool)
+        self._coarse: Bools = np.zeros(shape, bool)
+        for axis, floor in enumerate(histogram.floor):
+            self._coarse[(slice(None),) * axis + (slice(0, floor),)] = True
+        self._unfit: Bools = np.zeros(shape, bool)
+        self._best = Best()
         self._visited = 0
-        self._top = top
-
-    def _use(self, histogram: Histogram) -> None:
-        self._histogram = histogram
-        self._metric = LossMetric(histogram)
 
     def run(self) -> Outcome:
-        """Return the least lossy fit node, or after `max_visits` the best so far.
+        """Return the cheapest fit node, or when the budget is spent the best so far.
 
-        Refuses when even the top node is unfit.
+        Refuses when no node is fit. (A fit node may lie below an unfit top: leaving out a few rows can help a model
+        that generalization does not.)
         """
-        if not self._visit(self._top):
-            raise InvalidInput(
-                f"the table has too few distinct entities: not even full generalization makes classes of {self._k} "
-                "within the suppression limit"
-            )
+        self._visit(self._top)
         self._probe_single_attributes()
         self._descend()
-        while not self._spent() and (node := self._choose()) is not None:
+        rebase_at = self._visited + _REBASE_EVERY
+        while not self._budget.is_spent(self._visited) and (node := self._choose()) is not None:
             self._visit(node)
-        assert self._best is not None
-        loss, levels, suppressed = self._best
+            if self._visited >= rebase_at:
+                self._rebase()
+                rebase_at = self._visited + _REBASE_EVERY
         left = self._lower[self._open()]
-        gap = loss - float(left.min()) if left.size else 0.0
-        return Outcome(levels, loss, suppressed, optimal=not left.size, gap=gap, visited=self._visited)
+        return self._best.outcome(float(left.min()) if left.size else None, self._visited)
 
     def _visit(self, node: Levels) -> bool:
         self._visited += 1
-        suppressed = suppressed_tuples(self._histogram, node, self._k)
-        rows = int(self._histogram.rows[suppressed].sum())
+        verdict = self._guard.judge(self._histogram, node, self._limit)
+        fit = self._offer(node, verdict)
         below = tuple(slice(0, level + 1) for level in node)
-        fit = rows <= self._limit
-        if fit:
-            table = np.asarray(self._metric.bounds(self._metric.suppressed_cost(suppressed), node))
-            loss = float(table[node]) if table.shape else float(table)
-            np.maximum(self._lower[below], table, out=self._lower[below])
-            if self._best is None or (loss, node) < self._best[:2]:
-                self._best = (loss, node, rows)
-        else:
+        hopeless = verdict.least_below > self._limit + _ROW
+        if hopeless:
             self._unfit[below] = True
-        self._decided[node] = True
+        if not hopeless or self._metric.learns_above:
+            self._metric.learn(self._lower, self._histogram, node, verdict)
+        self._closed[node] = True
         if self._progress is not None:
-            self._progress(int(self._decided.size - np.count_nonzero(self._open())), self._decided.size)
+            self._progress(int(self._closed.size - np.count_nonzero(self._open())), self._closed.size)
         return fit
 
-    def _spent(self) -> bool:
-        return self._max_visits is not None and self._visited >= self._max_visits
+    def _offer(self, node: Levels, verdict: Verdict) -> bool:
+        suppressed = verdict.suppressed
+        if suppressed > self._limit:
+            return False
+        self._best.offer(self._metric.value(self._histogram, node, verdict), node, suppressed)
+        return True
 
-    def _open(self) -> npt.NDArray[np.bool_]:
-        bound = np.inf if self._best is None else self._best[0] - _TOLERANCE
-        return ~self._decided & ~self._unfit & (self._lower < bound)
+    def _open(self) -> Bools:
+        result: Bools = self._lower < self._best.bar
+        result &= ~self._closed
+        result &= ~self._unfit
+        return result
 
     def _probe_single_attributes(self) -> None:
         """Visit each attribute's levels with all others at the top.
 
         An unfit one removes whole slices of the lattice.
         """
-        for axis in range(len(self._shape)):
-            for level in range(self._shape[axis] - 2, -1, -1):
+        for axis, floor in enumerate(self._histogram.floor):
+            for level in range(self._top[axis] - 1, floor - 1, -1):
                 node = (*self._top[:axis], level, *self._top[axis + 1 :])
-                if self._spent() or self._unfit[node] or not self._visit(node):
+                if self._budget.is_spent(self._visited) or self._unfit[node] or not self._visit(node):
                     break
         self._rebase()
 
     def _rebase(self) -> None:
         """Merge the tuples that no open node tells apart: from then on each visit costs less."""
-        candidates = self._open()
+        candidates = self._open() & ~self._coarse
         if len(self._histogram.rows) < _REBASE_OVER or not candidates.any():
             return
-        axes = range(len(self._shape))
+        axes = range(candidates.ndim)
         meet = tuple(
             int(np.flatnonzero(candidates.any(axis=tuple(other for other in axes if other != axis)))[0])
             for axis in axes
         )
-        if any(meet):
-            self._use(self._histogram.rebase(meet))
+        if any(level > floor for level, floor in zip(meet, self._histogram.floor, strict=True)):
+            self._histogram = self._histogram.rebase(meet)
 
     def _descend(self) -> None:
         """Walk down from the top to a good first answer: always to the fit neighbour with the least lower bound."""
         node = self._top
-        while not self._spent():
-            lower = [(*node[:axis], node[axis] - 1, *node[axis + 1 :]) for axis in range(len(node)) if node[axis] > 0]
+        while not self._budget.is_spent(self._visited):
+            lower = [
+                (*node[:axis], node[axis] - 1, *node[axis + 1 :])
+                for axis, floor in enumerate(self._histogram.floor)
+                if node[axis] > floor
+            ]
             ways = sorted((float(self._lower[way]), way) for way in lower if not self._unfit[way])
             for _, way in ways:
-                if self._decided[way] or self._visit(way):
+                if self._closed[way] or self._visit(way):
                     node = way
                     break
             else:
@@ -243,8 +213,8 @@ class Search:
 
     def _choose(self) -> Levels | None:
         """Return the open node to visit next: the one with the greatest lower bound, or None when none is open."""
-        candidates = self._open()
+        candidates = self._open() & ~self._coarse
         if not candidates.any():
             return None
         position = int(np.argmax(np.where(candidates, self._lower, -1.0)))
-        return tuple(int(level) for level in np.unravel_index(position, self._shape))
+        return tuple(int(level) for level in np.unravel_index(position, self._lower.shape))

@@ -193,13 +193,22 @@ def test_search_that_may_not_finish_states_its_gap() -> None:
     [
         ({"k": 0}, "k must be at least 1"),
         ({"suppression_limit": 2}, "between 0 and 1"),
-        ({"metric": "entropy"}, "available: loss"),
-        ({"l_diversity": 2}, "not available yet"),
-        ({"t_closeness": 0.2}, "not available yet"),
+        ({"metric": "beauty"}, "available: loss, loss_arithmetic, discernibility, average_class_size, entropy"),
+        ({"l_diversity": 2}, "l_diversity takes a table with: column, l, kind, c"),
+        ({"l_diversity": {"column": "sex", "k": 2}}, "l_diversity has no option: k"),
+        ({"l_diversity": {"column": "sex"}}, "l_diversity needs: l"),
+        ({"l_diversity": {"column": "sex", "l": 2, "kind": "odd"}}, "kinds distinct, entropy, recursive"),
+        ({"l_diversity": {"column": "sex", "l": 2.5}}, "needs a whole number l"),
+        ({"l_diversity": {"column": "sex", "l": 2, "kind": "recursive"}}, "needs c"),
+        ({"l_diversity": {"column": "sex", "l": 2}}, "it cannot be a quasi-identifier"),
+        ({"t_closeness": {"column": "n", "t": 2}}, "between 0 and 1"),
+        ({"t_closeness": {"column": "n", "t": 0.1, "distance": "odd"}}, "distances equal, ordered, hierarchical"),
+        ({"t_closeness": {"column": "n", "t": 0.1, "distance": "hierarchical"}}, "needs a hierarchy"),
+        ({"models": [3]}, "not: .*int"),
     ],
 )
 def test_anonymize_refuses_options_it_does_not_have(change: dict[str, object], words: str) -> None:
-    with pytest.raises(InvalidPlan, match=words):
+    with pytest.raises((InvalidPlan, InvalidInput), match=words):
         desensitize.anonymize(pl.DataFrame({"sex": ["F"]}), {"sex": SEX}, **change)
 
 
