@@ -15,14 +15,14 @@ import numpy as np
 import polars as pl
 
 from desensitize.anonymity.boxes import BoxSearch
+from desensitize.anonymity.generalizing import Generalizing, list_classes
 from desensitize.anonymity.guard import Guard
-from desensitize.anonymity.histogram import Histogram, Ints, Levels
+from desensitize.anonymity.histogram import Histogram
 from desensitize.anonymity.lattice import Budget, Outcome, Search
 from desensitize.anonymity.metrics import METRICS
 from desensitize.anonymity.task import count_limit, make_task
 from desensitize.errors import InvalidPlan
 from desensitize.hierarchy import Hierarchy
-from desensitize.leaves import as_leaf
 from desensitize.risk.measures import Limits, Risk, limits_of, measure_risk
 from desensitize.tables import Table, collect
 from desensitize.transform.goals import Model
@@ -82,10 +82,10 @@ def anonymize(
     count_limit(suppression_limit, 0)
     histogram, guard = task.read()
     limit = count_limit(suppression_limit, histogram.total_rows)
-    outcome = _search(histogram, guard, metric, limit, Budget(max_visits, time_limit), progress)
+    outcome = search(histogram, guard, metric, limit, Budget(max_visits, time_limit), progress)
     failing = guard.judge(histogram, outcome.levels, limit)
     small = np.flatnonzero(failing.failing[failing.key])
-    made = _rewrite(task.table, histogram, outcome.levels, small)
+    made = Generalizing.of(histogram, outcome.levels, small).rewrite(task.table)
     result: pl.DataFrame | pl.LazyFrame = collect(made) if isinstance(frame, pl.DataFrame) else made
     return Anonymized(
         frame=result,
@@ -94,7 +94,7 @@ def anonymize(
         loss=outcome.loss,
         optimal=outcome.optimal,
         gap=outcome.gap,
-        classes=_list_classes(histogram, outcome.levels, small),
+        classes=list_classes(histogram, outcome.levels, small),
         risk=measure_risk(result, list(quasi_identifiers), entity, limits=limits or limits_of("agreement")),
         metric=metric,
         visited=outcome.visited,
@@ -102,7 +102,7 @@ def anonymize(
     )
 
 
-def _search(
+def search(
     histogram: Histogram,
     guard: Guard,
     metric: str,
@@ -110,57 +110,7 @@ def _search(
     budget: Budget,
     progress: Callable[[int, int], None] | None,
 ) -> Outcome:
+    """Return the outcome of the search that suits the number of nodes: a table of them all, or boxes of them."""
     nodes = np.prod([float(attribute.height) for attribute in histogram.attributes])
     kind = Search if nodes <= TABLE_NODES else BoxSearch
     return kind(histogram, guard, metric, limit, budget, progress).run()
-
-
-def _labels_at(histogram: Histogram, position: int, level: int) -> pl.Series:
-    """Return the label of every leaf of one attribute at a level, in the order of its leaves."""
-    attribute = histogram.attributes[position]
-    labels = attribute.labels[level]
-    return pl.Series([labels[code] for code in attribute.codes[level].tolist()], dtype=pl.String)
-
-
-def _rewrite(table: pl.LazyFrame, histogram: Histogram, levels: Levels, small: Ints) -> pl.LazyFrame:
-    """Return the table with every attribute at its level and without the rows of the failing classes."""
-    schema = table.collect_schema()
-    coarse: dict[str, pl.Expr] = {}
-    for position, (attribute, level) in enumerate(zip(histogram.attributes, levels, strict=True)):
-        leaf = as_leaf(attribute.column, schema[attribute.column])
-        labels = _labels_at(histogram, position, level)
-        if level and len(attribute.labels[level]) == 1:
-            coarse[attribute.column] = pl.lit(labels[0], dtype=pl.String)
-        elif level:
-            old = pl.Series(attribute.leaves, dtype=pl.String)
-            coarse[attribute.column] = leaf.replace_strict(old, labels, return_dtype=pl.String)
-    written = table.with_columns(**coarse) if coarse else table
-    if not len(small):
-        return written
-    keys = [f"\x00class{position}" for position in range(len(levels))]
-    hidden = {
-        key: pl.col(a.column) if a.column in coarse else as_leaf(a.column, schema[a.column])
-        for key, a in zip(keys, histogram.attributes, strict=True)
-    }
-    dropped = {
-        key: _labels_at(histogram, position, level).gather(histogram.leaf[position][small])
-        for position, (key, level) in enumerate(zip(keys, levels, strict=True))
-    }
-    gone = pl.DataFrame(dropped).unique().lazy()
-    return written.with_columns(**hidden).join(gone, on=keys, how="anti", nulls_equal=True).drop(keys)
-
-
-def _list_classes(histogram: Histogram, levels: Levels, small: Ints) -> pl.DataFrame:
-    """Return one row per kept class: its labels, rows and distinct entities."""
-    key, _ = histogram.classes(levels)
-    _, first, member = np.unique(key, return_index=True, return_inverse=True)
-    member = member.astype(np.int64)
-    rows = np.bincount(member, histogram.rows, len(first)).astype(np.int64)
-    kept = np.setdiff1d(np.flatnonzero(rows), member[small])
-    columns = {
-        attribute.column: _labels_at(histogram, position, level).gather(histogram.leaf[position][first[kept]])
-        for position, (attribute, level) in enumerate(zip(histogram.attributes, levels, strict=True))
-    }
-    entities = histogram.entities.count(member, len(first))[kept]
-    sizes = pl.DataFrame({"class_rows": rows[kept], "class_entities": entities})
-    return pl.DataFrame(columns).hstack(sizes)

@@ -1,0 +1,96 @@
+"""Writing rows at chosen levels, without the classes that fail: on one machine, or on each batch of a larger table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from desensitize.anonymity.histogram import Histogram, Ints, Levels
+from desensitize.leaves import as_leaf
+
+
+@dataclass(frozen=True, slots=True)
+class Relabelling:
+    """One column's leaves and what stands in their place; no leaves: one label for all; neither: it is unchanged."""
+
+    column: str
+    leaves: pl.Series | None
+    labels: pl.Series | None
+
+    def write(self, dtype: pl.DataType) -> pl.Expr | None:
+        """Return the expression of the column at its level, None where it is unchanged."""
+        if self.labels is None:
+            return None
+        if self.leaves is None:
+            return pl.lit(self.labels[0], dtype=pl.String)
+        return as_leaf(self.column, dtype).replace_strict(self.leaves, self.labels, return_dtype=pl.String)
+
+
+@dataclass(frozen=True, slots=True)
+class Generalizing:
+    r"""How rows are rewritten. It holds labels only, not the histogram, so it can be sent to where the rows are.
+
+    `gone` lists the classes that are left out, a column `\x00class0`, `\x00class1`, … for each relabelling.
+    """
+
+    columns: tuple[Relabelling, ...]
+    gone: pl.DataFrame
+
+    @classmethod
+    def of(cls, histogram: Histogram, levels: Levels, failing: Ints) -> Generalizing:
+        """Return the rewriting to these levels; `failing` are the tuples whose classes are left out."""
+        columns, gone = [], {}
+        for position, (attribute, level) in enumerate(zip(histogram.attributes, levels, strict=True)):
+            labels = labels_at(histogram, position, level)
+            gone[_key(position)] = labels.gather(histogram.leaf[position][failing])
+            leaves = pl.Series(attribute.leaves, dtype=pl.String)
+            if not level:
+                columns.append(Relabelling(attribute.column, None, None))
+            elif len(attribute.labels[level]) == 1:
+                columns.append(Relabelling(attribute.column, None, labels.head(1)))
+            else:
+                columns.append(Relabelling(attribute.column, leaves, labels))
+        return cls(tuple(columns), pl.DataFrame(gone).unique())
+
+    def rewrite(self, table: pl.LazyFrame) -> pl.LazyFrame:
+        """Return the rows of `table`, or of a batch of it, at their levels and without the classes left out."""
+        schema = table.collect_schema()
+        made = {each.column: each.write(schema[each.column]) for each in self.columns}
+        written = table.with_columns(**{column: label for column, label in made.items() if label is not None})
+        if not self.gone.height:
+            return written
+        hidden = {
+            _key(place): as_leaf(each.column, schema[each.column]) if each.labels is None else pl.col(each.column)
+            for place, each in enumerate(self.columns)
+        }
+        keys = list(hidden)
+        return written.with_columns(**hidden).join(self.gone.lazy(), on=keys, how="anti", nulls_equal=True).drop(keys)
+
+
+def labels_at(histogram: Histogram, position: int, level: int) -> pl.Series:
+    """Return the label of every leaf of one attribute at a level, in the order of its leaves."""
+    attribute = histogram.attributes[position]
+    labels = attribute.labels[level]
+    return pl.Series([labels[code] for code in attribute.codes[level].tolist()], dtype=pl.String)
+
+
+def list_classes(histogram: Histogram, levels: Levels, failing: Ints) -> pl.DataFrame:
+    """Return one row per kept class: its labels by column, `class_rows`, and its distinct `class_entities`."""
+    key, _ = histogram.classes(levels)
+    _, first, member = np.unique(key, return_index=True, return_inverse=True)
+    member = member.astype(np.int64)
+    rows = np.bincount(member, histogram.rows, len(first)).astype(np.int64)
+    kept = np.setdiff1d(np.flatnonzero(rows), member[failing])
+    columns = {
+        attribute.column: labels_at(histogram, position, level).gather(histogram.leaf[position][first[kept]])
+        for position, (attribute, level) in enumerate(zip(histogram.attributes, levels, strict=True))
+    }
+    entities = histogram.entities.count(member, len(first))[kept]
+    sizes = pl.DataFrame({"class_rows": rows[kept], "class_entities": entities})
+    return pl.DataFrame(columns).hstack(sizes)
+
+
+def _key(position: int) -> str:
+    return f"\x00class{position}"
