@@ -13,3 +13,11 @@ class InvalidPlan(DesensitizeError):
 
 class InvalidInput(DesensitizeError):
     """The table (or file) cannot be used; the message says which column and what would be accepted."""
+
+
+class Unfinished(InvalidInput):
+    """What an earlier, killed run of another input, plan or key has stored is in the way; it is left as it is."""
+
+
+class Cancelled(DesensitizeError):
+    """The caller cancelled a long run; nothing of it is left but what was asked to be kept."""

@@ -6,11 +6,9 @@ mode.
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
-import shutil
-import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,17 +16,17 @@ from typing import Any
 import polars as pl
 
 from desensitize.anonymity.anonymization import Anonymized, anonymize
-from desensitize.certificate import CERTIFICATE_FILE, Measurement, certify
+from desensitize.certificate import CERTIFICATE_FILE, ENGINE_VERSION, Measurement, certify
 from desensitize.errors import InvalidInput, InvalidPlan
 from desensitize.hierarchy import Hierarchy
 from desensitize.risk.measures import Limits, Risk, limits_of
-from desensitize.tables import Table, hide, open_table, run_quietly
+from desensitize.tables import Table, hide, list_files, open_table
 from desensitize.transform.expressions import build_expressions
 from desensitize.transform.keys import SecretKey
 from desensitize.transform.plan import Anonymity, Plan
 from desensitize.transform.techniques import Keep
+from desensitize.writing import Parts, Watch, identify_files, store
 
-DATA_FILE = "data.parquet"
 _MOST_TRIES = 8
 
 
@@ -46,6 +44,7 @@ class Release:
         key: SecretKey | None,
         measurement: Measurement | None = None,
         found: Mapping[str, Any] | None = None,
+        files: Sequence[Path] = (),
     ) -> None:
         self.frame = frame
         self.plan = plan
@@ -53,6 +52,7 @@ class Release:
         self._source = source
         self._key = key
         self._found = found
+        self._files = list(files)
         self._certificate: dict[str, Any] | None = None
 
     def __repr__(self) -> str:
@@ -73,31 +73,46 @@ class Release:
             self._certificate = self._certify(self.frame)
         return self._certificate
 
-    def write(self, directory: str | Path) -> Path:
+    def write(
+        self,
+        directory: str | Path,
+        *,
+        part_rows: int | None = None,
+        keep_unfinished: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+        cancel: Callable[[], bool] | None = None,
+    ) -> Path:
         """Store the table as Parquet with its certificate in a new directory and return it.
 
-        Nobody ever sees half of it.
+        Nobody ever sees half of it. Rows are streamed, so a table may be larger than memory. With `part_rows` it is
+        stored in parts of so many rows, and a run that was killed is taken up where it stopped. `progress` hears
+        (rows stored, rows in all); `cancel` is asked several times a second, and like Ctrl-C it leaves nothing,
+        except finished parts with `keep_unfinished`.
 
-        Refuses a directory that is already there. Rows are streamed, so a table may be larger than memory.
+        Refuses a directory that is already there, parts of a table that did not come from a file, and unfinished parts
+        of another input, plan or key. Raises Cancelled when cancelled.
         """
-        target = Path(directory)
-        if target.exists():
-            raise InvalidInput(f"directory `{target.name}` is already there; a release is written once, to a new one")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.parent / f".{target.name}.{uuid.uuid4().hex}.partial"
-        partial.mkdir()
-        try:
-            run_quietly(lambda: self.frame.sink_parquet(partial / DATA_FILE))
-            if self._certificate is None:
-                self._certificate = self._certify(pl.scan_parquet(partial / DATA_FILE))
-            text = json.dumps(self._certificate, ensure_ascii=False, indent=1, sort_keys=True)
-            (partial / CERTIFICATE_FILE).write_text(text + "\n", encoding="utf-8")
-            _sync(partial)
-            partial.rename(target)
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
-        return target
+        parts = None if part_rows is None else Parts(part_rows, self._bind())
+        watch = Watch(progress, cancel)
+        return store(
+            self.frame, Path(directory), self._finish, parts=parts, watch=watch, keep_unfinished=keep_unfinished
+        )
+
+    def _bind(self) -> dict[str, str]:
+        """Return what parts of this release are bound to."""
+        if not self._files:
+            raise InvalidInput("only a table that comes from files can be written in parts; leave out part_rows")
+        return {
+            "input": identify_files(self._files),
+            "plan": hashlib.sha256(self.plan.to_toml().encode()).hexdigest(),
+            "key": "none" if self._key is None else self._key.fingerprint(),
+            "engine": ENGINE_VERSION,
+        }
+
+    def _finish(self, written: pl.LazyFrame, folder: Path) -> None:
+        self._certificate = self._certify(written)
+        text = json.dumps(self._certificate, ensure_ascii=False, indent=1, sort_keys=True)
+        (folder / CERTIFICATE_FILE).write_text(text + "\n", encoding="utf-8")
 
     def _certify(self, written: pl.LazyFrame) -> dict[str, Any]:
         return certify(self._source, written, self.plan, self._key, self.measurement, self._found)
@@ -114,7 +129,7 @@ def apply(frame: Table, plan: Plan, key: bytes | None = None) -> Release:
     source = open_table(frame)
     secret = None if key is None else SecretKey(key)
     expressions = build_expressions(plan, source.collect_schema(), secret)
-    return Release(source, source.select(expressions), plan, secret)
+    return Release(source, source.select(expressions), plan, secret, files=list_files(frame))
 
 
 def protect(
@@ -237,12 +252,3 @@ def _finish_risk(risk: Risk, plan: Plan, entity: str | None, found: Mapping[str,
         return replace(risk, entity=entity)
     reasons = (*risk.reasons, *(f"column `{name}` is a direct identifier that the plan keeps" for name in direct))
     return replace(risk, entity=entity, level=1, meets=False, reasons=reasons)
-
-
-def _sync(directory: Path) -> None:
-    for path in [*directory.iterdir(), directory]:
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -1,4 +1,4 @@
-"""Opening a table: a DataFrame, a LazyFrame, or a Parquet or CSV file."""
+"""Opening a table: a DataFrame, a LazyFrame, a Parquet or CSV file, or a folder of Parquet files."""
 
 from __future__ import annotations
 
@@ -21,13 +21,16 @@ def open_table(table: Table) -> pl.LazyFrame:
 
     A CSV file is read as text throughout, so that no leading zero and no 18th digit is lost.
 
-    Refuses a file that is missing, of another kind, empty, or not UTF-8.
+    A folder is read as its Parquet files, in the order of their names. Refuses a file that is missing, of another
+    kind, empty, or not UTF-8, and a folder without Parquet files.
     """
     if isinstance(table, pl.LazyFrame):
         return table
     if isinstance(table, pl.DataFrame):
         return table.lazy()
     path = Path(table)
+    if path.is_dir():
+        return pl.scan_parquet(list_files(path))
     if not path.is_file():
         raise InvalidInput(f"file `{path.name}` does not exist")
     if path.suffix.lower() == ".parquet":
@@ -35,6 +38,22 @@ def open_table(table: Table) -> pl.LazyFrame:
     if path.suffix.lower() in (".csv", ".txt", ".tsv"):
         return _open_csv(path)
     raise InvalidInput(f"file `{path.name}` is neither .parquet nor .csv")
+
+
+def list_files(table: Table) -> list[Path]:
+    """Return the files that a table is read from, in the order of its rows; none if it is not read from files.
+
+    Refuses a folder without Parquet files.
+    """
+    if isinstance(table, pl.LazyFrame | pl.DataFrame):
+        return []
+    path = Path(table)
+    if not path.is_dir():
+        return [path]
+    files = sorted(path.glob("*.parquet"))
+    if not files:
+        raise InvalidInput(f"folder `{path.name}` holds no .parquet files")
+    return files
 
 
 def hide(column: str) -> str:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from shuzha.core.errors import Invalid, NotAllowed
-from shuzha.server.commands.output import console, print_facts, print_json, print_table, working
+from shuzha.server.commands.output import (
+    console,
+    counting,
+    error_console,
+    print_json,
+    print_table,
+    working,
+)
+from shuzha.server.commands.risk import risk
 
 File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A CSV or Parquet file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -58,54 +69,54 @@ def scan(
 
 
 def desensitize_file(
-    file: File,
+    file: Annotated[Path, typer.Argument(exists=True, help="A CSV or Parquet file, or a folder of Parquet files.")],
     *,
     plan: Annotated[Path, typer.Option(exists=True, help="The plan, a TOML file (`shuzha scan --plan` proposes one).")],
     key_file: Annotated[
-        Path, typer.Option(exists=True, help="The pseudonyms' key: a file of mode 0600, 32 bytes or more.")
+        Path, typer.Option(exists=True, help="The release's key: a file of mode 0600, 32 bytes or more.")
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The new folder for the release.")],
+    part_rows: Annotated[
+        int, typer.Option(help="A longer table is written in parts of so many rows; a killed run goes on from them.")
+    ] = 5_000_000,
+    keep_parts: Annotated[bool, typer.Option(help="Keep finished parts when you end it with Ctrl-C.")] = False,
+    discard: Annotated[bool, typer.Option(help="Discard the parts of a killed run first.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Transform a file by a plan; the result and its certificate appear whole or not at all."""
     import desensitize
+    from desensitize.writing import discard_unfinished
     from shuzha.core.keys import read_secret
 
-    key = read_secret(key_file)
-    with working("transforming"):
-        release = desensitize.apply(file, desensitize.Plan.from_toml(plan), key=key)
-        release.write(output)
+    wanted = desensitize.Plan.from_toml(plan)
+    if discard:
+        discard_unfinished(output)
+    with counting("transforming") as progress, _ended_in_order():
+        release = desensitize.apply(file, wanted, key=read_secret(key_file))
+        # Classes span the whole table, so an anonymized one is not made in parts.
+        rows = part_rows if wanted.anonymity is None else None
+        release.write(output, part_rows=rows, keep_unfinished=keep_parts, progress=progress)
     if as_json:
         print_json(release.certificate)
     else:
-        console.print(f"written to {output}", highlight=False)
+        console.print(f"written to {output} in {len(list(output.glob('data*.parquet')))} parts", highlight=False)
 
 
-def risk(
-    file: File,
-    *,
-    qi: Annotated[str, typer.Option("--qi", help="Quasi-identifiers, joined by commas.")],
-    entity: Annotated[
-        str | None, typer.Option(help="The column that says whose data a row is; classes count entities.")
-    ] = None,
-    mode: Annotated[str, typer.Option(help="public, agreement or enclave: whose limits apply.")] = "agreement",
-    as_json: AsJson = False,
-) -> None:
-    """Measure how likely a person can be found again; ends with 1 when the limits of the mode are not met."""
-    import desensitize
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Let SIGTERM end the work as Ctrl-C does, with what it began cleared away, and say so."""
 
-    columns = [name.strip() for name in qi.split(",") if name.strip()]
-    with working("measuring"):
-        found = desensitize.measure_risk(file, columns, entity, limits=desensitize.limits_of(mode))
-    facts = found.to_dict()
-    if as_json:
-        print_json(facts)
-    else:
-        hidden = {"limits", "profile", "reasons"}
-        print_facts(f"{file.name}: re-identification risk", {key: facts[key] for key in facts if key not in hidden})
-        print_facts("why", {str(number): reason for number, reason in enumerate(found.reasons, 1)})
-    if not found.meets:
-        raise NotAllowed(f"the risk exceeds the limits of mode {mode}", rule="risk.limits")
+    def end(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    except KeyboardInterrupt:
+        error_console.print("shuzha: cancelled", style="red")
+        raise typer.Exit(3) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def check(

@@ -13,7 +13,7 @@ import desensitize
 from desensitize import Hierarchy, InvalidInput, InvalidPlan, Plan
 from desensitize.certificate import CERTIFICATE_FILE
 from desensitize.fingerprint import hash_content
-from desensitize.release import DATA_FILE
+from desensitize.writing import DATA_FILE
 
 KEY = bytes(range(32))
 PLAN = Plan.from_toml(
