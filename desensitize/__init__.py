@@ -6,6 +6,8 @@ The package stands alone: it knows no database, no web and nothing of the platfo
 from __future__ import annotations
 
 from desensitize.anonymity.anonymization import Anonymized, anonymize
+from desensitize.anonymity.comparison import Comparison, compare
+from desensitize.anonymity.recoding import Recoded, recode_locally
 from desensitize.errors import DesensitizeError, InvalidInput, InvalidPlan
 from desensitize.finding.scanning import ColumnFinding, Found, ScanReport, scan
 from desensitize.hierarchy import Hierarchy
@@ -21,6 +23,7 @@ __all__ = [
     "Attack",
     "Attacks",
     "ColumnFinding",
+    "Comparison",
     "DeltaPresence",
     "DesensitizeError",
     "Found",
@@ -32,15 +35,18 @@ __all__ = [
     "LDiversity",
     "Limits",
     "Plan",
+    "Recoded",
     "Release",
     "Risk",
     "ScanReport",
     "TCloseness",
     "anonymize",
     "apply",
+    "compare",
     "limits_of",
     "measure_attacks",
     "measure_risk",
     "protect",
+    "recode_locally",
     "scan",
 ]

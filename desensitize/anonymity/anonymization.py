@@ -16,11 +16,11 @@ import polars as pl
 
 from desensitize.anonymity.boxes import BoxSearch
 from desensitize.anonymity.generalizing import Generalizing, list_classes
-from desensitize.anonymity.guard import Guard
+from desensitize.anonymity.guard import Guard, Verdict
 from desensitize.anonymity.histogram import Histogram
 from desensitize.anonymity.lattice import Budget, Outcome, Search
-from desensitize.anonymity.metrics import METRICS
-from desensitize.anonymity.task import count_limit, make_task
+from desensitize.anonymity.metrics import METRICS, cover, measure_loss
+from desensitize.anonymity.task import Task, count_limit, make_task
 from desensitize.errors import InvalidPlan
 from desensitize.hierarchy import Hierarchy
 from desensitize.risk.measures import Limits, Risk, limits_of, measure_risk
@@ -36,7 +36,9 @@ class Anonymized:
 
     `frame` is a DataFrame if one was given, else a LazyFrame; `classes` lists the classes with `class_rows` and
     `class_entities`; `loss` is the cost by `metric` (for loss and loss_arithmetic between 0, nothing lost, and 1);
-    `optimal` says that no node costs less, otherwise `gap` bounds how much less one could.
+    `optimal` says that no node costs less, otherwise `gap` bounds how much less one could. Whatever the metric,
+    `coverage` gives per column how much of its domain a row's label covers on average (a left out row all of it),
+    and `geometric_loss` the loss that follows.
     """
 
     frame: pl.DataFrame | pl.LazyFrame = field(repr=False)
@@ -50,6 +52,8 @@ class Anonymized:
     metric: str
     visited: int
     models: tuple[Model, ...] = ()
+    coverage: dict[str, float] = field(default_factory=dict)
+    geometric_loss: float = 0.0
 
 
 def anonymize(
@@ -83,22 +87,33 @@ def anonymize(
     histogram, guard = task.read()
     limit = count_limit(suppression_limit, histogram.total_rows)
     outcome = search(histogram, guard, metric, limit, Budget(max_visits, time_limit), progress)
-    failing = guard.judge(histogram, outcome.levels, limit)
-    small = np.flatnonzero(failing.failing[failing.key])
-    made = Generalizing.of(histogram, outcome.levels, small).rewrite(task.table)
+    verdict = guard.judge(histogram, outcome.levels, limit)
+    return _write(frame, task, histogram, outcome, verdict, metric, limits or limits_of("agreement"))
+
+
+def _write(
+    frame: Table, task: Task, histogram: Histogram, outcome: Outcome, verdict: Verdict, metric: str, limits: Limits
+) -> Anonymized:
+    """Return the table at the levels of the outcome, and what can be said about it."""
+    failing = np.flatnonzero(verdict.failing[verdict.key])
+    covered = cover(histogram, outcome.levels, verdict)
+    columns = list(task.hierarchies)
+    made = Generalizing.of(histogram, outcome.levels, failing).rewrite(task.table)
     result: pl.DataFrame | pl.LazyFrame = collect(made) if isinstance(frame, pl.DataFrame) else made
     return Anonymized(
         frame=result,
-        levels={a.column: level for a, level in zip(histogram.attributes, outcome.levels, strict=True)},
+        levels=dict(zip(columns, outcome.levels, strict=True)),
         suppressed=outcome.suppressed,
         loss=outcome.loss,
         optimal=outcome.optimal,
         gap=outcome.gap,
-        classes=list_classes(histogram, outcome.levels, small),
-        risk=measure_risk(result, list(quasi_identifiers), entity, limits=limits or limits_of("agreement")),
+        classes=list_classes(histogram, outcome.levels, failing),
+        risk=measure_risk(result, columns, task.entity, limits=limits),
         metric=metric,
         visited=outcome.visited,
         models=task.models,
+        coverage={column: one / max(1, histogram.total_rows) for column, one in zip(columns, covered, strict=True)},
+        geometric_loss=measure_loss(histogram, covered),
     )
 
 

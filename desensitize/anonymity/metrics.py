@@ -279,6 +279,30 @@ def make_metric(name: str, histogram: Histogram, limit: int, least_rows: int) ->
     return kinds[name](histogram, limit, least_rows)
 
 
+def cover(histogram: Histogram, levels: Levels, verdict: Verdict) -> list[float]:
+    """Return, per attribute, the sum over rows of the share of its domain that their labels cover at these levels.
+
+    A suppressed row covers all of it.
+    """
+    gone = verdict.failing[verdict.key]
+    kept, suppressed = histogram.rows[~gone], float(histogram.rows[gone].sum())
+    return [
+        float(kept @ attribute.shares[level][leaf[~gone]]) + suppressed
+        for attribute, leaf, level in zip(histogram.attributes, histogram.leaf, levels, strict=True)
+    ]
+
+
+def measure_loss(histogram: Histogram, covered: list[float]) -> float:
+    """Return the geometric-mean loss of these sums of covered shares, one an attribute."""
+    total = float(histogram.total_rows)
+    logs = 0.0
+    for one, attribute in zip(covered, histogram.attributes, strict=True):
+        least = total / max(1, len(attribute.leaves))
+        if total > least:
+            logs += float(np.log1p(max(0.0, (one - least) / (total - least))))
+    return float(np.expm1(logs / max(1, len(covered))))
+
+
 def _bits_within(counts: Floats) -> float:
     """Return n log2(n) minus the sum of c log2(c): n times the entropy of the counts. It grows with every count."""
     held = counts[counts > 0]

@@ -117,8 +117,7 @@ def check_optimum(case: Case, visits: int) -> None:
         for read, most in ((fine, visits), (coarse, None)):
             try:
                 cut = case.search(kind, read, most)
-            except InvalidInput as error:
-                assert "within the visits, the time or the coarser reading" in str(error)
+            except InvalidInput:  # nothing fit was found so early
                 continue
             assert cut.loss >= least - 1e-9
             assert cut.loss - cut.gap <= least + 1e-9
