@@ -16,12 +16,14 @@ from typing import Any
 import polars as pl
 
 from desensitize.anonymity.anonymization import Anonymized, anonymize
+from desensitize.anonymity.recoding import Recoded, recode_locally
 from desensitize.certificate import CERTIFICATE_FILE, ENGINE_VERSION, Measurement, certify
 from desensitize.errors import InvalidInput, InvalidPlan
 from desensitize.hierarchy import Hierarchy
 from desensitize.risk.measures import Limits, Risk, limits_of
 from desensitize.tables import Table, hide, list_files, open_table
 from desensitize.transform.expressions import build_expressions
+from desensitize.transform.goals import LDiversity, TCloseness
 from desensitize.transform.keys import SecretKey
 from desensitize.transform.plan import Anonymity, Plan
 from desensitize.transform.techniques import Keep
@@ -181,6 +183,9 @@ class _Goal:
     entity: str | None
     share: float
     limits: Limits
+    metric: str = "loss"
+    models: tuple[LDiversity | TCloseness, ...] = ()
+    local: bool = False
 
 
 def _set_goal(
@@ -200,6 +205,9 @@ def _set_goal(
         entity=entity or wanted.entity,
         share=wanted.suppression_limit if share is None else share,
         limits=accepted,
+        metric=wanted.metric,
+        models=wanted.goals(),
+        local=wanted.local,
     )
 
 
@@ -215,29 +223,49 @@ def _check_names(plan: Plan, names: list[str], goal: _Goal) -> None:
             raise InvalidPlan(
                 f"quasi-identifier `{column}` is dropped by the plan; leave it out of the quasi-identifiers"
             )
+    for column in (model.column for model in goal.models):
+        if column not in plan.columns or plan.columns[column].technique == "drop":
+            raise InvalidPlan(f"sensitive column `{column}` of [anonymity] is not a column that the plan releases")
 
 
 def _anonymize_until(
     frame: pl.LazyFrame, goal: _Goal, max_visits: int | None, progress: Callable[[int, int], None] | None
-) -> tuple[Anonymized, int]:
+) -> tuple[Anonymized | Recoded, int]:
     """Return the first anonymization, k doubled each time, whose risk meets the limits; the last one if none does."""
     entity = None if goal.entity is None else hide(goal.entity)
     k = goal.k
     for _ in range(_MOST_TRIES):
-        result = anonymize(
-            frame,
-            goal.hierarchies,
-            k,
-            goal.share,
-            entity=entity,
-            limits=goal.limits,
-            max_visits=max_visits,
-            progress=progress,
-        )
+        result = _anonymize(frame, goal, k, entity, max_visits, progress)
         if result.risk.meets:
             return result, k
         k *= 2
     return result, k // 2
+
+
+def _anonymize(
+    frame: pl.LazyFrame,
+    goal: _Goal,
+    k: int,
+    entity: str | None,
+    max_visits: int | None,
+    progress: Callable[[int, int], None] | None,
+) -> Anonymized | Recoded:
+    if goal.local:
+        return recode_locally(
+            frame, goal.hierarchies, k, entity=entity, models=goal.models, limits=goal.limits, progress=progress
+        )
+    return anonymize(
+        frame,
+        goal.hierarchies,
+        k,
+        goal.share,
+        goal.metric,
+        entity=entity,
+        models=goal.models,
+        limits=goal.limits,
+        max_visits=max_visits,
+        progress=progress,
+    )
 
 
 def _finish_risk(risk: Risk, plan: Plan, entity: str | None, found: Mapping[str, Any] | None) -> Risk:

@@ -19,13 +19,13 @@ from desensitize.anonymity.generalizing import Generalizing, list_classes
 from desensitize.anonymity.guard import Guard, Verdict
 from desensitize.anonymity.histogram import Histogram
 from desensitize.anonymity.lattice import Budget, Outcome, Search
-from desensitize.anonymity.metrics import METRICS, cover, measure_loss
+from desensitize.anonymity.metrics import cover, measure_loss
 from desensitize.anonymity.task import Task, count_limit, make_task
 from desensitize.errors import InvalidPlan
 from desensitize.hierarchy import Hierarchy
 from desensitize.risk.measures import Limits, Risk, limits_of, measure_risk
 from desensitize.tables import Table, collect
-from desensitize.transform.goals import Model
+from desensitize.transform.goals import METRICS, Model
 
 TABLE_NODES = 500_000
 

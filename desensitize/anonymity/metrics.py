@@ -27,7 +27,6 @@ import numpy as np
 from desensitize.anonymity.guard import Verdict
 from desensitize.anonymity.histogram import Floats, Histogram, Levels, weigh
 
-METRICS: tuple[str, ...] = ("loss", "loss_arithmetic", "discernibility", "average_class_size", "entropy")
 _ROUNDING = 1e-12
 Costs = list[Floats]
 

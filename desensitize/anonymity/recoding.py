@@ -32,7 +32,8 @@ class Recoded:
     """What local recoding made: the table with each class's own labels, the classes, and what that cost.
 
     `loss` is the geometric-mean loss of `anonymize`, measured on the labels; `coverage` gives per column how much of
-    its domain a row's label covers on average (1 over the domain: nothing lost; 1: everything). No row is left out.
+    its domain a row's label covers on average (1 over the domain: nothing lost; 1: everything). No row is left out,
+    no column has one level. The cuts are chosen greedily: nothing is proved, so `gap` is the whole loss.
     """
 
     frame: pl.DataFrame | pl.LazyFrame = field(repr=False)
@@ -42,6 +43,14 @@ class Recoded:
     risk: Risk
     suppressed: int = 0
     models: tuple[Model, ...] = ()
+    levels: dict[str, int] = field(default_factory=dict)
+    optimal: bool = False
+    visited: int = 0
+
+    @property
+    def gap(self) -> float:
+        """Return how much less another recoding could lose at the most."""
+        return self.loss
 
 
 def recode_locally(

@@ -19,6 +19,7 @@ from desensitize.errors import InvalidPlan
 from desensitize.hierarchy import Hierarchy
 from desensitize.tables import Table
 
+METRICS: tuple[str, ...] = ("loss", "loss_arithmetic", "discernibility", "average_class_size", "entropy")
 DIVERSITY_KINDS: tuple[str, ...] = ("distinct", "entropy", "recursive")
 DISTANCES: tuple[str, ...] = ("equal", "ordered", "hierarchical")
 

@@ -9,25 +9,31 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 from desensitize.errors import InvalidPlan
 from desensitize.hierarchy import DATE_LEVELS, Hierarchy
+from desensitize.transform.goals import METRICS, LDiversity, TCloseness, parse_goal
 from desensitize.transform.techniques import Technique, describe, parse_technique
 
 HIERARCHY_KINDS: tuple[str, ...] = ("region", "date", "number", "flat", "table")
-_ANONYMITY_KEYS = {"k", "entity", "suppression_limit", "mode", "quasi_identifiers"}
+Goals: TypeAlias = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+
+
+_OPTIONAL = {"metric": "loss", "l_diversity": None, "t_closeness": None, "local": False}
 
 
 @dataclass(frozen=True, slots=True)
 class Anonymity:
-    """The k-anonymity a plan asks for.
+    """The anonymity a plan asks for.
 
-    Hierarchies by column (as written in the plan), entity column, k, limit and release mode.
+    Hierarchies by column (as written in the plan), entity column, k, limit and release mode; the metric, l-diversity
+    and t-closeness (a table of options as in `LDiversity` and `TCloseness`, or several), and whether every class gets
+    labels of its own (`local`).
     """
 
     quasi_identifiers: Mapping[str, Mapping[str, Any]]
@@ -35,6 +41,15 @@ class Anonymity:
     entity: str | None = None
     suppression_limit: float = 0.02
     mode: str = "enclave"
+    metric: str = "loss"
+    l_diversity: Goals | None = None
+    t_closeness: Goals | None = None
+    local: bool = False
+
+    def goals(self) -> tuple[LDiversity | TCloseness, ...]:
+        """Return the privacy models beside k-anonymity. Refuses unknown and missing options."""
+        diverse = [parse_goal(LDiversity, one) for one in _list(self.l_diversity)]
+        return (*diverse, *(_closeness(one) for one in _list(self.t_closeness)))
 
     def hierarchies(self) -> dict[str, Hierarchy]:
         """Return the hierarchy of every quasi-identifier. Refuses an unknown kind, and options a kind does not have."""
@@ -92,6 +107,7 @@ class Plan:
                 **({"entity": wanted.entity} if wanted.entity else {}),
                 "suppression_limit": wanted.suppression_limit,
                 "mode": wanted.mode,
+                **{name: value for name in _OPTIONAL if (value := getattr(wanted, name)) != _OPTIONAL[name]},
                 "quasi_identifiers": {column: dict(spec) for column, spec in wanted.quasi_identifiers.items()},
             }
         return values
@@ -142,12 +158,39 @@ def _anonymity(values: object) -> Anonymity | None:
         return None
     if not isinstance(values, Mapping) or not isinstance(values.get("quasi_identifiers"), Mapping):
         raise InvalidPlan("[anonymity] needs the part quasi_identifiers")
-    unknown = set(values) - _ANONYMITY_KEYS
-    if unknown:
-        raise InvalidPlan(f"[anonymity] has no option: {', '.join(sorted(unknown))}")
+    known = [one.name for one in fields(Anonymity)]
+    if unknown := sorted(set(values) - set(known)):
+        raise InvalidPlan(f"[anonymity] has no option: {', '.join(unknown)}; it has: {', '.join(known)}")
     made = Anonymity(**values)
+    _check_anonymity(made)
     made.hierarchies()
+    made.goals()
     return made
+
+
+def _check_anonymity(made: Anonymity) -> None:
+    if isinstance(made.k, bool) or not isinstance(made.k, int) or made.k < 1:
+        raise InvalidPlan("[anonymity] k is a whole number of at least 1")
+    if not isinstance(made.suppression_limit, int | float) or not 0 <= made.suppression_limit <= 1:
+        raise InvalidPlan("[anonymity] suppression_limit is a share between 0 and 1")
+    if made.metric not in METRICS:
+        raise InvalidPlan(f"[anonymity] metric must be one of: {', '.join(METRICS)}")
+    if not isinstance(made.local, bool):
+        raise InvalidPlan("[anonymity] local is true or false")
+
+
+def _closeness(values: Mapping[str, Any]) -> TCloseness:
+    """Return the t-closeness of a plan, its hierarchy written like a quasi-identifier's."""
+    if not isinstance(values, Mapping) or not isinstance(values.get("hierarchy"), Mapping):
+        return parse_goal(TCloseness, values)
+    made = _hierarchy(f"t_closeness of {values.get('column')}", dict(values["hierarchy"]))
+    return parse_goal(TCloseness, {**values, "hierarchy": made})
+
+
+def _list(goals: Any) -> list[Any]:
+    if goals is None:
+        return []
+    return list(goals) if isinstance(goals, list | tuple) else [goals]
 
 
 def _hierarchy(column: str, spec: dict[str, Any]) -> Hierarchy:
@@ -173,4 +216,6 @@ def _toml(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_toml(item) for item in value) + "]"
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_toml(key)} = {_toml(item)}" for key, item in value.items()) + " }"
     return json.dumps(value, ensure_ascii=False)

@@ -16,8 +16,8 @@ import desensitize
 from desensitize import DeltaPresence, Hierarchy, InvalidInput, KAnonymity, KMap, LDiversity, TCloseness
 from desensitize.anonymity.boxes import BoxSearch
 from desensitize.anonymity.lattice import Budget, Search
-from desensitize.anonymity.metrics import METRICS
 from desensitize.anonymity.task import make_task
+from desensitize.transform.goals import METRICS
 
 AGE = Hierarchy.from_rows([("20", "2x", "*"), ("21", "2x", "*"), ("35", "3x", "*"), ("36", "3x", "*")])
 AREA = Hierarchy.from_rows([("a1", "a", "*"), ("a2", "a", "*"), ("b1", "b", "*"), ("b2", "b", "*"), ("b3", "b", "*")])
