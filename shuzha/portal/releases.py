@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from shuzha.catalog.service import CatalogService
 from shuzha.core.errors import NotFound
+from shuzha.portal.charts import draw_share
 from shuzha.portal.desk import Desk, actor_of
-from shuzha.releases.model import ReleaseState
+from shuzha.portal.paper import Paper, render_paper
+from shuzha.portal.render import speech_of
+from shuzha.releases.model import Release, ReleaseState
 from shuzha.releases.service import ReleaseService
-
-COUNTS = ("rows", "entities", "classes", "smallest_class", "average_class", "level")
-SHARES = ("prosecutor", "journalist", "marketer", "overall", "records_at_risk", "uniques")
 
 
 class ReleasePages:
@@ -31,6 +30,7 @@ class ReleasePages:
         router = APIRouter()
         router.add_api_route("/releases/{release_id}", self.show, methods=["GET"])
         router.add_api_route("/releases/{release_id}/certificate", self.certificate, methods=["GET"])
+        router.add_api_route("/releases/{release_id}/certificate.html", self.page_of_its_own, methods=["GET"])
         return router
 
     def show(self, request: Request, release_id: str) -> Response:
@@ -44,42 +44,34 @@ class ReleasePages:
         except NotFound:  # A suspended entry is not everybody's to see; the release still says what it is of.
             entry = None
         return self._desk.page(
-            request, "release.html", release=release, certificate=certificate, entry=entry,
-            wrong=self._releases.verify(actor, release.id) if ready else (), ready=ready,
-            columns=columns_of(certificate), risk=risk_of(certificate), counts=COUNTS, shares=SHARES,
+            request, "release.html", release=release, paper=Paper(certificate), entry=entry,
+            wrong=self._releases.verify(actor, release.id) if ready else (), ready=ready, draw_share=draw_share,
+            public_key=self._releases.public_key.hex(),
         )  # fmt: skip
 
     def certificate(self, request: Request, release_id: str) -> Response:
         """Give the certificate's exact bytes, over which the signature is."""
-        release = self._releases.get_release(actor_of(request), release_id)
-        if not release.certificate:
-            raise NotFound(f"release {release_id} has no certificate", accepted="a ready release")
+        release = self._certified(request, release_id)
         headers = {
             "Content-Disposition": f'attachment; filename="{release.id}.json"',
             "Shuzha-Signature": release.signature,
         }
         return Response(release.certificate, media_type="application/json", headers=headers)
 
+    def page_of_its_own(self, request: Request, release_id: str) -> Response:
+        """Give the certificate as one self-contained HTML file, in the reader's language."""
+        release = self._certified(request, release_id)
+        content = json.loads(release.certificate)
+        html = render_paper(
+            content, speech_of(request).language, name=f"{release.name} · {release.id}",
+            made_at=content["made_at"], signature=release.signature, public_key=self._releases.public_key.hex(),
+        )  # fmt: skip
+        # It is a file to keep: shown by the portal itself, its inline styles would break the portal's policy.
+        headers = {"Content-Disposition": f'attachment; filename="{release.id}.html"'}
+        return Response(html, media_type="text/html; charset=utf-8", headers=headers)
 
-def columns_of(certificate: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return what was found in each column and done to it, as the certificate says it."""
-    done = certificate.get("desensitization", {}).get("done", {})
-    found = {each["name"]: each for each in (certificate.get("found") or {}).get("columns", ())}
-    levels = (done.get("anonymized") or {}).get("levels") or {}
-    return [
-        {
-            "name": name,
-            "technique": str(step.get("technique", "")),
-            "options": ", ".join(f"{key} {value}" for key, value in step.items() if key != "technique"),
-            "role": found.get(name, {}).get("role", ""),
-            "types": found.get(name, {}).get("types", []),
-            "level": levels.get(name),
-        }
-        for name, step in done.get("plan", {}).get("columns", {}).items()
-    ]
-
-
-def risk_of(certificate: dict[str, Any]) -> dict[str, Any]:
-    """Return the measured risk, empty where none was measured."""
-    risk = certificate.get("desensitization", {}).get("measured") or {}
-    return risk if isinstance(risk, dict) else {}
+    def _certified(self, request: Request, release_id: str) -> Release:
+        release = self._releases.get_release(actor_of(request), release_id)
+        if not release.certificate:
+            raise NotFound(f"release {release_id} has no certificate", accepted="a ready release")
+        return release

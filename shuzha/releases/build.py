@@ -7,9 +7,10 @@ two workers apart; what a dead one left behind is swept by the next.
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ import polars as pl
 from desensitize.errors import DesensitizeError
 from desensitize.release import Release as Desensitized
 from desensitize.release import apply, protect
+from desensitize.risk.joined import measure_joined_risk
 from desensitize.transform.plan import Plan
+from desensitize.transform.techniques import Pseudonymize
 from shuzha.authorization.model import Grant
 from shuzha.authorization.scope import filter_text
 from shuzha.catalog.lake import RawZone
@@ -61,10 +64,13 @@ class ReleaseBuilder:
         """The raw Ed25519 key that certificates are checked with."""
         return self._keys.signing_key(paper.SIGNING_KEY).public_key().public_bytes_raw()
 
-    def build(self, release: Release, grant: Grant, entry: Entry, made_at: str) -> Path:
+    def build(
+        self, release: Release, grant: Grant, entry: Entry, made_at: str, earlier: Sequence[Release] = ()
+    ) -> Path:
         """Return the finished folder; one that is there and whole is kept as it is.
 
-        Refuses what the engine refuses: a table that cannot meet the limits, an entity key with nulls.
+        `earlier` are the scenario's ready releases, which someone can join with this one. Refuses what the engine
+        refuses: a table that cannot meet the limits, an entity key with nulls.
         """
         with self._lock(release):
             target = self.path(release)
@@ -76,7 +82,7 @@ class ReleaseBuilder:
             _remove(work)
             work.mkdir(mode=0o700)
             try:
-                made = self._write(work / "table", release, grant, entry, made_at)
+                made = self._write(work / "table", release, grant, entry, made_at, earlier)
                 _publish(made, target)
             finally:
                 _remove(work)
@@ -88,19 +94,22 @@ class ReleaseBuilder:
             _remove(self._work / release.id)
             _remove(self.path(release))
 
-    def _write(self, folder: Path, release: Release, grant: Grant, entry: Entry, made_at: str) -> Path:
+    def _write(
+        self, folder: Path, release: Release, grant: Grant, entry: Entry, made_at: str, earlier: Sequence[Release]
+    ) -> Path:
         try:
             frame = self._cut(release, grant, entry)
             plan = make_plan(entry, grant.scope.columns, self._policy, frame)
             table = self._desensitize(frame, plan, release, entry)
             table.write(folder)
+            joined = self._join(folder / paper.DATA_FILE, release, plan, table, earlier)
         except DesensitizeError as error:
             raise Invalid(f"cannot release entry {entry.code}: {error}", rule="release.risk") from None
         except pl.exceptions.PolarsError as error:
             # The engine's message may quote a value.
             raise Invalid(f"cannot read entry {entry.code}: {type(error).__name__}", rule="release.read") from None
         (folder / paper.PLAN_FILE).write_text(plan.to_toml(), "utf-8")
-        content = self._certify(folder, release, grant, entry, plan, table, made_at)
+        content = self._certify(folder, release, grant, entry, plan, table, made_at, joined)
         written = paper.write_certificate(content)
         (folder / paper.CERTIFICATE_FILE).write_bytes(written)
         signature = paper.sign_certificate(written, self._keys.signing_key(paper.SIGNING_KEY))
@@ -129,14 +138,42 @@ class ReleaseBuilder:
             return apply(frame, plan, key)
         return protect(frame, plan, key, found=found_in(entry, frame.collect_schema().names()))
 
+    def _join(
+        self, data: Path, release: Release, plan: Plan, table: Desensitized, earlier: Sequence[Release]
+    ) -> dict[str, Any] | None:
+        """Return the risk of the release together with the earlier ones of its scenario, which share its pseudonyms.
+
+        None where there is none, or nothing was measured.
+        """
+        risk = table.risk
+        if risk is None or not earlier:
+            return None
+        columns = {release.id: risk.quasi_identifiers}
+        for other in earlier:
+            measured = json.loads(other.certificate)["desensitization"].get("measured") or {}
+            columns[other.id] = measured.get("quasi_identifiers", ())
+        key = risk.entity
+        joinable = key is not None and isinstance(plan.columns.get(key), Pseudonymize)
+        if not joinable or any(key not in other.columns for other in earlier):
+            return {"releases": list(columns), "by": None, "measured": None}
+        tables = {release.id: data, **{other.id: self.path(other) / paper.DATA_FILE for other in earlier}}
+        found = measure_joined_risk(tables, [str(key)], columns, limits=risk.limits)
+        if self._policy.joined == "refuse" and not found.risk.meets:
+            raise Invalid(
+                f"together with {len(earlier)} earlier releases of its scenario the smallest class is "
+                f"{found.risk.smallest_class}", rule="release.joined", accepted="a release after those are destroyed",
+            )  # fmt: skip
+        return {"releases": list(columns), "by": key, "measured": found.to_dict()}
+
     def _certify(
-        self, folder: Path, release: Release, grant: Grant, entry: Entry, plan: Plan, table: Desensitized, made_at: str
-    ) -> dict[str, Any]:
+        self, folder: Path, release: Release, grant: Grant, entry: Entry, plan: Plan, table: Desensitized,
+        made_at: str, joined: dict[str, Any] | None,
+    ) -> dict[str, Any]:  # fmt: skip
         engine = table.certificate
         measured = table.risk is not None
         return {
             "kind": "shuzha release certificate",
-            "version": 1,
+            "version": 2,
             "release": release.id,
             "made_at": made_at,
             "grant": {
@@ -150,6 +187,7 @@ class ReleaseBuilder:
             },
             "found": engine.get("found") or found_in(entry, plan.columns),
             "desensitization": engine,
+            "joined": joined,
             "limits": engine.get("limits"),
             "level": engine.get("level") if measured else None,
             "not_promised": [*NOT_PROMISED, *([] if measured else [NOT_MEASURED])],

@@ -72,18 +72,21 @@ class Release:
 class RiskPolicy:
     """What a release has to meet; the authority's choice. Modes and their sources are the engine's (GB/T 42460).
 
-    `free_text` is `redact` (names are found by a tagger: 2 to 4 ms for each distinct text) or `drop`.
+    `free_text` is `redact` (names are found by a tagger: 2 to 4 ms for each distinct text) or `drop`. `joined` says
+    what becomes of a release that is within its limits alone, but not together with the earlier ones of its scenario,
+    which someone may have kept: `state` says so in the certificate, `refuse` does not release it.
     """
 
     mode: str = "enclave"
     k: int = 3
     suppression_limit: float = 0.02
     free_text: Literal["redact", "drop"] = "redact"
+    joined: Literal["state", "refuse"] = "state"
 
 
 NOT_PROMISED = (
     "identity disclosure only: what is true of a whole class (attribute disclosure) is not measured",
-    "risk is measured on this table alone: joins with other releases or outside data are not",
+    "joins are measured with earlier releases of the same scenario only: those with other data are not",
     "sensitive values such as amounts pass unchanged; the airlock checks what leaves",
     "redaction of free text finds written forms that it knows; it is no proof of their absence",
 )

@@ -70,9 +70,12 @@ class ReleaseService:
             if release.state is not ReleaseState.BUILDING:
                 return release
             grant, entry, now = work.get(GRANTS, release.grant), work.get(ENTRIES, release.entry), work.now()
+            earlier = tuple(
+                one for one in work.list(RELEASES, demand=release.demand) if one.state is ReleaseState.READY
+            )
         try:
             self._check_scope(actor, grant, now)
-            folder = self._builder.build(release, grant, entry, now.isoformat(timespec="seconds"))
+            folder = self._builder.build(release, grant, entry, now.isoformat(timespec="seconds"), earlier)
         except (Invalid, NotAllowed, NotFound) as error:
             return self._fail(actor, release, str(error))
         return self._finish(actor, release, folder)
@@ -121,6 +124,11 @@ class ReleaseService:
     def path(self, release: Release) -> Path:
         """Return the folder of a release's files: read-only, and reached by whoever can name it."""
         return self._builder.path(release)
+
+    @property
+    def public_key(self) -> bytes:
+        """The raw Ed25519 key that certificates are checked with."""
+        return self._builder.public_key
 
     def verify(self, actor: Actor, release_id: str) -> tuple[str, ...]:
         """Return what is wrong with a ready release's certificate or files; nothing where all of it holds."""
