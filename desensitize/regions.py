@@ -18,7 +18,7 @@ from desensitize.errors import InvalidInput
 LEVELS: tuple[str, ...] = ("district", "city", "province")
 _PREFIX = {"district": 6, "city": 4, "province": 2}
 # The residence permits of Hong Kong, Macau and Taiwan residents use 810000, 820000 and 830000 as their area.
-_PERMIT_AREAS = {"830000": "台湾居民居住证"}
+PERMIT_AREAS: Mapping[str, str] = {"830000": "台湾居民居住证"}
 
 
 @cache
@@ -38,12 +38,12 @@ FORMER_REGIONS: Mapping[str, str] = _tables()[1]
 
 def is_region_code(code: str) -> bool:
     """Say whether `code` is a current or former division, or one of the areas that residence permits use."""
-    return code in REGIONS or code in FORMER_REGIONS or code in _PERMIT_AREAS
+    return code in REGIONS or code in FORMER_REGIONS or code in PERMIT_AREAS
 
 
 def find_name(code: str) -> str | None:
     """Return the division's own name (a former name where the code is no longer in force), or None."""
-    return REGIONS.get(code) or FORMER_REGIONS.get(code) or _PERMIT_AREAS.get(code)
+    return REGIONS.get(code) or FORMER_REGIONS.get(code) or PERMIT_AREAS.get(code)
 
 
 def truncate_code(code: str, level: str) -> str:

@@ -27,6 +27,8 @@ _ORGANISATION = (
     r"(?:公司|集团|厂|合作社|事务所|医院|卫生院|学校|大学|学院|中学|小学|银行|商行|工作室|研究院|委员会|管理局|中心)$"
 )
 _FREE_TEXT_CHARACTERS = 20
+_SAMPLE, _HOPELESS = 2000, 0.4
+_LEAST_ENDING = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class Rule:
     """One kind of column: words in its name, a pattern of its values, and what is proposed.
 
     Under a `sure` name no look is needed; without any such name the rule works `alone` from `least_distinct` values.
+    `pinyin` are initials that name a column or, from three letters on, end its name.
     """
 
     entity: str
@@ -47,200 +50,141 @@ class Rule:
     hierarchy: dict[str, Any] = field(default_factory=dict)
     sure: tuple[str, ...] = ()
     least_distinct: int = 1
+    pinyin: tuple[str, ...] = ()
 
 
 _DATE = r"^(?:18|19|20)[0-9]{2}[-/.]?(?:0[1-9]|1[0-2])[-/.]?(?:0[1-9]|[12][0-9]|3[01])(?:[ T].*)?$"
 _MONTH = {"technique": "generalize", "kind": "date", "level": "month"}
+_DROP = {"technique": "drop"}
+_FLAT = {"kind": "flat"}
+_DEGREES = r"^-?[0-9]{1,3}\.[0-9]{3,}$"
+
+
+def _rule(entity: str, chinese: str, role: str, grade: int, words: str, pinyin: str = "", **more: Any) -> Rule:
+    """Return a rule; its words and its pinyin are each given in one line."""
+    return Rule(entity, chinese, role, grade, tuple(words.split()), pinyin=tuple(pinyin.split()), **more)
+
+
+def _quasi(entity: str, chinese: str, words: str, pinyin: str, **more: Any) -> Rule:
+    """Return a rule of a quasi-identifier of grade 2, generalized to anything or nothing unless `more` says else."""
+    return _rule(entity, chinese, QUASI, 2, words, pinyin, **{"hierarchy": _FLAT, **more})
+
+
+_SEXES = r"^(?:男|女|男性|女性|M|F|m|f|0|1|2|9|未知|未说明)$"
+_AGES = {"kind": "number", "widths": [5, 10, 20]}
 
 RULES: tuple[Rule, ...] = (
-    Rule(
-        "PERSON",
-        "姓名",
-        DIRECT,
-        3,
-        ("姓名", "人名", "联系人", "法定代表人", "户主", "name", "contact", "representative", "xm"),
-        _NAME,
-        alone=True,
-        least_distinct=20,
-        proposal={"technique": "drop"},
-        sure=("姓名", "人名", "person_name", "full_name", "xm"),
+    _rule(
+        "PERSON", "姓名", DIRECT, 3,
+        "姓名 人名 联系人 法定代表人 户主 负责人 申请人 当事人 name contact representative",
+        "xm frxm lxr lxrxm hzxm brxm yhxm ygxm sqrxm dsrxm fddbr hz",
+        pattern=_NAME, alone=True, least_distinct=20, proposal=_DROP, sure=("姓名", "人名", "person_name", "full_name"),
     ),
-    Rule(
-        "CN_ADDRESS",
-        "地址",
-        DIRECT,
-        3,
-        ("地址", "住址", "住所", "address", "addr", "dz"),
-        _ADDRESS,
-        alone=True,
-        proposal={"technique": "drop"},
+    _rule(
+        "CN_ADDRESS", "地址", DIRECT, 3,
+        "地址 住址 住所 居住地 户籍地 address addr",
+        "dz zz jtzz jtdz xzz hjdz txdz lxdz jzdz zzdz dwdz xxdz",
+        pattern=_ADDRESS, alone=True, proposal=_DROP,
     ),
-    Rule(
-        "ACCOUNT",
-        "账号或卡号",
-        DIRECT,
-        3,
-        (
-            "卡号",
-            "账号",
-            "病历号",
-            "学号",
-            "社保号",
-            "card",
-            "card_no",
-            "account",
-            "user_id",
-            "member_id",
-            "patient_id",
-        ),
+    _rule(
+        "ACCOUNT", "账号或卡号", DIRECT, 3,
+        "卡号 账号 帐号 病历号 病案号 学号 工号 社保号 户号 档案号 card card_no account user_id member_id patient_id",
+        "blh bah sbh zyh mzh grbh",
         proposal={"technique": "pseudonymize", "domain": "account"},
     ),
-    Rule(
-        "BIRTH_DATE",
-        "出生日期",
-        QUASI,
-        2,
-        ("出生", "生日", "birth", "born", "dob", "csrq"),
-        _DATE,
-        proposal=_MONTH,
-        hierarchy={"kind": "date"},
+    _quasi(
+        "BIRTH_DATE", "出生日期", "出生 生日 birth born dob", "csrq csny",
+        pattern=_DATE, proposal=_MONTH, hierarchy={"kind": "date"},
     ),
-    Rule(
-        "SEX",
-        "性别",
-        QUASI,
-        2,
-        ("性别", "sex", "gender", "xb"),
-        r"^(?:男|女|男性|女性|M|F|m|f|0|1|2|9|未知|未说明)$",
-        hierarchy={"kind": "flat"},
+    _quasi("SEX", "性别", "性别 sex gender", "xb xbdm", pattern=_SEXES),
+    _quasi("AGE", "年龄", "年龄 age", "nl", pattern=r"^[0-9]{1,3}(?:\.0)?$", hierarchy=_AGES),
+    _quasi(
+        "CN_REGION", "行政区划代码", "区划 行政区 地区 区县 region area district city", "xzqh xzqhdm qhdm ssqx szqx",
+        alone=True, hierarchy={"kind": "region"},
     ),
-    Rule(
-        "AGE",
-        "年龄",
-        QUASI,
-        2,
-        ("年龄", "age", "nl"),
-        r"^[0-9]{1,3}(?:\.0)?$",
-        hierarchy={"kind": "number", "widths": [5, 10, 20]},
+    _quasi(
+        "CN_REGION_NAME", "行政区划名称", "区划 行政区 地区 区县 籍贯 region area district city province",
+        "xzqhmc qxmc qx ssq jg", alone=True,
     ),
-    Rule(
-        "CN_REGION",
-        "行政区划代码",
-        QUASI,
-        2,
-        ("区划", "行政区", "地区", "区县", "region", "area", "district", "city"),
-        "",
-        alone=True,
-        hierarchy={"kind": "region"},
+    _quasi("POSTCODE", "邮政编码", "邮编 邮政编码 postcode zip", "yzbm yb", pattern=r"^[0-9]{6}$"),
+    _quasi("ETHNICITY", "民族", "民族 ethnic ethnicity nation", "mz mzdm", pattern=r"^(?:\p{Han}{1,6}族?|[0-9]{1,2})$"),
+    _quasi("NATIONALITY", "国籍", "国籍 nationality citizenship", "gj gjdm"),
+    _quasi("EDUCATION", "学历", "学历 学位 文化程度 education degree", "xl xw whcd xldm"),
+    _quasi("MARITAL", "婚姻状况", "婚姻 marital marriage", "hyzk hyzt"),
+    _quasi("OCCUPATION", "职业", "职业 岗位 职务 职称 occupation job profession", "zy zw gw zc zyfl"),
+    _rule(
+        "HEALTH", "健康信息", SENSITIVE, 4,
+        "诊断 疾病 病种 病史 病症 残疾 症状 处方 手术 过敏 体检 血型 传染病 孕 diagnosis disease icd disability",
+        "zd zdmc jbmc jbbm jbzd bs cjdj cjlb",
     ),
-    Rule(
-        "CN_REGION_NAME",
-        "行政区划名称",
-        QUASI,
-        2,
-        ("区划", "行政区", "地区", "区县", "region", "area", "district", "city", "province"),
-        alone=True,
-        hierarchy={"kind": "flat"},
+    _rule(
+        "FINANCE", "财务信息", SENSITIVE, 3,
+        "工资 收入 薪 缴费基数 余额 存款 资产 负债 贷款 征信 信用分 纳税 税额 低保"
+        " wage salary income balance credit_score loan tax debt",
+        "gz gzje srje jfjs dkje ysr nsr zhye",
     ),
-    Rule(
-        "POSTCODE",
-        "邮政编码",
-        QUASI,
-        2,
-        ("邮编", "邮政编码", "postcode", "zip", "yzbm"),
-        r"^[0-9]{6}$",
-        hierarchy={"kind": "flat"},
+    _rule(
+        "POSITION", "行踪位置", SENSITIVE, 4, "经度 纬度 longitude latitude lng lon lat", "jd wd",
+        pattern=_DEGREES, proposal={"technique": "round", "to": 0.01},
     ),
-    Rule(
-        "ETHNICITY",
-        "民族",
-        QUASI,
-        2,
-        ("民族", "ethnic", "ethnicity", "nation", "mz"),
-        r"^(?:\p{Han}{1,6}族?|[0-9]{1,2})$",
-        hierarchy={"kind": "flat"},
+    _rule("BELIEF", "宗教信仰", SENSITIVE, 4, "宗教 信仰 政治面貌 religion belief", "zzmm zjxy"),
+    _rule("BIOMETRIC", "生物识别", SENSITIVE, 4, "指纹 人脸 虹膜 声纹 掌纹 基因 fingerprint biometric dna iris"),
+    _rule(
+        "OFFENCE", "违法犯罪记录", SENSITIVE, 4,
+        "犯罪 前科 刑罚 吸毒 社区矫正 违法记录 crime criminal offence", "fzjl wfjl",
     ),
-    Rule("EDUCATION", "学历", QUASI, 2, ("学历", "文化程度", "education", "degree"), hierarchy={"kind": "flat"}),
-    Rule("MARITAL", "婚姻状况", QUASI, 2, ("婚姻", "marital", "marriage"), hierarchy={"kind": "flat"}),
-    Rule(
-        "OCCUPATION",
-        "职业",
-        QUASI,
-        2,
-        ("职业", "岗位", "职务", "occupation", "job", "profession"),
-        hierarchy={"kind": "flat"},
+    _quasi(
+        "ORGANISATION", "机构名称", "单位 企业 公司 机构 employer company enterprise organisation organization",
+        "dwmc qymc gsmc jgmc gzdw", pattern=_ORGANISATION, alone=True, proposal=_DROP,
     ),
-    Rule("HEALTH", "健康信息", SENSITIVE, 4, ("诊断", "疾病", "病种", "病史", "残疾", "diagnosis", "disease", "icd")),
-    Rule(
-        "FINANCE",
-        "财务信息",
-        SENSITIVE,
-        3,
-        (
-            "工资",
-            "收入",
-            "薪",
-            "缴费基数",
-            "余额",
-            "贷款",
-            "征信",
-            "信用分",
-            "纳税",
-            "wage",
-            "salary",
-            "income",
-            "balance",
-            "credit_score",
-            "loan",
-            "tax",
-        ),
-    ),
-    Rule("BELIEF", "宗教信仰", SENSITIVE, 4, ("宗教", "信仰", "政治面貌", "religion", "belief")),
-    Rule("BIOMETRIC", "生物识别", SENSITIVE, 4, ("指纹", "人脸", "虹膜", "fingerprint", "biometric")),
-    Rule(
-        "ORGANISATION",
-        "机构名称",
-        QUASI,
-        2,
-        ("单位", "企业", "公司", "机构", "employer", "company", "enterprise", "organisation", "organization"),
-        _ORGANISATION,
-        alone=True,
-        proposal={"technique": "drop"},
-        hierarchy={"kind": "flat"},
-    ),
-)
+)  # fmt: skip
 
 
 _REGION_VALUES = {
-    "CN_REGION": [*REGIONS, *FORMER_REGIONS],
-    "CN_REGION_NAME": sorted({*REGIONS.values(), *FORMER_REGIONS.values()}),
+    "CN_REGION": pl.Series([*REGIONS, *FORMER_REGIONS]).implode(),
+    "CN_REGION_NAME": pl.Series(sorted({*REGIONS.values(), *FORMER_REGIONS.values()})).implode(),
 }
 
 
-def is_named(column: str, words: tuple[str, ...]) -> bool:
+def is_named(column: str, words: tuple[str, ...], pinyin: tuple[str, ...] = ()) -> bool:
     """Say whether the column's name holds one of the words.
 
-    Chinese anywhere, Latin as whole parts between `_` or case changes.
+    Chinese anywhere, Latin as whole parts between `_` or case changes; pinyin initials as a part, or at its end from
+    three letters on (`frsfzh` is a legal representative's `sfzh`).
     """
     snake = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", column).lower()
-    parts = "_" + re.sub(r"[^0-9a-z]+", "_", snake) + "_"
-    return any(f"_{word}_" in parts if word.isascii() else word in column for word in words)
+    parts = re.sub(r"[^0-9a-z]+", "_", snake).strip("_")
+    if any(f"_{word}_" in f"_{parts}_" if word.isascii() else word in column for word in words):
+        return True
+    return any(
+        part == initials or (len(initials) >= _LEAST_ENDING and part.endswith(initials))
+        for part in parts.split("_")
+        for initials in pinyin
+    )
 
 
 def match_share(rule: Rule, cells: pl.Series, weights: pl.Series) -> float:
     """Return the share of non-null cells that look like this kind of column.
 
-    (1.0 for a rule without a look at values).
+    (1.0 for a rule without a look at values). Of many different cells a sample is looked at first: what few of its
+    cells fit is not looked at further, and the sample's share is returned.
     """
     if not len(cells):
         return 0.0
-    if rule.entity in _REGION_VALUES:
-        known = cells.is_in(_REGION_VALUES[rule.entity])
-    elif rule.pattern:
-        known = cells.str.contains(rule.pattern)
-    else:
+    if not rule.pattern and rule.entity not in _REGION_VALUES:
         return 1.0
-    return float(weights.filter(known).sum()) / float(weights.sum())
+    if len(cells) > 10 * _SAMPLE and weights.max() == 1:
+        some = cells.sample(_SAMPLE, seed=0)
+        share = int(_fits(rule, some).sum()) / len(some)
+        if share < _HOPELESS:
+            return share
+    return float(weights.filter(_fits(rule, cells)).sum()) / float(weights.sum())
+
+
+def _fits(rule: Rule, cells: pl.Series) -> pl.Series:
+    return (
+        cells.is_in(_REGION_VALUES[rule.entity]) if rule.entity in _REGION_VALUES else cells.str.contains(rule.pattern)
+    )
 
 
 def is_free_text(cells: pl.Series) -> bool:
@@ -248,17 +192,27 @@ def is_free_text(cells: pl.Series) -> bool:
     if not len(cells):
         return False
     long = cells.str.len_chars().mean()
-    prose = cells.str.contains(r"[\p{Han}，。；！？]{6,}| \w+ \w+ ").mean()
-    return isinstance(long, float) and long >= _FREE_TEXT_CHARACTERS and isinstance(prose, float) and prose >= 0.5
+    if not isinstance(long, float) or long < _FREE_TEXT_CHARACTERS:
+        return False
+    some = cells.sample(_SAMPLE, seed=0) if len(cells) > _SAMPLE else cells
+    prose = some.str.contains(r"[\p{Han}，。；！？]{6,}| \w+ \w+ ").mean()
+    return isinstance(prose, float) and prose >= 0.5
+
+
+def reads_like_sentences(cells: pl.Series) -> bool:
+    """Say whether most cells have the punctuation of sentences in them, which a list of addresses has not."""
+    some = cells.sample(_SAMPLE, seed=0) if len(cells) > _SAMPLE else cells
+    share = some.str.contains("[，。；！？]").mean()
+    return isinstance(share, float) and share >= 0.5
 
 
 _PLAIN = r"^-?[0-9]+(?:\.[0-9]+)?$|^[0-9]{4}-[0-9]{2}(?:-[0-9]{2})?(?:[ T].*)?$"
 _UNIQUE_SHARE, _UNIQUE_LEAST = 0.95, 100
 
 
-def is_unique_code(cells: pl.Series, rows: int) -> bool:
+def is_unique_code(cells: pl.Series, rows: int, different: int) -> bool:
     """Say whether nearly every one of many cells is different, and most are neither numbers nor dates."""
-    different = cells.n_unique()
     if rows < _UNIQUE_LEAST or different < _UNIQUE_SHARE * rows:
         return False
-    return int(cells.str.contains(_PLAIN).sum()) < 0.5 * len(cells)
+    some = cells.sample(_SAMPLE, seed=0) if len(cells) > _SAMPLE else cells
+    return int(some.str.contains(_PLAIN).sum()) < 0.5 * len(some)

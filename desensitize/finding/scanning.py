@@ -8,27 +8,34 @@ what random text would give by chance; a column *is* of an identifier from a sha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from desensitize.errors import InvalidInput
-from desensitize.finding.roles import RULES, Rule, is_free_text, is_named, is_unique_code, match_share
-from desensitize.identifiers.definitions import BY_ENTITY, DIRECT, OTHER, QUASI, SENSITIVE
+from desensitize.finding.combinations import QuasiIdentifiers, find_quasi_identifiers
+from desensitize.finding.evidence import GRADE_SOURCES, Evidence
+from desensitize.finding.roles import (
+    RULES,
+    Rule,
+    is_free_text,
+    is_named,
+    is_unique_code,
+    match_share,
+    reads_like_sentences,
+)
+from desensitize.identifiers.definitions import BY_ENTITY, DIRECT, IDENTIFIERS, OTHER, QUASI, SENSITIVE
 from desensitize.identifiers.detectors import Hits, compact, count_hits
 from desensitize.tables import Table, collect, open_table
 from desensitize.transform.plan import Anonymity, Plan
 
 IS, MIXED, STRAY, INSIDE, NAMED = "is", "mixed", "stray", "inside", "named"
 _IS_SHARE, _NAMED_SHARE, _MIXED_SHARE, _RULE_SHARE = 0.8, 0.5, 0.02, 0.6
-_SENTENCE = {
-    IS: "{rate:.1%} of the cells are {what}",
-    MIXED: "mixed: {rate:.1%} of the cells are {what}",
-    STRAY: "stray: {rate:.3%} of the cells are {what}",
-    INSIDE: "{rate:.1%} of the cells hold {what} inside text",
-    NAMED: "the name says {what}; {rate:.1%} of the cells pass its check",
-}
+_AT_ONCE_BYTES = 512 << 20
+_INSIDE_PROSE = ("ORGANISATION", "CN_ADDRESS")  # prose about places and organisations is neither
+_MOST_COMBINED, _FLAT_VALUES = 20, 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +54,10 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class ColumnFinding:
-    """One column: what was found, its role.
+    """One column: what was found, its role (direct, quasi, sensitive, other), proposed grade 1-4 and technique.
 
-    (direct, quasi, sensitive, other), proposed grade 1-4 and technique, and why.
+    `evidence` and `evidence_zh` say why in English and Chinese, without a value; `grade_source` says where the grade
+    is from.
     """
 
     name: str
@@ -63,6 +71,8 @@ class ColumnFinding:
     hierarchy: dict[str, Any]
     mixed: bool
     evidence: tuple[str, ...]
+    evidence_zh: tuple[str, ...] = ()
+    grade_source: str = ""
 
     @property
     def hit_rate(self) -> float:
@@ -72,10 +82,14 @@ class ColumnFinding:
 
 @dataclass(frozen=True, slots=True)
 class ScanReport:
-    """What a scan found, column by column, and the plan that follows. It holds no value of the table."""
+    """What a scan found, column by column, and the plan that follows. It holds no value of the table.
+
+    `quasi_identifiers` are the combinations of columns that single people out, where they were asked for.
+    """
 
     rows: int
     columns: tuple[ColumnFinding, ...]
+    quasi_identifiers: QuasiIdentifiers | None = None
 
     def __iter__(self) -> Iterator[ColumnFinding]:
         return iter(self.columns)
@@ -93,12 +107,17 @@ class ScanReport:
         return max((column.grade for column in self.columns), default=1)
 
     def to_plan(self, k: int = 5, mode: str = "enclave") -> Plan:
-        """Return the proposed plan: every column's technique, and anonymity over the quasi-identifiers that pass."""
+        """Return the proposed plan: every column's technique, and anonymity over the quasi-identifiers.
+
+        Where combinations were looked for, columns of role other that stand in one are generalized too.
+        """
         columns = {column.name: dict(column.technique) for column in self.columns}
+        telling = self.quasi_identifiers.telling if self.quasi_identifiers else ()
         quasi = {
-            column.name: column.hierarchy
+            column.name: column.hierarchy or {"kind": "flat"}
             for column in self.columns
-            if column.role == QUASI and column.hierarchy and column.technique["technique"] != "drop"
+            if (column.role == QUASI and column.hierarchy and column.technique["technique"] != "drop")
+            or (column.role == OTHER and column.name in telling and column.distinct <= _FLAT_VALUES)
         }
         plan = Plan.from_dict({"columns": columns})
         if not quasi:
@@ -115,44 +134,70 @@ class ScanReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values for JSON."""
-        return {"rows": self.rows, "grade": self.grade, "columns": [asdict(column) for column in self.columns]}
+        combined = {"quasi_identifiers": self.quasi_identifiers.to_dict()} if self.quasi_identifiers else {}
+        return {
+            "rows": self.rows,
+            "grade": self.grade,
+            "columns": [asdict(column) for column in self.columns],
+            **combined,
+        }
 
 
-def scan(frame_or_path: Table, progress: Callable[[int, int], None] | None = None) -> ScanReport:
+def scan(
+    frame_or_path: Table, progress: Callable[[int, int], None] | None = None, *, combinations: bool = False
+) -> ScanReport:
     """Return what every column of the table holds; every cell is looked at. `progress` hears (columns done, columns).
 
-    Refuses what `open_table` refuses.
+    With `combinations` the report also says which sets of columns single people out (`find_quasi_identifiers`, with
+    its defaults, over columns that are neither direct nor sensitive). Refuses what `open_table` refuses.
     """
     table = open_table(frame_or_path)
     schema = table.collect_schema()
+    for name, dtype in schema.items():
+        if dtype.is_nested() or dtype in (pl.Binary, pl.Object):
+            raise InvalidInput(f"column `{name}` is {dtype}; only text, numbers, dates and truth values can be scanned")
+    if isinstance(frame_or_path, str | Path) and Path(frame_or_path).stat().st_size <= _AT_ONCE_BYTES:
+        # A text file is parsed as a whole for every column that is asked of it.
+        table = collect(table).lazy()
     findings = []
     rows = int(collect(table.select(pl.len())).item()) if schema else 0
     for done, (name, dtype) in enumerate(schema.items()):
         findings.append(_scan_column(table, name, dtype))
         if progress is not None:
             progress(done + 1, len(schema))
-    return ScanReport(rows, tuple(findings))
+    report = ScanReport(rows, tuple(findings))
+    return replace(report, quasi_identifiers=_combine(table, report)) if combinations else report
+
+
+def _combine(table: pl.LazyFrame, report: ScanReport) -> QuasiIdentifiers:
+    """Return the combinations over the columns that others may know: at most twenty, quasi-identifiers first."""
+    open_to_others = [
+        column
+        for column in report.columns
+        if column.role in (QUASI, OTHER) and column.distinct > 1 and column.technique["technique"] != "redact"
+    ]
+    ranked = sorted(open_to_others, key=lambda column: (column.role != QUASI, -column.distinct))[:_MOST_COMBINED]
+    names = [column.name for column in open_to_others if column in ranked]
+    return find_quasi_identifiers(table, names, report.find_entity_column())
 
 
 def _scan_column(table: pl.LazyFrame, name: str, dtype: pl.DataType) -> ColumnFinding:
-    if dtype.is_nested() or dtype in (pl.Binary, pl.Object):
-        raise InvalidInput(f"column `{name}` is {dtype}; only text, numbers, dates and truth values can be scanned")
     values = collect(table.select(pl.col(name))).to_series()
     readable = not (dtype.is_float() or dtype == pl.Boolean or isinstance(dtype, pl.Datetime))
-    cells, weights = compact(values.cast(pl.String))
+    cells, weights, distinct = compact(values.cast(pl.String))
     total = int(weights.sum())
-    hits = count_hits(cells, weights) if readable and total else []
+    looked_for = [one for one in IDENTIFIERS if not one.weak or is_named(name, one.words, one.pinyin)]
+    hits = count_hits(cells, weights, looked_for) if readable and total else []
     found = [one for hit in hits if (one := _judge(hit, name, total)) is not None]
-    rule = None if any(f.how in (IS, NAMED) for f in found) else _find_rule(name, cells, weights)
-    return _conclude(name, dtype, values, cells, found, rule)
+    found.sort(key=lambda one: one.how not in (IS, NAMED))
+    rule = None if any(f.how in (IS, NAMED) for f in found) else _find_rule(name, cells, weights, distinct)
+    return _conclude(name, _Column(dtype, cells, total, distinct), found, rule)
 
 
 def _judge(hit: Hits, column: str, total: int) -> Found | None:
     """Return what these hits say about the column, or None if chance explains them."""
     kind = hit.identifier
-    named = is_named(column, kind.words)
-    if kind.weak and not named:
-        return None
+    named = is_named(column, kind.words, kind.pinyin)
     rate, looks = hit.valid / total, hit.looks / total
     share = max(0.0, (rate - kind.chance * looks) / (1 - kind.chance))
     noise = hit.looks * kind.chance + 3 * (hit.looks * kind.chance * (1 - kind.chance)) ** 0.5
@@ -169,12 +214,12 @@ def _judge(hit: Hits, column: str, total: int) -> Found | None:
     return None
 
 
-def _find_rule(column: str, cells: pl.Series, weights: pl.Series) -> tuple[Rule, float] | None:
+def _find_rule(column: str, cells: pl.Series, weights: pl.Series, distinct: int) -> tuple[Rule, float] | None:
     for rule in RULES:
-        named = is_named(column, rule.words)
+        named = is_named(column, rule.words, rule.pinyin)
         if not named and not rule.alone:
             continue
-        if not named and cells.n_unique() < rule.least_distinct:
+        if not named and distinct < rule.least_distinct:
             continue
         share = match_share(rule, cells, weights)
         if share >= (_RULE_SHARE if named else _IS_SHARE) or is_named(column, rule.sure) or (named and not len(cells)):
@@ -190,40 +235,47 @@ class _Proposal:
     hierarchy: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _conclude(
-    name: str,
-    dtype: pl.DataType,
-    values: pl.Series,
-    cells: pl.Series,
-    found: list[Found],
-    rule: tuple[Rule, float] | None,
-) -> ColumnFinding:
-    non_null = len(values) - values.null_count()
-    evidence = [_SENTENCE[f.how].format(rate=f.hit_rate, what=f.chinese) for f in found]
-    text = dtype == pl.String and is_free_text(cells)
-    if rule is not None and ((found and rule[0].role != DIRECT) or (text and rule[0].entity == "ORGANISATION")):
+@dataclass(frozen=True, slots=True)
+class _Column:
+    dtype: pl.DataType
+    cells: pl.Series
+    non_null: int
+    distinct: int
+
+
+def _conclude(name: str, column: _Column, found: list[Found], rule: tuple[Rule, float] | None) -> ColumnFinding:
+    text = column.dtype == pl.String and is_free_text(column.cells)
+    prose = text and reads_like_sentences(column.cells)
+    if rule is not None and ((found and rule[0].role != DIRECT) or (prose and rule[0].entity in _INSIDE_PROSE)):
         rule = None
+    evidence = Evidence()
+    if rule is not None:
+        evidence.add("rule", rule[1], rule[0].entity, rule[0].chinese)
+    for one in found:
+        evidence.add(one.how, one.hit_rate, one.entity, one.chinese)
     if rule is not None:
         found = [Found(rule[0].entity, rule[0].chinese, IS, rule[1], rule[1]), *found]
-        evidence.insert(0, f"name or values say {rule[0].chinese}; {rule[1]:.1%} of the cells fit")
-    proposal = _propose(dtype, found, rule[0] if rule else None, text=text)
-    if proposal.role == OTHER and dtype == pl.String and is_unique_code(cells, non_null):
+    proposal = _propose(column.dtype, found, rule[0] if rule else None, text=text)
+    unique = column.dtype == pl.String and is_unique_code(column.cells, column.non_null, column.distinct)
+    if proposal.role == OTHER and unique:
         proposal = _Proposal(QUASI, 2, {"technique": "pseudonymize", "domain": name})
-        evidence.append("nearly every value is different: each may name someone")
+        evidence.add("unique")
     elif text and not any(f.how in (IS, NAMED) for f in found):
-        evidence.append("free text can name people")
+        evidence.add("text")
     return ColumnFinding(
         name=name,
-        dtype=str(dtype),
-        non_null=non_null,
-        distinct=values.drop_nulls().n_unique(),
+        dtype=str(column.dtype),
+        non_null=column.non_null,
+        distinct=column.distinct,
         entities=tuple(found),
         role=proposal.role,
         grade=proposal.grade,
         technique=dict(proposal.technique),
         hierarchy=dict(proposal.hierarchy),
         mixed=any(f.how == MIXED for f in found),
-        evidence=tuple(evidence),
+        evidence=tuple(evidence.english),
+        evidence_zh=tuple(evidence.chinese),
+        grade_source=GRADE_SOURCES[proposal.grade],
     )
 
 
