@@ -168,7 +168,7 @@ def _histogram(frame: pl.LazyFrame, query: Histogram) -> Answer:
 
 
 def _quantile(frame: pl.LazyFrame, query: Quantile) -> Answer:
-    values = find_values(frame, query).to_numpy()
+    values = find_values(frame, query).to_numpy(writable=True)  # OpenDP takes no read-only memory.
     first, second = query.half, query.half
     found = choose_quantile(values, query.units, query.alpha, first, query.unit.rows)
     low, high = find_interval(values, find_cuts(query.units), query.alpha, second, query.sensitivity)

@@ -60,7 +60,14 @@ class Submit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
     context: Text = ""
 
 
-Call = Datasets | Status | Budget | Check | Submit
+class Dp(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="verb", tag="dp"):
+    """A differentially private answer over the granted entry, paid for from its privacy budget."""
+
+    entry: Name
+    query: dict[str, Any]
+
+
+Call = Datasets | Status | Budget | Check | Submit | Dp
 
 
 class Verbs(Protocol):
@@ -76,6 +83,10 @@ class Verbs(Protocol):
 
     def budget(self, workspace: str) -> dict[str, Any]:
         """Return what is left of the term and the budgets."""
+        ...
+
+    def dp(self, workspace: str, entry: str, query: dict[str, Any]) -> dict[str, Any]:
+        """Return the noisy figures of `query` with their intervals, its cost, and what is left."""
         ...
 
     def check(self, workspace: str, specification: dict[str, Any]) -> dict[str, Any]:
@@ -183,7 +194,7 @@ class PlatformSockets:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             use.refused += 1
             message = "cannot read the request: a JSON object with `verb` and that verb's own fields is accepted"
-            return _refuse("malformed", message, accepted="datasets, status, budget, check, submit")
+            return _refuse("malformed", message, accepted="datasets, status, budget, dp, check, submit")
         try:
             async with asyncio.timeout(_CALL_SECONDS):
                 result = await asyncio.to_thread(self._dispatch, workspace, call)
@@ -208,6 +219,8 @@ class PlatformSockets:
                 return self._verbs.status(workspace)
             case Budget():
                 return self._verbs.budget(workspace)
+            case Dp(entry=entry, query=query):
+                return self._verbs.dp(workspace, entry, query)
             case Check(specification=specification):
                 return self._verbs.check(workspace, specification)
             case Submit(notebook=notebook, outputs=outputs, context=context):

@@ -31,13 +31,26 @@ class ExportDesk(Protocol):
         ...
 
 
+class AnswerDesk(Protocol):
+    """Whoever answers with differential privacy, as workspaces need it: in the analyst's name, under his grant."""
+
+    def answer(self, workspace: Workspace, entry: str, query: dict[str, Any]) -> dict[str, Any]:
+        """Return the noisy figures, their intervals and cost."""
+        ...
+
+    def budget(self, workspace: Workspace) -> dict[str, Any]:
+        """Return what is left of the privacy budget."""
+        ...
+
+
 class WorkspaceVerbs:
     """The verbs of `platform_socket.Verbs`; a workspace that is not open is refused whatever it asks."""
 
-    def __init__(self, database: Database, host: Host, desk: ExportDesk) -> None:
+    def __init__(self, database: Database, host: Host, desk: ExportDesk, answers: AnswerDesk) -> None:
         self._database = database
         self._host = host
         self._desk = desk
+        self._answers = answers
 
     def datasets(self, workspace: str) -> list[dict[str, Any]]:
         """Return name, rows and columns of each granted release."""
@@ -67,7 +80,7 @@ class WorkspaceVerbs:
         }
 
     def budget(self, workspace: str) -> dict[str, Any]:
-        """Return what is left of the term and of today's screen budget."""
+        """Return what is left of the term, of today's screen budget, and of the privacy budget."""
         found = self._open(workspace)
         budget, shown = self._host.screen_budget(found), self._host.screen_bytes(found).get(today(), 0)
         with self._database.read() as work:
@@ -77,7 +90,17 @@ class WorkspaceVerbs:
             "screen_bytes_today": shown,
             "screen_bytes_left": max(budget - shown, 0),
             "screen_budget": budget,
+            "privacy": self._answers.budget(found),
         }
+
+    def dp(self, workspace: str, entry: str, query: dict[str, Any]) -> dict[str, Any]:
+        """Return a differentially private answer, paid for before it is made.
+
+        A workspace that was suspended while it was computed gets nothing; what was spent stays spent.
+        """
+        answer = self._answers.answer(self._open(workspace), entry, query)
+        self._open(workspace)
+        return answer
 
     def check(self, workspace: str, specification: dict[str, Any]) -> dict[str, Any]:
         """Return what the airlock's checks would find."""

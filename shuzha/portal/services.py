@@ -12,6 +12,8 @@ from sandbox.airlock.service import AirlockService
 from sandbox.workspaces.hosting import Host
 from sandbox.workspaces.service import WorkspaceService
 from shuzha.authorization.service import AuthorizationService
+from shuzha.budgets.answering import AnswerService
+from shuzha.budgets.service import BudgetService
 from shuzha.catalog.service import CatalogService
 from shuzha.core.actor import Actor
 from shuzha.core.clock import Clock
@@ -67,6 +69,16 @@ class Services(Protocol):
     @property
     def releases(self) -> ReleaseService:
         """Desensitized releases."""
+        ...
+
+    @property
+    def budgets(self) -> BudgetService:
+        """Privacy budgets."""
+        ...
+
+    @property
+    def answers(self) -> AnswerService:
+        """What is left of the privacy budget for a grant."""
         ...
 
     @property

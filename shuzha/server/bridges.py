@@ -1,4 +1,4 @@
-"""Where two rooms that do not know each other meet: what workspaces ask of the airlock."""
+"""Where two rooms that do not know each other meet: what workspaces ask of the airlock and of the privacy budget."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from sandbox.airlock.model import ExportRequest, Submission
 from sandbox.airlock.service import AirlockService
 from sandbox.workspaces.model import Workspace
 from shuzha.authorization.store import GRANTS
+from shuzha.budgets.answering import AnswerService, Asker
 from shuzha.core.actor import Actor
 from shuzha.core.work import Database
 from shuzha.people.service import People
@@ -55,6 +56,23 @@ class ExportWindow:
 
     def _analyst(self, workspace: Workspace) -> Actor:
         return self._people.get_account(workspace.author).actor("socket")
+
+
+class AnswerWindow:
+    """Differentially private answers as the workspaces' sockets see them: whoever asks is the workspace's analyst."""
+
+    def __init__(self, people: People, answers: AnswerService) -> None:
+        self._people = people
+        self._answers = answers
+
+    def answer(self, workspace: Workspace, entry: str, query: dict[str, Any]) -> dict[str, Any]:
+        """Return the noisy figures, their intervals and cost."""
+        analyst = self._people.get_account(workspace.author).actor("socket")
+        return self._answers.answer(Asker(analyst, workspace.id, workspace.grant), entry, query)
+
+    def budget(self, workspace: Workspace) -> dict[str, Any]:
+        """Return what is left of the privacy budget."""
+        return self._answers.budget(workspace.grant)
 
 
 def _said(request: ExportRequest) -> dict[str, Any]:

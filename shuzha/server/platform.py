@@ -24,6 +24,8 @@ from sandbox.workspaces.hub_settings import HubSettings, OpenIdProvider
 from sandbox.workspaces.service import WorkspaceService
 from sandbox.workspaces.verbs import WorkspaceVerbs
 from shuzha.authorization.service import AuthorizationService, GrantScopes
+from shuzha.budgets.answering import AnswerService
+from shuzha.budgets.service import BudgetService
 from shuzha.catalog.aggregation import Aggregation
 from shuzha.catalog.lake import RawZone
 from shuzha.catalog.service import CatalogService
@@ -43,7 +45,7 @@ from shuzha.people.service import People
 from shuzha.releases.build import ReleaseBuilder
 from shuzha.releases.model import RiskPolicy
 from shuzha.releases.service import ReleaseService
-from shuzha.server.bridges import ExportWindow, submission_of
+from shuzha.server.bridges import AnswerWindow, ExportWindow, submission_of
 from shuzha.settlement.service import SettlementService
 from shuzha.settlement.sources import UsageSource
 
@@ -139,6 +141,16 @@ class Platform:
         return ReleaseService(self.database, self.policies, self.keys, builder)
 
     @cached_property
+    def budgets(self) -> BudgetService:
+        """Privacy budgets."""
+        return BudgetService(self.database, self.policies)
+
+    @cached_property
+    def answers(self) -> AnswerService:
+        """Differentially private answers over the raw zone; the worker asks it."""
+        return AnswerService(self.database, self.policies, self.budgets, self.raw_zone)
+
+    @cached_property
     def hub_settings(self) -> HubSettings:
         """What the hub and its gate are told; people sign in at the portal, asked for tokens on the loopback."""
         settings, folder = self.settings, self.settings.folder
@@ -192,7 +204,8 @@ class Platform:
     @cached_property
     def verbs(self) -> WorkspaceVerbs:
         """What a notebook may ask over its workspace's socket."""
-        return WorkspaceVerbs(self.database, self.host, ExportWindow(self.database, self.people, self.airlock))
+        exports = ExportWindow(self.database, self.people, self.airlock)
+        return WorkspaceVerbs(self.database, self.host, exports, AnswerWindow(self.people, self.answers))
 
     @cached_property
     def registry(self) -> RegistryService:

@@ -16,6 +16,7 @@ import products.registry.routes
 import sandbox.airlock.routes
 import sandbox.workspaces.routes_api
 import shuzha.authorization.routes
+import shuzha.budgets.routes
 import shuzha.catalog.routes
 import shuzha.oversight.routes
 import shuzha.people.routes
@@ -78,6 +79,7 @@ def _api(platform: Platform) -> APIRouter:
     router.include_router(shuzha.catalog.routes.make_router(platform.catalog, actor))
     router.include_router(shuzha.authorization.routes.make_router(platform.authorization, actor))
     router.include_router(shuzha.releases.routes.make_router(platform.releases, actor))
+    router.include_router(shuzha.budgets.routes.make_router(platform.budgets, actor))
     router.include_router(sandbox.workspaces.routes_api.make_router(platform.workspaces, actor))
     router.include_router(sandbox.airlock.routes.make_router(platform.airlock, actor))
     router.include_router(products.registry.routes.make_router(platform.registry, actor))

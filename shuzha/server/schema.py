@@ -19,6 +19,7 @@ import products.registry.store
 import sandbox.airlock.store
 import sandbox.workspaces.store
 import shuzha.authorization.store
+import shuzha.budgets.store
 import shuzha.catalog.store
 import shuzha.people.store
 import shuzha.releases.store
@@ -30,7 +31,7 @@ from shuzha.core.work import Database
 # Imported so that METADATA holds every room's tables.
 STORES = (
     products.registry.store, products.consumers.store, sandbox.airlock.store, sandbox.workspaces.store,
-    shuzha.authorization.store, shuzha.catalog.store, shuzha.people.store, shuzha.releases.store,
+    shuzha.authorization.store, shuzha.budgets.store, shuzha.catalog.store, shuzha.people.store, shuzha.releases.store,
     shuzha.settlement.store,
 )  # fmt: skip
 _FOLDER = Path(__file__).parent / "migrations"

@@ -35,6 +35,10 @@ class Desk:
     def budget(self, workspace: str) -> dict[str, Any]:
         raise RuntimeError("a secret of the platform")
 
+    def dp(self, workspace: str, entry: str, query: dict[str, Any]) -> dict[str, Any]:
+        self.asked.append(("dp", workspace, entry, query["ask"]))
+        return {"rows": []}
+
     def check(self, workspace: str, specification: dict[str, Any]) -> dict[str, Any]:
         return {"kind": specification["kind"]}
 
@@ -81,7 +85,8 @@ async def test_verb_is_answered_for_the_workspace_of_the_socket(place: tuple[Pat
     [
         b"\n", b"{}\n", b"[]\n", b"\xff\xfe\n", b'{"verb": "drop_tables"}\n', b'{"verb": "submit"}\n',
         b'{"verb": "datasets", "workspace": "w-two"}\n', b'{"verb": "submit", "notebook": 7}\n',
-        b'{"verb": "check", "specification": "text"}\n', b"[" * 10_000 + b"\n",
+        b'{"verb": "check", "specification": "text"}\n', b'{"verb": "dp", "entry": "a"}\n',
+        b'{"verb": "dp", "entry": "a", "query": {}, "workspace": "w-two"}\n', b"[" * 10_000 + b"\n",
     ],
 )  # fmt: skip
 async def test_malformed_line_gets_an_error_and_the_connection_lives(

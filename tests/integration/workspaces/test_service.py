@@ -284,6 +284,16 @@ def test_every_verb_is_an_event_and_the_jobs_follow_real_ones(setting: Setting) 
     assert set(JOBS) <= {f"workspace:{move.verb}" for move in WORKSPACE.moves}
 
 
+class Silent:
+    """An answer desk without a budget."""
+
+    def answer(self, workspace: Workspace, entry: str, query: dict[str, object]) -> dict[str, object]:
+        raise NotAllowed("no privacy budget")
+
+    def budget(self, workspace: Workspace) -> dict[str, object]:
+        return {"set": False}
+
+
 class Shut:
     """An export desk that takes nothing."""
 
@@ -301,7 +311,7 @@ class Shut:
 
 def test_socket_answers_from_the_records_while_the_workspace_is_open(setting: Setting) -> None:
     workspace = setting.opened()
-    verbs = WorkspaceVerbs(setting.city.database, setting.host, Shut())
+    verbs = WorkspaceVerbs(setting.city.database, setting.host, Shut(), Silent())
     assert verbs.sockets() == {workspace.name: workspace.uid}
     assert verbs.datasets(workspace.name)[0]["name"] == "social_insurance"
     assert verbs.status(workspace.name)["state"] == "open"
@@ -312,6 +322,9 @@ def test_socket_answers_from_the_records_while_the_workspace_is_open(setting: Se
     setting.service.suspend_workspace(setting.city.authority, workspace.id, "held")
     with pytest.raises(NotAllowed, match="held"):
         verbs.datasets(workspace.name)
+    for ask in (lambda: verbs.budget(workspace.name), lambda: verbs.dp(workspace.name, "social_insurance", {})):
+        with pytest.raises(NotAllowed, match="held"):
+            ask()
     assert verbs.sockets() == {}
 
 
