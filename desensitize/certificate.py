@@ -60,15 +60,31 @@ def certify(
     It reads every row of both tables. The key goes in as its fingerprint only, and only where it was used.
     """
     risk = measurement.risk if measurement else None
+    described = run_quietly(lambda: describe(source)), run_quietly(lambda: describe(written))
+    compared = (None, None) if risk is None else compare_risk(risk, source, written)
+    return assemble(*described, plan, key, measurement, found, *compared)
+
+
+def assemble(
+    source: Mapping[str, Any],
+    written: Mapping[str, Any],
+    plan: Plan,
+    key: SecretKey | None = None,
+    measurement: Measurement | None = None,
+    found: Mapping[str, Any] | None = None,
+    before: Risk | None = None,
+    utility: Utility | None = None,
+) -> dict[str, Any]:
+    """Return the certificate of a release whose input and output are described already, by `describe_content`."""
     return {
         "kind": "desensitization certificate",
         "version": CERTIFICATE_VERSION,
         "engine": _versions(),
-        "input": run_quietly(lambda: describe(source)),
-        "output": run_quietly(lambda: describe(written)),
+        "input": dict(source),
+        "output": dict(written),
         "found": dict(found) if found is not None else None,
         "done": _list_done(plan, key, measurement),
-        **_judge(risk, *((None, None) if risk is None else compare_risk(risk, source, written))),
+        **_judge(measurement.risk if measurement else None, before, utility),
     }
 
 
@@ -167,8 +183,11 @@ def describe(table: pl.LazyFrame) -> dict[str, Any]:
 
     The hash is withheld, and that is said, where so few rows could be guessed from it.
     """
-    content, rows = hash_content(table)
-    schema = table.collect_schema()
+    return describe_content(*hash_content(table), table.collect_schema())
+
+
+def describe_content(content: str, rows: int, schema: Mapping[str, pl.DataType]) -> dict[str, Any]:
+    """Return the description of a table whose content is hashed already."""
     described: dict[str, Any] = {
         "rows": rows,
         "columns": [{"name": name, "type": str(dtype)} for name, dtype in schema.items()],

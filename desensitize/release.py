@@ -29,7 +29,7 @@ from desensitize.transform.plan import Anonymity, Plan
 from desensitize.transform.techniques import Keep
 from desensitize.writing import Parts, Watch, identify_files, store
 
-_MOST_TRIES = 8
+MOST_TRIES = 8
 
 
 class Release:
@@ -155,16 +155,16 @@ def protect(
     them; `entity` names a column of the input, which the plan may drop; k is raised to what the limits ask for.
     Refuses quasi-identifiers that the plan drops, and a table that cannot meet the limits.
     """
-    goal = _set_goal(plan, quasi_identifiers, k, entity, suppression_limit, limits, mode)
+    goal = set_goal(plan, quasi_identifiers, k, entity, suppression_limit, limits, mode)
     source = open_table(frame)
     secret = None if key is None else SecretKey(key)
     schema = source.collect_schema()
     expressions = build_expressions(plan, schema, secret)
-    _check_names(plan, schema.names(), goal)
+    check_names(plan, schema.names(), goal)
     hidden = [] if goal.entity is None else [pl.col(goal.entity).alias(hide(goal.entity))]
     transformed = source.select(*expressions, *hidden)
     result, reached = _anonymize_until(transformed, goal, max_visits, progress)
-    risk = _finish_risk(result.risk, plan, goal.entity, found)
+    risk = finish_risk(result.risk, plan, goal.entity, found)
     if not risk.meets:
         raise InvalidPlan(f"the release does not meet mode {goal.limits.mode}: {'; '.join(risk.reasons)}")
     measurement = Measurement(
@@ -175,7 +175,7 @@ def protect(
 
 
 @dataclass(frozen=True, slots=True)
-class _Goal:
+class Goal:
     """The anonymity to reach: what the caller gave, else what the plan asks for, else the defaults."""
 
     hierarchies: Mapping[str, Hierarchy]
@@ -188,7 +188,7 @@ class _Goal:
     local: bool = False
 
 
-def _set_goal(
+def set_goal(
     plan: Plan,
     hierarchies: Mapping[str, Hierarchy] | None,
     k: int | None,
@@ -196,10 +196,11 @@ def _set_goal(
     share: float | None,
     limits: Limits | None,
     mode: str | None,
-) -> _Goal:
+) -> Goal:
+    """Return what is to be reached; what is None is taken from the plan."""
     wanted = plan.anonymity or Anonymity({})
     accepted = limits or limits_of(mode or wanted.mode)
-    return _Goal(
+    return Goal(
         hierarchies=dict(hierarchies or wanted.hierarchies()),
         k=max(k or wanted.k, accepted.smallest_class),
         entity=entity or wanted.entity,
@@ -211,7 +212,8 @@ def _set_goal(
     )
 
 
-def _check_names(plan: Plan, names: list[str], goal: _Goal) -> None:
+def check_names(plan: Plan, names: list[str], goal: Goal) -> None:
+    """Refuse a goal whose columns a table of these names lacks, or the plan does not release."""
     if not goal.hierarchies:
         raise InvalidPlan("give at least one quasi-identifier with its hierarchy")
     if goal.entity is not None and goal.entity not in names:
@@ -229,12 +231,12 @@ def _check_names(plan: Plan, names: list[str], goal: _Goal) -> None:
 
 
 def _anonymize_until(
-    frame: pl.LazyFrame, goal: _Goal, max_visits: int | None, progress: Callable[[int, int], None] | None
+    frame: pl.LazyFrame, goal: Goal, max_visits: int | None, progress: Callable[[int, int], None] | None
 ) -> tuple[Anonymized | Recoded, int]:
     """Return the first anonymization, k doubled each time, whose risk meets the limits; the last one if none does."""
     entity = None if goal.entity is None else hide(goal.entity)
     k = goal.k
-    for _ in range(_MOST_TRIES):
+    for _ in range(MOST_TRIES):
         result = _anonymize(frame, goal, k, entity, max_visits, progress)
         if result.risk.meets:
             return result, k
@@ -244,7 +246,7 @@ def _anonymize_until(
 
 def _anonymize(
     frame: pl.LazyFrame,
-    goal: _Goal,
+    goal: Goal,
     k: int,
     entity: str | None,
     max_visits: int | None,
@@ -268,7 +270,7 @@ def _anonymize(
     )
 
 
-def _finish_risk(risk: Risk, plan: Plan, entity: str | None, found: Mapping[str, Any] | None) -> Risk:
+def finish_risk(risk: Risk, plan: Plan, entity: str | None, found: Mapping[str, Any] | None) -> Risk:
     """Return the risk under the entity's own name, at level 1 if a found direct identifier passes unchanged."""
     columns = (found or {}).get("columns", ())
     direct = tuple(

@@ -20,7 +20,7 @@ from desensitize.risk.policy import Limits, limits_of
 from desensitize.risk.population import Population, estimate_population
 from desensitize.tables import Table, collect, open_table, shown
 
-__all__ = ["PROFILE_EDGES", "Limits", "Risk", "class_sizes", "limits_of", "measure_risk"]
+__all__ = ["PROFILE_EDGES", "Limits", "Risk", "class_sizes", "judge_classes", "limits_of", "measure_risk"]
 PROFILE_EDGES: tuple[int, ...] = (1, 2, 3, 5, 10, 20, 50, 100, 1000)
 
 
@@ -81,6 +81,14 @@ def measure_risk(
         journalist = known.journalist
     people = _People(entity, _count_entities(table, entity, int(sizes["rows"].sum())), known, journalist)
     return _judge(sizes, limits or limits_of("agreement"), tuple(columns), people, tuple(direct_identifiers))
+
+
+def judge_classes(
+    sizes: pl.DataFrame, quasi_identifiers: Sequence[str], entity: str | None, entities: int, limits: Limits
+) -> Risk:
+    """Return the risk of a table whose classes are counted already: `rows` and `size` of each, and all its entities."""
+    people = _People(entity, entities, None, 1.0 / max(1, _least(sizes["size"])))
+    return _judge(sizes, limits, tuple(quasi_identifiers), people, ())
 
 
 @dataclass(frozen=True, slots=True)
