@@ -4,12 +4,14 @@
     workbench.datasets()                                  # what is granted
     people = workbench.load("social_insurance")           # a polars LazyFrame
     table = workbench.table("social_insurance", rows=["district_code"], aggregate="entities")
+    workbench.dp.count("social_insurance", by=["district_code"], epsilon=0.1, delta=1e-9)   # noisy, from the raw rows
     workbench.export("by_district", table, context="for the annual report")
     workbench.submit("my-notebook.ipynb")                 # asks for the export; the platform runs the notebook again
 
 The same notebook runs in the clean room: there `export` leaves its declaration in the outbox and `submit` does nothing.
 """
 
+from workbench import dp
 from workbench.calls import budget, check, status, submit
 from workbench.data import datasets, load
 from workbench.errors import WorkbenchError
@@ -25,6 +27,7 @@ __all__ = [
     "check",
     "claim",
     "datasets",
+    "dp",
     "export",
     "load",
     "status",

@@ -112,15 +112,15 @@ def table(
         raise WorkbenchError(f"cannot make a table of {aggregate!r}: accepted are {', '.join(AGGREGATES)}")
     if value is None and aggregate not in {"count", "entities"}:
         raise WorkbenchError(f"cannot make a table of {aggregate!r} without a value: name the column to compute it of")
-    return Table(release, tuple(rows), tuple(columns), _conditions(where), value, aggregate, repair)
+    return Table(release, tuple(rows), tuple(columns), conditions(where), value, aggregate, repair)
 
 
 def claim(name: str, title: str, where: Iterable[Condition]) -> Claim:
     """Return a claim; `name` stands in the product's address, `title` is what consumers read."""
-    conditions = _conditions(where)
-    if not conditions:
+    listed = conditions(where)
+    if not listed:
         raise WorkbenchError(f"cannot claim {name!r} of everybody: at least one condition is needed")
-    return Claim(name, title, conditions)
+    return Claim(name, title, listed)
 
 
 def verification(entry: str, *, subject: Sequence[str], claims: Iterable[Claim]) -> Verification:
@@ -131,7 +131,8 @@ def verification(entry: str, *, subject: Sequence[str], claims: Iterable[Claim])
     return Verification(entry, tuple(subject), listed)
 
 
-def _conditions(where: Iterable[Condition]) -> tuple[dict[str, Any], ...]:
+def conditions(where: Iterable[Condition]) -> tuple[dict[str, Any], ...]:
+    """Return conditions as the platform reads them; refuses an unknown operator."""
     return tuple(_condition(one) for one in where)
 
 

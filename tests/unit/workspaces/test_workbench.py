@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import polars as pl
 import pytest
@@ -110,3 +112,62 @@ def test_library_imports_nothing_but_polars_and_the_standard_library() -> None:
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             assert {name.split(".")[0] for name in names} <= allowed, path.name
+
+
+SAID = {
+    "rows": [
+        {"district": "x", "estimate": 12.0, "low": 3.0, "high": 21.0},
+        {"district": None, "estimate": 5.0, "low": -4.0, "high": 14.0},
+    ],
+    "columns": ["district", "estimate", "low", "high"], "epsilon": 0.1, "rho": 0.005, "delta": 1e-9, "repeated": False,
+    "left": {"left_epsilon": 0.9},
+}  # fmt: skip
+
+
+@pytest.fixture
+def asked(workbench: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
+    """What the library asks of a platform that always says the same."""
+    found: list[dict[str, object]] = []
+
+    def ask(verb: str, **fields: object) -> dict[str, object]:
+        found.append({"verb": verb, **fields})
+        return SAID
+
+    monkeypatch.setattr(workbench.dp, "ask", ask)
+    return found
+
+
+def test_question_of_the_library_is_one_that_the_platform_reads(workbench: ModuleType, asked: list[Any]) -> None:
+    from shuzha.budgets.questions import conditions_of, read_question, to_query
+
+    dp = workbench.dp
+    dp.count("e", by=["district"], where=[("base", ">=", 1), ("who", "not_null")], epsilon=0.1, delta=1e-9)
+    dp.count("e", by=["day"], keys=[dt.date(2026, 1, 1), ("2026-01-02",)], rho=0.01, of="rows", rows=3)
+    dp.sum("e", "base", lower=0, upper=10, each="entity", step=0.01, epsilon=0.1)
+    dp.mean("e", "base", lower=0, upper=10, epsilon=0.1, by=["a", "b"], delta=1e-9, groups=4)
+    dp.histogram("e", "base", edges=range(5), epsilon=0.1)
+    dp.quantile("e", "base", 0.5, candidates=range(10), epsilon=0.1)
+    queries = []
+    for one in asked:
+        assert (one["verb"], one["entry"]) == ("dp", "e")
+        question = read_question(json.loads(json.dumps(one["query"])))
+        conditions_of(question)
+        queries.append(type(to_query(question, "who")).__name__)
+    assert queries == ["Count", "Count", "Sum", "Mean", "Histogram", "Quantile"]
+    with pytest.raises(TypeError, match="lower"):
+        dp.sum("e", "base", epsilon=0.1)
+
+
+def test_answer_shows_its_figures_interval_and_price(workbench: ModuleType, asked: list[Any]) -> None:
+    answer = workbench.dp.count("e", by=["<b>"], epsilon=0.1, delta=1e-9)
+    assert answer.frame["estimate"].to_list() == [12.0, 5.0]
+    page = answer._repr_html_()
+    assert page.count("<svg") == 2
+    assert "epsilon 0.1, delta 1e-09" in page
+    assert "left: epsilon 0.9" in repr(answer)
+    assert answer["rows"][0]["low"] == 3.0
+
+
+def test_clean_room_answers_no_noisy_question(workbench: ModuleType) -> None:
+    with pytest.raises(workbench.WorkbenchError, match="no platform here"):
+        workbench.dp.count("social_insurance", epsilon=0.1)
