@@ -20,6 +20,7 @@ import numpy as np
 from desensitize.anonymity.guard import Guard, Verdict
 from desensitize.anonymity.histogram import Bools, Floats, Histogram, Levels
 from desensitize.anonymity.metrics import Metric, make_metric
+from desensitize.anonymity.zoom import Zoom
 from desensitize.errors import InvalidInput
 
 _TOLERANCE = 1e-12
@@ -109,7 +110,7 @@ class Search:
         budget: Budget,
         progress: Progress | None = None,
     ) -> None:
-        self._histogram, self._guard, self._limit = histogram, guard, limit
+        self._zoom, self._guard, self._limit = Zoom(histogram), guard, limit
         self._metric: Metric = make_metric(metric, histogram, limit, guard.least_rows)
         self._budget, self._progress = budget, progress
         self._top = tuple(attribute.height - 1 for attribute in histogram.attributes)
@@ -143,24 +144,27 @@ class Search:
 
     def _visit(self, node: Levels) -> bool:
         self._visited += 1
-        verdict = self._guard.judge(self._histogram, node, self._limit)
-        fit = self._offer(node, verdict)
-        below = tuple(slice(0, level + 1) for level in node)
+        histogram = self._zoom.at(node)
+        verdict = self._guard.judge(histogram, node, self._limit)
         hopeless = verdict.least_below > self._limit + _ROW
+        if not hopeless and self._metric.needs_leaves:
+            histogram = self._zoom.base
+            verdict = self._guard.judge(histogram, node, self._limit)
+        fit = self._offer(histogram, node, verdict)
         if hopeless:
-            self._unfit[below] = True
+            self._unfit[tuple(slice(0, level + 1) for level in node)] = True
         if not hopeless or self._metric.learns_above:
-            self._metric.learn(self._lower, self._histogram, node, verdict)
+            self._metric.learn(self._lower, histogram, node, verdict)
         self._closed[node] = True
         if self._progress is not None:
             self._progress(int(self._closed.size - np.count_nonzero(self._open())), self._closed.size)
         return fit
 
-    def _offer(self, node: Levels, verdict: Verdict) -> bool:
+    def _offer(self, histogram: Histogram, node: Levels, verdict: Verdict) -> bool:
         suppressed = verdict.suppressed
         if suppressed > self._limit:
             return False
-        self._best.offer(self._metric.value(self._histogram, node, verdict), node, suppressed)
+        self._best.offer(self._metric.value(histogram, node, verdict), node, suppressed)
         return True
 
     def _open(self) -> Bools:
@@ -174,7 +178,7 @@ class Search:
 
         An unfit one removes whole slices of the lattice.
         """
-        for axis, floor in enumerate(self._histogram.floor):
+        for axis, floor in enumerate(self._zoom.base.floor):
             for level in range(self._top[axis] - 1, floor - 1, -1):
                 node = (*self._top[:axis], level, *self._top[axis + 1 :])
                 if self._budget.is_spent(self._visited) or self._unfit[node] or not self._visit(node):
@@ -184,15 +188,16 @@ class Search:
     def _rebase(self) -> None:
         """Merge the tuples that no open node tells apart: from then on each visit costs less."""
         candidates = self._open() & ~self._coarse
-        if len(self._histogram.rows) < _REBASE_OVER or not candidates.any():
+        histogram = self._zoom.base
+        if len(histogram.rows) < _REBASE_OVER or not candidates.any():
             return
         axes = range(candidates.ndim)
         meet = tuple(
             int(np.flatnonzero(candidates.any(axis=tuple(other for other in axes if other != axis)))[0])
             for axis in axes
         )
-        if any(level > floor for level, floor in zip(meet, self._histogram.floor, strict=True)):
-            self._histogram = self._histogram.rebase(meet)
+        if any(level > floor for level, floor in zip(meet, histogram.floor, strict=True)):
+            self._zoom = Zoom(histogram.rebase(meet))
 
     def _descend(self) -> None:
         """Walk down from the top to a good first answer: always to the fit neighbour with the least lower bound."""
@@ -200,7 +205,7 @@ class Search:
         while not self._budget.is_spent(self._visited):
             lower = [
                 (*node[:axis], node[axis] - 1, *node[axis + 1 :])
-                for axis, floor in enumerate(self._histogram.floor)
+                for axis, floor in enumerate(self._zoom.base.floor)
                 if node[axis] > floor
             ]
             ways = sorted((float(self._lower[way]), way) for way in lower if not self._unfit[way])

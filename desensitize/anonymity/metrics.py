@@ -32,9 +32,14 @@ Costs = list[Floats]
 
 
 class Metric(ABC):
-    """A metric over one table; `learns_above` says that a node tells something about those above it."""
+    """A metric over one table.
+
+    `learns_above` says that a node tells something about those above it, `needs_leaves` that what a node costs and
+    tells is worked out from leaves, so that the histogram must not be merged up to the node.
+    """
 
     learns_above = True
+    needs_leaves = False
 
     def __init__(self, histogram: Histogram, limit: int, least_rows: int) -> None:
         self._total = float(histogram.total_rows)
@@ -57,6 +62,7 @@ class Separable(Metric):
     """A metric that adds up over attributes, with a part by level and a part by what is suppressed."""
 
     learns_above = False
+    needs_leaves = True
 
     def __init__(self, histogram: Histogram, limit: int, least_rows: int) -> None:
         super().__init__(histogram, limit, least_rows)

@@ -172,7 +172,7 @@ def _assemble(
     leaf = tuple(_index(tuples[key], attribute) for key, attribute in zip(keys, attributes, strict=True))
     rows = tuples["rows"].to_numpy().astype(np.int64)
     placed = tuples if plain else _place(found, tuples, keys)
-    return Histogram(
+    made = Histogram(
         attributes=attributes,
         leaf=leaf,
         rows=rows,
@@ -184,6 +184,8 @@ def _assemble(
         sensitive=tuple(_sensitive(placed, f"s{place}", column) for place, column in enumerate(source.sensitive)),
         population=None if population is None else _crowd(_place(population, tuples, keys), tuples.height),
     )
+    # Tuples come from the table engine in any order; merging at the floor merges none of them and puts them in one.
+    return made.rebase(made.floor)
 
 
 def _place(found: pl.DataFrame, tuples: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
