@@ -214,3 +214,12 @@ def _in_steps(table: pl.LazyFrame, value: str, step: float) -> pl.Expr:
     number = _as_number(table, value).cast(pl.Float64)
     steps = number if step == 1 else number / step
     return steps.clip(-most, most).round(0).cast(pl.Int64, strict=False)
+
+
+def find_rows(table: pl.LazyFrame, unit: Unit, columns: Sequence[pl.Expr]) -> pl.DataFrame:
+    """Return whole rows of these columns without nulls, at most `unit.rows` of each entity."""
+    whole = table.select(_entity(table, unit), *columns)
+    names = [name for name in run_quietly(whole.collect_schema).names() if name != ENTITY]
+    ordered = whole.drop_nulls(names).with_columns(_mixed(pl.struct(names)).alias(ORDER))
+    kept = ordered.filter(pl.col(ORDER).rank("ordinal").over(ENTITY) <= unit.rows)
+    return collect(kept.select(names))
