@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 from shuzha.portal.i18n import Speech
 
 _WIDTH = 480
+_LINE = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,9 @@ def draw_sizes(speech: Speech, after: Sequence[Band], before: Sequence[Band], sm
         wide = step * (0.36 if before else 0.6)
         if before:
             parts.append(_column(x + step * 0.12, wide, bottom, height * old, "before"))
-            parts.append(_figure(speech, x + step * 0.12 + wide / 2, bottom - height * old, old))
+            near = abs(old - band.share) * height < _LINE and band.share
+            raised = _LINE if near else 0
+            parts.append(_figure(speech, x + step * 0.12 + wide / 2, bottom - height * old - raised, old))
         shift = x + (step * 0.52 if before else step * 0.2)
         kind = "risky" if band.low < smallest else "after"
         parts.append(_column(shift, wide, bottom, height * band.share, kind))
@@ -82,7 +85,7 @@ def draw_sizes(speech: Speech, after: Sequence[Band], before: Sequence[Band], sm
 
 def draw_changes(speech: Speech, changes: Sequence[Change]) -> Markup:
     """Return one line a measure from before to after, on a scale of 0 to 100 %, with a mark at its limit."""
-    left, right, row, top = 146, 76, 44, 12
+    left, right, row, top = 160, 76, 44, 12
     width = _WIDTH - left - right
     bottom = top + row * len(changes)
     parts = []
@@ -93,14 +96,14 @@ def draw_changes(speech: Speech, changes: Sequence[Change]) -> Markup:
     for number, change in enumerate(changes):
         y = top + row * number + row / 2
         after = left + width * min(1.0, change.after)
-        parts.append(f'<text x="{left - 12}" y="{y + 5:.1f}" class="end">{escape(change.label)}</text>')
+        parts.append(f'<text x="{left - 18}" y="{y + 5:.1f}" class="end">{escape(change.label)}</text>')
         if change.limit is not None:
             mark = left + width * change.limit
             parts.append(f'<line x1="{mark:.1f}" y1="{y - 15:.1f}" x2="{mark:.1f}" y2="{y + 15:.1f}" class="limit"/>')
         if change.before is not None:
             start = left + width * min(1.0, change.before)
             parts.append(f'<line x1="{start:.1f}" y1="{y:.1f}" x2="{after:.1f}" y2="{y:.1f}" class="way"/>')
-            parts.append(f'<circle cx="{start:.1f}" cy="{y:.1f}" r="7" class="ring"/>')
+            parts.append(f'<circle cx="{start:.1f}" cy="{y:.1f}" r="10" class="ring"/>')
         bad = change.limit is not None and change.after > change.limit + 1e-9
         parts.append(f'<circle cx="{after:.1f}" cy="{y:.1f}" r="8" class="{"risky" if bad else "after"}"/>')
         said = speech.percent(round(change.after, 4))

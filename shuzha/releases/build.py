@@ -161,7 +161,7 @@ class ReleaseBuilder:
         if self._policy.joined == "refuse" and not found.risk.meets:
             raise Invalid(
                 f"together with {len(earlier)} earlier releases of its scenario the smallest class is "
-                f"{found.risk.smallest_class}", rule="release.joined", accepted="a release after those are destroyed",
+                f"{found.risk.smallest_class}", rule="release.joined", accepted="a scope with fewer quasi-identifiers",
             )  # fmt: skip
         return {"releases": list(columns), "by": key, "measured": found.to_dict()}
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shuzha.core.errors import Invalid, NotAllowed
-from shuzha.server.commands.output import console, print_facts, print_json, print_table, working
+from shuzha.server.commands.output import error_console, print_facts, print_json, print_table, working
 
 if TYPE_CHECKING:
     from desensitize.certificate import Check
@@ -104,7 +104,7 @@ def _write_report(html: Path, file: Path, found: Risk, original: Path | None, la
         content = json.loads(json.dumps(report(file, found, original)))
         page = render_paper(content, language, name=file.name, made_at=dt.datetime.now(dt.UTC).isoformat())
     html.write_text(page, "utf-8")
-    console.print(f"written to {html}", highlight=False)
+    error_console.print(f"written to {html}", highlight=False)
 
 
 def _verify(

@@ -247,6 +247,48 @@ def test_one_changed_byte_breaks_the_certificate(city: ReleaseCity) -> None:
     assert not verify_certificate(forged.encode(), release.signature, city.builder.public_key)
 
 
+def test_a_later_release_says_the_risk_of_joining_the_earlier(city: ReleaseCity) -> None:
+    entry = city.filled()
+    grant = city.grant(city.authorize(entry), entry)
+    first = json.loads(city.built(grant).certificate)
+    assert first["joined"] is None
+    moved = payments(200, seed=6)
+    city.ingest(entry, moved, "bat_2")
+    second = city.built(grant)
+    joined = json.loads(second.certificate)["joined"]
+    assert (joined["by"], joined["releases"][0]) == ("resident_id", second.id)
+    assert joined["measured"]["people"] == joined["measured"]["shared"] == 200
+    both = data(city, second).select("resident_id", "district_code").join(
+        data(city, city.releases.get_release(city.analyst, joined["releases"][1])), on="resident_id", suffix="_before"
+    )  # fmt: skip
+    sizes = both.group_by("district_code", "district_code_before").agg(pl.col("resident_id").n_unique().alias("n"))
+    assert joined["measured"]["risk"]["smallest_class"] == sizes["n"].min()
+    assert joined["measured"]["risk"]["smallest_class"] < min(joined["measured"]["smallest_alone"].values())
+
+
+def test_a_policy_refuses_what_is_unsafe_together(city: ReleaseCity) -> None:
+    city.use(RiskPolicy(joined="refuse"))
+    entry = city.filled()
+    grant = city.grant(city.authorize(entry), entry)
+    first = city.built(grant)
+    city.ingest(entry, payments(200, seed=6), "bat_2")
+    refused = city.built(grant)
+    assert refused.state is ReleaseState.FAILED
+    assert "together with 1 earlier releases" in refused.reason
+    assert city.releases.get_release(city.analyst, first.id).state is ReleaseState.READY
+    city.use(RiskPolicy())
+    assert city.built(grant).state is ReleaseState.READY
+
+
+def test_releases_without_a_shared_pseudonym_cannot_be_joined(city: ReleaseCity) -> None:
+    entry = city.filled()
+    grant = city.grant(city.authorize(entry), entry, columns=("kind", "district_code"))
+    city.built(grant)
+    city.ingest(entry, payments(150, seed=6), "bat_2")
+    joined = json.loads(city.built(grant).certificate)["joined"]
+    assert (joined["by"], joined["measured"], len(joined["releases"])) == (None, None, 2)
+
+
 def test_destroy_removes_files_and_with_the_last_release_the_key(city: ReleaseCity) -> None:
     entry = city.filled()
     grant = city.grant(city.authorize(entry), entry)

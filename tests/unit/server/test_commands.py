@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -21,38 +20,12 @@ from shuzha.ledger.layout import entries_file
 from shuzha.metering.events import UsageEvent
 from shuzha.metering.writer import open_store
 from shuzha.people.model import OrganisationKind
-from shuzha.server import cli
 from shuzha.server.platform import Platform
 from shuzha.server.running import prepare, write_settings
 from tests.products_kit import ProductCity
 
 PASSWORD = "a-Quiet-gate-77"
 CENSUS = "sex;education;salary\n" + "M;school;low\nF;college;high\nM;college;high\n" * 40
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self):
-        return json.loads(self.out)
-
-
-@pytest.fixture
-def shuzha(monkeypatch, capsys):
-    def run(*arguments: object) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["shuzha", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        said = capsys.readouterr()
-        return Ended(int(stop.value.code or 0), said.out, said.err)
-
-    return run
 
 
 @pytest.fixture
