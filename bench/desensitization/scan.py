@@ -90,8 +90,9 @@ def make_table(rows: int) -> Any:
     if rows > base:
         frame = pl.concat([frame] * -(-rows // base)).head(rows)
         number = pl.int_range(pl.len()).cast(pl.String).str.zfill(7)
-        tails = {"lxnr": "；{}", "nr": "；{}", "zz": "-{}", "ajbh": "{}"}
+        tails = {"lxnr": "；{}", "nr": "；{}", "zz": "-{}"}
         frame = frame.with_columns(pl.format("{}" + tail, pl.col(name), number) for name, tail in tails.items())
+        frame = frame.with_columns(pl.format("AJ2025-0{}", number).alias("ajbh"))
         frame = frame.with_columns(_different(frame[name], place) for place, name in enumerate(("order16", "order18")))
     return frame
 

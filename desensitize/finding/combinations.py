@@ -119,7 +119,7 @@ def _check_columns(schema: pl.Schema, columns: Sequence[str] | None, entity: str
 
 def _draw(table: pl.LazyFrame, names: list[str], entity: str | None, share: float) -> pl.DataFrame:
     """Return the rows of a sample of people: by hash of the entity, or of the row's place."""
-    chosen = table.select(dict.fromkeys([*names, *([entity] if entity else [])]))
+    chosen = table.select(list(dict.fromkeys([*names, *([entity] if entity else [])])))
     if share < 1:
         key = pl.col(entity) if entity else pl.int_range(pl.len(), dtype=pl.UInt64)
         chosen = chosen.filter(key.hash(seed=1) < pl.lit(int(share * 2**64), pl.UInt64))

@@ -35,7 +35,7 @@ IS, MIXED, STRAY, INSIDE, NAMED = "is", "mixed", "stray", "inside", "named"
 _IS_SHARE, _NAMED_SHARE, _MIXED_SHARE, _RULE_SHARE = 0.8, 0.5, 0.02, 0.6
 _AT_ONCE_BYTES = 512 << 20
 _INSIDE_PROSE = ("ORGANISATION", "CN_ADDRESS")  # prose about places and organisations is neither
-_MOST_COMBINED, _FLAT_VALUES = 20, 1000
+_MOST_COMBINED, _FLAT_VALUES, _CHEAP_ROWS = 20, 1000, 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +144,13 @@ class ScanReport:
 
 
 def scan(
-    frame_or_path: Table, progress: Callable[[int, int], None] | None = None, *, combinations: bool = False
+    frame_or_path: Table, progress: Callable[[int, int], None] | None = None, *, combinations: bool | None = False
 ) -> ScanReport:
     """Return what every column of the table holds; every cell is looked at. `progress` hears (columns done, columns).
 
     With `combinations` the report also says which sets of columns single people out (`find_quasi_identifiers`, with
-    its defaults, over columns that are neither direct nor sensitive). Refuses what `open_table` refuses.
+    its defaults, over columns that are neither direct nor sensitive); None: if the table has at most 100,000 rows.
+    Refuses nested columns and what `open_table` refuses.
     """
     table = open_table(frame_or_path)
     schema = table.collect_schema()
@@ -162,10 +163,14 @@ def scan(
     findings = []
     rows = int(collect(table.select(pl.len())).item()) if schema else 0
     for done, (name, dtype) in enumerate(schema.items()):
-        findings.append(_scan_column(table, name, dtype))
+        # By place and not by name: a name such as `^x$` would be read as a pattern.
+        values = collect(table.select(pl.nth(done).alias("cell"))).to_series()
+        findings.append(_scan_column(values, name, dtype))
         if progress is not None:
             progress(done + 1, len(schema))
     report = ScanReport(rows, tuple(findings))
+    if combinations is None:
+        combinations = rows <= _CHEAP_ROWS
     return replace(report, quasi_identifiers=_combine(table, report)) if combinations else report
 
 
@@ -174,15 +179,17 @@ def _combine(table: pl.LazyFrame, report: ScanReport) -> QuasiIdentifiers:
     open_to_others = [
         column
         for column in report.columns
-        if column.role in (QUASI, OTHER) and column.distinct > 1 and column.technique["technique"] != "redact"
+        if column.role in (QUASI, OTHER)
+        and column.distinct > 1
+        and column.technique["technique"] != "redact"
+        and not column.name.startswith("^")
     ]
     ranked = sorted(open_to_others, key=lambda column: (column.role != QUASI, -column.distinct))[:_MOST_COMBINED]
     names = [column.name for column in open_to_others if column in ranked]
     return find_quasi_identifiers(table, names, report.find_entity_column())
 
 
-def _scan_column(table: pl.LazyFrame, name: str, dtype: pl.DataType) -> ColumnFinding:
-    values = collect(table.select(pl.col(name))).to_series()
+def _scan_column(values: pl.Series, name: str, dtype: pl.DataType) -> ColumnFinding:
     readable = not (dtype.is_float() or dtype == pl.Boolean or isinstance(dtype, pl.Datetime))
     cells, weights, distinct = compact(values.cast(pl.String))
     total = int(weights.sum())

@@ -30,6 +30,7 @@ FORMED: tuple[Identifier, ...] = (
         r"1(?:3[0-9]|4[014-9]|5[0-35-9]|6[0235-9]|7[0-9]|8[0-9]|9[0-35-9])"
         r"(?:[0-9]{8}|[ -][0-9]{4}[ -][0-9]{4})\b",
         lengths=(11, 23),
+        bare=(11, 15),
         proposal=pseudonym("mobile"),
         words=("mobile", "phone", "cell", "cellphone", "tel", "telephone", "手机", "电话", "联系方式", "移动号码"),
         pinyin=("sjh", "sjhm", "lxdh", "dhhm", "yddh", "lxfs", "dh"),
@@ -67,6 +68,7 @@ FORMED: tuple[Identifier, ...] = (
         pattern=rf"(?:\+86[ -]?0?{_AREA}|[(（]0{_AREA}[)）]|\b0{_AREA})[ -]?"
         r"[2-8][0-9]{2,3}[ -]?[0-9]{4}(?:-[0-9]{1,6})?\b",
         lengths=(10, 29),
+        bare=(10, 12),
         proposal=pseudonym("landline"),
         words=("landline", "tel", "telephone", "phone", "fax", "电话", "座机", "固话", "传真"),
         pinyin=("lxdh", "dhhm", "gddh", "bgdh", "dh"),

@@ -15,16 +15,12 @@ import polars as pl
 
 from desensitize.identifiers.checksums import Bools, run_check
 from desensitize.identifiers.definitions import IDENTIFIERS, Identifier, ascii_boundary, list_rivals, polars_pattern
-from desensitize.identifiers.reading import read_column
+from desensitize.identifiers.reading import WIDE, read_column
 
 # A cell of word characters only has no boundary inside: it is an identifier or holds none.
 _WORD = "^[0-9A-Za-z_]*$"
-# What every identifier that is not weak has in it, before it is read.
-_ANY = (
-    r"[0-9\x{FF10}-\x{FF19}]{4}|[@\x{FF20}:]|[0-9\x{FF10}-\x{FF19}][.\x{FF0E}]|字第"
-    r"|[0-9A-Fa-f\x{FF10}-\x{FF19}\x{FF21}-\x{FF26}\x{FF41}-\x{FF46}]{2}[-\x{2010}-\x{2013}\x{2212}\x{FE63}\x{FF0D}]"
-    r"|[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][A-Z\x{FF21}-\x{FF3A}]"
-)
+# What every identifier that is not weak has in it before it is read: one pass over a cell instead of one for each.
+_ANY = "|".join([WIDE, *dict.fromkeys(ascii_boundary(one.gates[0]) for one in IDENTIFIERS if not one.weak)])
 _SHORTEST = min(identifier.lengths[0] for identifier in IDENTIFIERS if not identifier.weak)
 _DISTINCT_FIRST_BELOW = 0.3
 
@@ -47,7 +43,7 @@ def compact(values: pl.Series) -> tuple[pl.Series, pl.Series, int]:
 
     All cells once where few repeat: counting them would cost more than it saves.
     """
-    values = values.drop_nulls().alias("cell")
+    values = values.alias("cell").drop_nulls()
     guess = values.to_frame().select(pl.col("cell").approx_n_unique()).item()
     if len(values) and guess < _DISTINCT_FIRST_BELOW * len(values):
         counted = values.value_counts(name="n")
@@ -67,9 +63,9 @@ def count_hits(cells: pl.Series, weights: pl.Series, identifiers: Iterable[Ident
     words, marked = rest.filter(rest["word"]), rest.filter(~rest["word"])
     whole: dict[str, tuple[int, int]] = {}
     for identifier in chosen:
-        looks, valid, marked = _count_whole(marked, identifier)
+        looks, valid, marked = _count_whole(marked, identifier, identifier.lengths)
         if not identifier.marked:
-            more, good, words = _count_whole(words, identifier)
+            more, good, words = _count_whole(words, identifier, identifier.bare or identifier.lengths)
             looks, valid = looks + more, valid + good
         whole[identifier.entity] = (looks, valid)
     inside = _count_inside(marked, [one for one in chosen if not one.weak])
@@ -112,9 +108,9 @@ def _whole(identifier: Identifier) -> str:
     return "^(?:" + polars_pattern(identifier) + ")$"
 
 
-def _count_whole(rest: pl.DataFrame, identifier: Identifier) -> tuple[int, int, pl.DataFrame]:
+def _count_whole(rest: pl.DataFrame, identifier: Identifier, lengths: tuple[int, int]) -> tuple[int, int, pl.DataFrame]:
     """Return how many cells look like it, how many are one, and the cells that are none."""
-    fitting = rest["size"].is_between(*identifier.lengths)
+    fitting = rest["size"].is_between(*lengths)
     places = fitting.arg_true().to_numpy()
     if not len(places):
         return 0, 0, rest

@@ -27,7 +27,8 @@ class Identifier:
     """One kind of identifier.
 
     How it looks, how it is checked, what it is called, and what is proposed for a column of it. `lengths` are the
-    fewest and most bytes of one; `words` name a column of it, `pinyin` are initials that also end a longer word.
+    fewest and most bytes of one, `bare` those of one without separators; `words` name a column of it, `pinyin` are
+    initials that name one or, from three letters on, end its name.
     """
 
     entity: str
@@ -45,6 +46,7 @@ class Identifier:
     pinyin: tuple[str, ...] = ()
     gates: tuple[str, ...] = ()
     marked: bool = False
+    bare: tuple[int, int] | None = None
 
 
 def pseudonym(domain: str) -> dict[str, Any]:

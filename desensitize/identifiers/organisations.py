@@ -27,6 +27,7 @@ REAL_ESTATE = Identifier(
     label="不动产单元号",
     pattern=r"\b[1-9][0-9]{5} ?[0-9]{6} ?[GJZ][A-Z][0-9]{5} ?[FW][0-9]{8}\b",
     lengths=(28, 31),
+    bare=(28, 28),
     proposal=pseudonym("real_estate_unit"),
     words=("real_estate_unit", "estate_unit", "不动产单元", "单元号"),
     pinyin=("bdcdyh",),

@@ -20,7 +20,8 @@ READ_AS: dict[str, str] = {
 }
 
 _TABLE = str.maketrans(READ_AS)
-_WIDE = "[" + "".join(rf"\x{{{ord(one):X}}}" for one in READ_AS) + "]"
+# A character that is read as another one.
+WIDE = "[" + "".join(rf"\x{{{ord(one):X}}}" for one in READ_AS) + "]"
 
 
 def read_text(text: str) -> str:
@@ -34,7 +35,7 @@ def read_column(cells: pl.Series) -> pl.Series:
     A column whose bytes are all ASCII is told by its lengths and only stripped.
     """
     if cells.str.len_bytes().sum() != cells.str.len_chars().sum():
-        wide = cells.str.contains(_WIDE)
+        wide = cells.str.contains(WIDE)
         if wide.any():
             read = cells.filter(wide).str.replace_many(list(READ_AS), list(READ_AS.values()))
             cells = cells.scatter(wide.arg_true(), read)
