@@ -23,7 +23,7 @@ from desensitize.anonymity.metrics import cover, measure_loss
 from desensitize.anonymity.task import Task, count_limit, make_task
 from desensitize.errors import InvalidPlan
 from desensitize.hierarchy import Hierarchy
-from desensitize.risk.measures import Limits, Risk, limits_of, measure_risk
+from desensitize.risk.measures import Limits, Risk, judge_classes, limits_of
 from desensitize.tables import Table, collect
 from desensitize.transform.goals import METRICS, Model
 
@@ -95,11 +95,14 @@ def _write(
     frame: Table, task: Task, histogram: Histogram, outcome: Outcome, verdict: Verdict, metric: str, limits: Limits
 ) -> Anonymized:
     """Return the table at the levels of the outcome, and what can be said about it."""
-    failing = np.flatnonzero(verdict.failing[verdict.key])
+    gone = verdict.failing[verdict.key]
+    failing = np.flatnonzero(gone)
     covered = cover(histogram, outcome.levels, verdict)
     columns = list(task.hierarchies)
     made = Generalizing.of(histogram, outcome.levels, failing).rewrite(task.table)
     result: pl.DataFrame | pl.LazyFrame = collect(made) if isinstance(frame, pl.DataFrame) else made
+    classes = list_classes(histogram, outcome.levels, failing)
+    sizes = classes.select(rows="class_rows", size="class_entities")
     return Anonymized(
         frame=result,
         levels=dict(zip(columns, outcome.levels, strict=True)),
@@ -107,8 +110,8 @@ def _write(
         loss=outcome.loss,
         optimal=outcome.optimal,
         gap=outcome.gap,
-        classes=list_classes(histogram, outcome.levels, failing),
-        risk=measure_risk(result, columns, task.entity, limits=limits),
+        classes=classes,
+        risk=judge_classes(sizes, columns, task.entity, histogram.entities.total(~gone), limits),
         metric=metric,
         visited=outcome.visited,
         models=task.models,

@@ -101,6 +101,10 @@ class Crowd:
         small &= ~(unsure & (single + np.bincount(members, minlength=classes) >= k))
         return small
 
+    def total(self, kept: Bools) -> int:
+        """Return how many distinct entities stand behind the kept tuples together."""
+        return int(self.singles[kept].sum()) + len(distinct(self.pair_entity[kept[self.pair_tuple]]))
+
     def merge(self, member: Ints, size: int) -> Crowd:
         """Return the crowd of merged tuples; entities whose tuples all fell together become single."""
         singles = np.bincount(member, self.singles, size).astype(np.int64)

@@ -20,7 +20,7 @@ from desensitize.anonymity.task import Task, make_task
 from desensitize.errors import InvalidInput, InvalidPlan
 from desensitize.hierarchy import Hierarchy
 from desensitize.leaves import as_leaf
-from desensitize.risk.measures import Limits, Risk, limits_of, measure_risk
+from desensitize.risk.measures import Limits, Risk, judge_classes, limits_of
 from desensitize.tables import Table, collect
 from desensitize.transform.goals import DeltaPresence, KMap, Model
 
@@ -96,12 +96,15 @@ def _write(frame: Table, task: Task, histogram: Histogram, axes: list[Axis], par
     coarse = _rewrite(task.table, histogram, written)
     result: pl.DataFrame | pl.LazyFrame = collect(coarse) if isinstance(frame, pl.DataFrame) else coarse
     coverage = [float(histogram.rows @ covered[part]) for _, covered, _ in made]
+    classes = _list_classes(histogram, part, parts, written)
+    sizes = classes.select(rows="class_rows", size="class_entities")
+    entities = histogram.entities.total(np.ones(len(part), bool))
     return Recoded(
         frame=result,
         loss=measure_loss(histogram, coverage),
         coverage={column: one / max(1, histogram.total_rows) for column, one in zip(columns, coverage, strict=True)},
-        classes=_list_classes(histogram, part, parts, written),
-        risk=measure_risk(result, columns, task.entity, limits=limits),
+        classes=classes,
+        risk=judge_classes(sizes, columns, task.entity, entities, limits),
         models=task.models,
     )
 

@@ -150,6 +150,7 @@ def test_every_class_of_the_result_meets_every_model(case: Case) -> None:
     assert isinstance(made.frame, pl.DataFrame)
     assert made.frame.height + made.suppressed == case.frame.height
     assert made.suppressed <= case.limit
+    assert made.risk == desensitize.measure_risk(made.frame, list(QUASI), case.entity)
     levels = list(made.levels.values())
     original = [case.naive.generalize(row, levels) for row in case.naive.rows]
     classes = made.frame.group_by(list(QUASI)).len().drop("len").rows()

@@ -75,6 +75,7 @@ def test_every_locally_recoded_class_meets_every_model(
     assert isinstance(made.frame, pl.DataFrame)
     assert made.frame.columns == frame.columns
     assert made.frame.select("illness", "who").equals(frame.select("illness", "who"))
+    assert made.risk == desensitize.measure_risk(made.frame, columns[:3], call["entity"])
     classes = defaultdict(list)
     for place, (label, line) in enumerate(zip(made.frame.select(columns[:3]).rows(), lines, strict=True)):
         classes[label].append(place)
