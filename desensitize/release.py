@@ -21,12 +21,12 @@ from desensitize.certificate import CERTIFICATE_FILE, ENGINE_VERSION, Measuremen
 from desensitize.errors import InvalidInput, InvalidPlan
 from desensitize.hierarchy import Hierarchy
 from desensitize.risk.measures import Limits, Risk, limits_of
-from desensitize.tables import Table, hide, list_files, open_table
+from desensitize.tables import Table, collect, hide, list_files, open_table
 from desensitize.transform.expressions import build_expressions
 from desensitize.transform.goals import LDiversity, TCloseness
 from desensitize.transform.keys import SecretKey
 from desensitize.transform.plan import Anonymity, Plan
-from desensitize.transform.techniques import Keep
+from desensitize.transform.techniques import Keep, Noise
 from desensitize.writing import Parts, Watch, identify_files, store
 
 MOST_TRIES = 8
@@ -69,8 +69,11 @@ class Release:
     def certificate(self) -> dict[str, Any]:
         """Return the certificate as plain values for JSON, without time and signature.
 
-        Computed on first use, from all rows.
+        Computed on first use, from all rows. Refuses a plan with noise whose table is not written yet: noise is drawn
+        anew at each run, so only the written table can be certified.
         """
+        if self._certificate is None and self.measurement is None and _draws(self.plan):
+            raise InvalidPlan("the plan adds noise, drawn anew at each run: write the release first")
         if self._certificate is None:
             self._certificate = self._certify(self.frame)
         return self._certificate
@@ -163,6 +166,9 @@ def protect(
     check_names(plan, schema.names(), goal)
     hidden = [] if goal.entity is None else [pl.col(goal.entity).alias(hide(goal.entity))]
     transformed = source.select(*expressions, *hidden)
+    if _draws(plan):
+        # Anonymizing reads the table several times, and all must see the same noise.
+        transformed = collect(transformed).lazy()
     result, reached = _anonymize_until(transformed, goal, max_visits, progress)
     risk = finish_risk(result.risk, plan, goal.entity, found)
     if not risk.meets:
@@ -282,3 +288,8 @@ def finish_risk(risk: Risk, plan: Plan, entity: str | None, found: Mapping[str, 
         return replace(risk, entity=entity)
     reasons = (*risk.reasons, *(f"column `{name}` is a direct identifier that the plan keeps" for name in direct))
     return replace(risk, entity=entity, level=1, meets=False, reasons=reasons)
+
+
+def _draws(plan: Plan) -> bool:
+    """Say whether a plan draws noise, so that no two runs give the same table."""
+    return any(isinstance(technique, Noise) for technique in plan.columns.values())

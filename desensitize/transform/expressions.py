@@ -16,10 +16,13 @@ import polars as pl
 
 from desensitize.errors import InvalidInput, InvalidPlan
 from desensitize.hierarchy import ANY
+from desensitize.transform.divisions import generalize_addresses
 from desensitize.transform.encryption import encrypt
 from desensitize.transform.keys import SecretKey
+from desensitize.transform.noise import add_noise
 from desensitize.transform.plan import Plan
 from desensitize.transform.pseudonyms import pseudonymize
+from desensitize.transform.reading import narrow
 from desensitize.transform.techniques import (
     Clip,
     Drop,
@@ -32,6 +35,7 @@ from desensitize.transform.techniques import (
     GeneralizeTable,
     Keep,
     Mask,
+    Noise,
     Pseudonymize,
     Redact,
     Round,
@@ -39,11 +43,10 @@ from desensitize.transform.techniques import (
 )
 
 STARS = "****"
+# Beyond this, adding half a step might wrap round; such numbers become null.
+_LARGEST_ROUNDED = 2**62
 _REGION_DIGITS = {"district": 6, "city": 4, "province": 2}
-_CODE = r"^[0-9]{6}([0-9]{6}|[0-9]{11}[0-9Xx])?$"
-_ADDRESS_PROVINCE = r"(?:[\p{Han}]{2,8}?(?:省|自治区|特别行政区)|(?:北京|上海|天津|重庆)市)"
-_ADDRESS_CITY = r"(?:[\p{Han}]{1,9}?(?:市|自治州|地区|盟))?"
-_ADDRESS_DISTRICT = r"(?:[\p{Han}]{1,9}?(?:区|县|旗|市))"
+_CODE = r"^[0-9]{6}([0-9]{6}|[0-9]{9}|[0-9]{11}[0-9Xx])?$"
 
 
 def build_expressions(plan: Plan, schema: Mapping[str, pl.DataType], key: SecretKey | None) -> list[pl.Expr]:
@@ -83,6 +86,7 @@ def _expression(technique: Technique, column: str, dtype: pl.DataType, key: Secr
         GeneralizeTable: _table,
         Round: partial(_round, column),
         Clip: partial(_clip, column),
+        Noise: partial(_noise, column),
         Redact: _redact,
     }
     return makers[type(technique)](technique, source, dtype)
@@ -121,27 +125,22 @@ def _mask(technique: Mask, source: pl.Expr, dtype: pl.DataType) -> pl.Expr:
 
 
 def _region(technique: GeneralizeRegion, source: pl.Expr, dtype: pl.DataType) -> pl.Expr:
-    text = source if dtype == pl.String else source.cast(pl.String)
+    text = narrow(source).str.strip_chars() if dtype == pl.String else source.cast(pl.String)
     digits = _REGION_DIGITS[technique.level]
     made = pl.concat_str(text.str.head(digits), pl.lit("0" * (6 - digits)))
     return _or_any(text, pl.when(text.str.contains(_CODE)).then(made))
 
 
 def _address(technique: GeneralizeAddress, source: pl.Expr, dtype: pl.DataType) -> pl.Expr:
-    pattern = {
-        "province": rf"^({_ADDRESS_PROVINCE})",
-        "city": rf"^({_ADDRESS_PROVINCE}?{_ADDRESS_CITY})",
-        "district": rf"^({_ADDRESS_PROVINCE}?{_ADDRESS_CITY}{_ADDRESS_DISTRICT})",
-    }[technique.level]
     text = source if dtype == pl.String else source.cast(pl.String)
-    found = text.str.strip_chars().str.extract(pattern, 1)
-    return _or_any(text, pl.when(found != "").then(found))
+    work = partial(generalize_addresses, level=technique.level, home=technique.home, code=technique.code)
+    return _or_any(text, text.map_batches(work, return_dtype=pl.String, is_elementwise=True))
 
 
 def _as_day(source: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     if dtype == pl.Date or isinstance(dtype, pl.Datetime):
         return source.cast(pl.Date)
-    text = (source if dtype == pl.String else source.cast(pl.String)).str.strip_chars().str.head(10)
+    text = (narrow(source) if dtype == pl.String else source.cast(pl.String)).str.strip_chars().str.head(10)
     forms = ("%Y-%m-%d", "%Y/%m/%d", "%Y%m%d")
     return pl.coalesce(text.str.to_date(form, strict=False, exact=True) for form in forms)
 
@@ -159,6 +158,8 @@ def _date(technique: GeneralizeDate, source: pl.Expr, dtype: pl.DataType) -> pl.
 
 
 def _as_number(source: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    if dtype == pl.String:
+        source = narrow(source).str.strip_chars()
     number = source if dtype.is_numeric() and not dtype.is_decimal() else source.cast(pl.Float64, strict=False)
     return pl.when(number.is_finite()).then(number) if dtype.is_float() or not dtype.is_numeric() else number
 
@@ -204,7 +205,7 @@ def _table(technique: GeneralizeTable, source: pl.Expr, dtype: pl.DataType) -> p
 
 def _need_numbers(column: str, dtype: pl.DataType) -> None:
     if dtype.is_temporal() or dtype == pl.Boolean:
-        raise InvalidPlan(f"column `{column}` is {dtype}; rounding and clipping need numbers")
+        raise InvalidPlan(f"column `{column}` is {dtype}; rounding, clipping and noise need numbers")
 
 
 def _round(column: str, technique: Round, source: pl.Expr, dtype: pl.DataType) -> pl.Expr:
@@ -212,13 +213,20 @@ def _round(column: str, technique: Round, source: pl.Expr, dtype: pl.DataType) -
     number = _as_number(source, dtype)
     if dtype.is_integer() and float(technique.to).is_integer():
         to = int(technique.to)
-        return ((number.cast(pl.Int64) + to // 2) // to) * to
+        near = number.cast(pl.Int64, strict=False)
+        near = pl.when(near.is_between(-_LARGEST_ROUNDED, _LARGEST_ROUNDED)).then(near)
+        return ((near + to // 2) // to) * to
     return (number.cast(pl.Float64) / technique.to).round() * technique.to
 
 
 def _clip(column: str, technique: Clip, source: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     _need_numbers(column, dtype)
     return _as_number(source, dtype).clip(technique.bottom, technique.top)
+
+
+def _noise(column: str, technique: Noise, source: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    _need_numbers(column, dtype)
+    return add_noise(_as_number(source, dtype), technique, whole=dtype.is_integer())
 
 
 def _redact(technique: Redact, source: pl.Expr, dtype: pl.DataType) -> pl.Expr:

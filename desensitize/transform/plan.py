@@ -18,7 +18,9 @@ from typing import Any, TypeAlias
 from desensitize.errors import InvalidPlan
 from desensitize.hierarchy import DATE_LEVELS, Hierarchy
 from desensitize.transform.goals import METRICS, LDiversity, TCloseness, parse_goal
-from desensitize.transform.techniques import Technique, describe, parse_technique
+from desensitize.transform.lookups import fill_in_rows
+from desensitize.transform.sentences import say
+from desensitize.transform.techniques import NAMES, Technique, describe, parse_technique
 
 HIERARCHY_KINDS: tuple[str, ...] = ("region", "date", "number", "flat", "table")
 Goals: TypeAlias = Mapping[str, Any] | Sequence[Mapping[str, Any]]
@@ -65,8 +67,8 @@ class Plan:
     anonymity: Anonymity | None = field(default=None)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Plan:
-        """Return the plan that these values describe.
+    def from_dict(cls, values: Mapping[str, Any], folder: Path | None = None) -> Plan:
+        """Return the plan that these values describe; `folder` holds the CSV files that it names.
 
         Refuses unknown parts, techniques and options, naming the column.
         """
@@ -79,7 +81,7 @@ class Plan:
         parsed = {}
         for name, spec in columns.items():
             try:
-                parsed[name] = parse_technique({"technique": spec} if isinstance(spec, str) else spec)
+                parsed[name] = _parse_column(spec, folder)
             except InvalidPlan as error:
                 raise InvalidPlan(f"column `{name}`: {error}") from error
         return cls(MappingProxyType(parsed), str(values.get("title", "")), _anonymity(values.get("anonymity")))
@@ -90,9 +92,10 @@ class Plan:
 
         Refuses a missing file and broken TOML.
         """
-        text = source if isinstance(source, str) and "\n" in source else _read(Path(source))
+        inline = isinstance(source, str) and "\n" in source
+        text = str(source) if inline else _read(Path(source))
         try:
-            return cls.from_dict(tomllib.loads(text))
+            return cls.from_dict(tomllib.loads(text), None if inline else Path(source).parent)
         except tomllib.TOMLDecodeError as error:
             raise InvalidPlan(f"the plan is not TOML: {error}") from error
 
@@ -127,6 +130,10 @@ class Plan:
                 lines += [*(f"{key} = {_toml(value)}" for key, value in options.items()), ""]
         return "\n".join(lines)
 
+    def describe(self, language: str = "en") -> dict[str, str]:
+        """Return what happens to each column, in one sentence in `en` or `zh`; refuses other languages."""
+        return {name: say(technique, language) for name, technique in self.columns.items()}
+
     def with_column(self, name: str, technique: Technique) -> Plan:
         """Return a copy in which column `name` has this technique."""
         return replace(self, columns=MappingProxyType({**self.columns, name: technique}))
@@ -142,6 +149,14 @@ class Plan:
             )
         if absent:
             raise InvalidPlan(f"the plan names columns that the table does not have: {', '.join(absent)}")
+
+
+def _parse_column(spec: object, folder: Path | None) -> Technique:
+    if isinstance(spec, str):
+        return parse_technique({"technique": spec})
+    if not isinstance(spec, Mapping):
+        raise InvalidPlan(f"give a technique: one of {', '.join(NAMES)}, or a table with `technique` and its options")
+    return parse_technique(fill_in_rows(spec, folder))
 
 
 def _read(path: Path) -> str:

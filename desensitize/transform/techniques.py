@@ -17,6 +17,7 @@ from typing import Any, ClassVar, TypeAlias
 from desensitize.errors import InvalidPlan
 from desensitize.hierarchy import DATE_LEVELS
 from desensitize.regions import LEVELS as REGION_LEVELS
+from desensitize.regions import REGIONS
 
 ALGORITHMS: tuple[str, ...] = ("hmac-sha256", "hmac-sm3")
 ALPHABETS: Mapping[str, str] = {
@@ -26,6 +27,7 @@ ALPHABETS: Mapping[str, str] = {
 }
 CHECKS: tuple[str, ...] = ("luhn", "resident-id")
 _REGION_PLACES = 6
+_MOST_STEPS = 2**40
 
 
 def _refuse_unless(condition: object, message: str) -> None:
@@ -136,14 +138,23 @@ class GeneralizeRegion:
 
 @dataclass(frozen=True, slots=True)
 class GeneralizeAddress:
-    """A written address keeps its names down to the province, city or district, found by their suffixes."""
+    """A written address becomes the province, city or district it begins with, by its names or, with `code`, its code.
+
+    What names several divisions (`朝阳区`) becomes `*`, unless `home`, a province's or city's code, holds one of them.
+    """
 
     technique: ClassVar[str] = "generalize"
     kind: ClassVar[str] = "address"
     level: str = "district"
+    home: str = ""
+    code: bool = False
 
     def __post_init__(self) -> None:
         _refuse_unless(self.level in REGION_LEVELS, f"level must be one of: {', '.join(REGION_LEVELS)}")
+        _refuse_unless(
+            not self.home or (self.home in REGIONS and self.home.endswith("00")),
+            "home must be the code of a province or city, such as 330000 or 330100",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +247,38 @@ class Clip:
 
 
 @dataclass(frozen=True, slots=True)
+class Noise:
+    """Numbers get fresh discrete Laplace noise, in multiples of `step`, drawn anew at every run.
+
+    Either `scale`, the mean size of the noise, which promises nothing; or `epsilon` with `bottom` and `top`: values are
+    clipped to that range, and each cell is epsilon-differentially private by itself (the local model). A person with n
+    cells has n times epsilon.
+    """
+
+    technique: ClassVar[str] = "noise"
+    kind: ClassVar[str] = ""
+    scale: float = 0
+    epsilon: float = 0
+    bottom: float | None = None
+    top: float | None = None
+    step: float = 1
+
+    def __post_init__(self) -> None:
+        values = (self.scale, self.epsilon, self.step, self.bottom or 0, self.top or 0)
+        _refuse_unless(all(math.isfinite(value) for value in values), "numbers must be finite")
+        _refuse_unless(self.step > 0, "step must be a positive number")
+        _refuse_unless(
+            (self.scale > 0) != (self.epsilon > 0), "give either a positive scale, or epsilon, bottom and top"
+        )
+        ranged = self.bottom is not None and self.top is not None
+        _refuse_unless(ranged or not self.epsilon, "epsilon needs bottom and top; they are never taken from the data")
+        _refuse_unless(not self.scale or (self.bottom is None and self.top is None), "scale takes no bottom and top")
+        if self.bottom is not None and self.top is not None:
+            _refuse_unless(self.bottom < self.top, "bottom must be less than top")
+            _refuse_unless(1 <= (self.top - self.bottom) / self.step <= _MOST_STEPS, "step must fit the range")
+
+
+@dataclass(frozen=True, slots=True)
 class Redact:
     """Identifiers inside text become labels such as `[手机号1]`, equal ones equal within one cell.
 
@@ -261,6 +304,7 @@ Technique: TypeAlias = (
     | GeneralizeTable
     | Round
     | Clip
+    | Noise
     | Redact
 )
 _ALL: tuple[type[Technique], ...] = (
@@ -277,6 +321,7 @@ _ALL: tuple[type[Technique], ...] = (
     GeneralizeTable,
     Round,
     Clip,
+    Noise,
     Redact,
 )
 # The techniques that need the release's key, so that its fingerprint belongs in the certificate.

@@ -8,7 +8,7 @@ from pathlib import Path
 from desensitize import Plan
 from desensitize.transform.techniques import NAMES
 
-PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "desensitize.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "desensitize" / "plan.md").read_text(encoding="utf-8")
 
 
 def test_plan_of_the_page_parses() -> None:
