@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from desensitize.dp.accounting import Accountant
+from desensitize.dp.loss import concentrated
 from desensitize.dp.synthetic_domain import Domain
 from desensitize.dp.synthetic_noise import Budget, Cost
 from desensitize.dp.synthetic_report import UtilityReport, report_utility
@@ -23,7 +25,7 @@ from desensitize.dp.synthetic_sampling import draw
 from desensitize.dp.synthetic_selection import Fit, Task, run_aim, run_mst
 from desensitize.dp.synthetic_tally import Tally, tally
 from desensitize.errors import InvalidPlan
-from desensitize.tables import Table
+from desensitize.tables import Table, shown
 
 METHODS: tuple[str, ...] = ("aim", "mst")
 MOST_COLUMNS = 64
@@ -52,8 +54,8 @@ class Synthesis:
         columns = self.report.list_columns()
         worst = max(columns, key=lambda each: each.at_most)
         return (
-            f"{len(self.frame)} synthetic rows of {len(columns)} columns, none of them a real {privacy['unit']}'s, by "
-            f"{self.certificate['method']['name'].upper()}. Differential privacy of epsilon "
+            f"{len(self.frame)} synthetic rows of {len(self.frame.columns)} columns, drawn from a model of noisy "
+            f"counts ({self.certificate['method']['name'].upper()}). Differential privacy of epsilon "
             f"{self.spent.epsilon:.6g} at delta {self.spent.delta:.3g} (zCDP rho {self.spent.rho:.6g}): adding or "
             f"removing one {privacy['unit']} hardly changes the chance of any such table. Of single columns, "
             f"`{worst.columns[0]}` may be furthest from the truth: at most {worst.at_most:.1%} of its rows stand "
@@ -75,6 +77,7 @@ def synthesize(
     rows: int | None = None,
     most_cells: int = _MOST_CELLS,
     seed: int | None = None,
+    accountant: Accountant | None = None,
 ) -> Synthesis:
     """Return a synthetic table that is (epsilon, delta)-differentially private.
 
@@ -84,43 +87,60 @@ def synthesize(
     `method` is aim (adaptive, better) or mst (a spanning tree, faster). AIM looks at marginals of up to `degree`
     columns (3, or 2 where there are many); its model may grow to `most_cells` cells. `rows` is how many rows to
     make, if that is public; else it is the noisy number of rows. `seed` repeats the drawing of rows, never the noise.
+    An `accountant` is debited the whole budget before the table is looked at.
 
     Refuses a table that holds other columns or values than the domain, more than 64 columns, and what `Domain`
     refuses. The exact number of rows of the original, and of those left out, is not told.
     """
     _check(domain, method, degree, rows, most_cells, entity, rows_per_entity)
     budget = Budget.within(epsilon, delta, rows_per_entity)
+    if accountant is not None:
+        accountant.debit(concentrated(budget.left))
     counted = tally(table, domain, entity, rows_per_entity)
     # A column of one cell says nothing; a table of such columns still has a number of rows.
     used = [at for at, size in enumerate(domain.sizes) if size > 1] or [0]
-    names = tuple(domain.columns)
     known = counted.select(used)
     chosen = degree or (3 if math.comb(len(used), 3) <= _MOST_TRIPLES else 2)
     task = Task(known.sizes, known.count, chosen, most_cells)
     fit = (run_aim if method == "aim" else run_mst)(task, budget)
-    random = np.random.default_rng(seed)
     made = min(round(fit.total), MOST_ROWS) if rows is None else rows
-    drawn = dict(zip(used, draw(fit.model, made, random), strict=True))
-    codes = [drawn.get(at, np.zeros(made, np.int32)) for at in range(len(names))]
-    frame = pl.DataFrame(
-        [domain.columns[name].decode(own, random).alias(name) for name, own in zip(names, codes, strict=True)]
-    )
-    rows_drawn = Tally(domain.sizes, np.stack(codes, axis=1), np.ones(made, np.int64)).select(used)
-    used_names = tuple(names[at] for at in used)
-    report = report_utility(fit.measured, rows_drawn, used_names, task.count_most())
+    codes, frame = _make_rows(domain, fit, used, made, np.random.default_rng(seed))
+    names = [name for at, name in enumerate(domain.columns) if at in used]
+    report = report_utility(fit.measured, codes.select(used), names, task.count_most())
     spent = budget.settle(delta)
     certificate = {
         "kind": "synthetic",
         "method": {"name": method, "degree": chosen if method == "aim" else 2, "most_cells": most_cells},
         "privacy": _describe_privacy(epsilon, entity, rows_per_entity, spent),
-        "domain": domain.to_dict(),
-        "measured": _list_measured(fit, used_names),
         "rows": {"made": made, "from": "a noisy count" if rows is None else "given"},
+        **_describe_fit(domain, fit, names, report),
+    }
+    return Synthesis(frame, spent, report, certificate)
+
+
+def _make_rows(
+    domain: Domain, fit: Fit, used: Sequence[int], rows: int, random: np.random.Generator
+) -> tuple[Tally, pl.DataFrame]:
+    """Return so many rows of the model, as cells and as values; columns of one cell hold that cell."""
+    drawn = dict(zip(used, draw(fit.model, rows, random), strict=True))
+    codes = [drawn.get(at, np.zeros(rows, np.int32)) for at in range(len(domain.columns))]
+    values = [
+        column.decode(own, random).alias(name)
+        for (name, column), own in zip(domain.columns.items(), codes, strict=True)
+    ]
+    return Tally(domain.sizes, np.stack(codes, axis=1), np.ones(rows, np.int64)), pl.DataFrame(values)
+
+
+def _describe_fit(domain: Domain, fit: Fit, names: Sequence[str], report: UtilityReport) -> dict[str, Any]:
+    return {
+        "domain": domain.to_dict(),
+        "measured": [
+            {"columns": [names[column] for column in each.clique], "noise": each.scale} for each in fit.measured
+        ],
         "utility": report.to_dict(),
         "withheld": "the number of rows of the input, its hash and what was found in it: they have no noise",
         "versions": {"opendp": metadata.version("opendp"), "numpy": np.__version__},
     }
-    return Synthesis(frame, spent, report, certificate)
 
 
 def _describe_privacy(epsilon: float, entity: str | None, rows_per_entity: int, spent: Cost) -> dict[str, Any]:
@@ -128,17 +148,13 @@ def _describe_privacy(epsilon: float, entity: str | None, rows_per_entity: int, 
     return {
         "definition": "(epsilon, delta)-differential privacy, by zero-concentrated differential privacy",
         "unit": unit,
-        "entity": entity,
+        "entity": None if entity is None else shown(entity),
         "rows_per_entity": rows_per_entity,
         "neighbours": f"tables with and without one {unit}" + ("" if entity is None else " and all its rows"),
         "epsilon": epsilon,
         "delta": spent.delta,
         "spent": {"rho": spent.rho, "epsilon": spent.epsilon},
     }
-
-
-def _list_measured(fit: Fit, names: Sequence[str]) -> list[dict[str, Any]]:
-    return [{"columns": [names[column] for column in each.clique], "noise": each.scale} for each in fit.measured]
 
 
 def _check(

@@ -12,7 +12,7 @@ from desensitize.dp.synthetic_domain import Codes, Domain
 from desensitize.dp.synthetic_model import Clique, count_cells
 from desensitize.dp.synthetic_noise import Counts
 from desensitize.errors import InvalidInput, InvalidPlan
-from desensitize.tables import Table, collect, hide, open_table
+from desensitize.tables import Table, collect, hide, open_table, shown
 
 _ENTITY = hide("entity")
 _ORDER = hide("order")
@@ -90,7 +90,7 @@ def _bound(cells: pl.LazyFrame, entity: str, rows: int) -> pl.LazyFrame:
     """Return at most so many rows of each entity, drawn afresh: a draw that could be repeated would not be private."""
     frame = collect(cells)
     if frame[_ENTITY].null_count():
-        raise InvalidInput(f"entity column `{entity}` holds nulls; every row must say whose it is")
+        raise InvalidInput(f"entity column `{shown(entity)}` holds nulls; every row must say whose it is")
     order = pl.Series(_ORDER, np.random.default_rng().random(len(frame)))
     place = pl.col(_ORDER).rank("ordinal").over(_ENTITY)
     return frame.with_columns(order).filter(place <= rows).drop(_ENTITY, _ORDER).lazy()
