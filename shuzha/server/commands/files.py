@@ -20,6 +20,7 @@ from shuzha.server.commands.output import (
     working,
 )
 from shuzha.server.commands.risk import risk
+from shuzha.server.commands.synthetic import synthesize
 
 File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A CSV or Parquet file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -30,6 +31,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     app.command("scan")(scan)
     app.command("desensitize")(desensitize_file)
+    app.command("synthesize")(synthesize)
     app.command("risk")(risk)
     app.command("check")(check)
     ledger.command("verify")(verify)
