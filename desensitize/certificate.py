@@ -20,6 +20,7 @@ from desensitize.risk.utility import Utility, measure_utility
 from desensitize.tables import Table, open_table, run_quietly
 from desensitize.transform.keys import SecretKey
 from desensitize.transform.plan import Plan
+from desensitize.transform.sentences import LANGUAGES
 from desensitize.transform.techniques import KEYED
 
 ENGINE_VERSION = "0.1.0"
@@ -200,7 +201,7 @@ def describe_content(content: str, rows: int, schema: Mapping[str, pl.DataType])
 
 
 def _list_done(plan: Plan, key: SecretKey | None, measurement: Measurement | None) -> dict[str, Any]:
-    done: dict[str, Any] = {"plan": plan.to_dict()}
+    done: dict[str, Any] = {"plan": plan.to_dict(), "sentences": {name: plan.describe(name) for name in LANGUAGES}}
     if key is not None and any(isinstance(each, KEYED) for each in plan.columns.values()):
         done["key_fingerprint"] = key.fingerprint()
     if measurement is not None:

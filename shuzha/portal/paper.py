@@ -32,7 +32,7 @@ class ColumnLine:
     role: str
     types: tuple[str, ...]
     technique: str
-    options: str
+    said: str
     level: int | None
     utility: Mapping[str, Any] | None
 
@@ -86,16 +86,11 @@ class Paper:
         return self.certificate.get("joined") or {}
 
     @property
-    def sentences(self) -> Sequence[str]:
-        """The plan in words, one sentence a column, where the engine wrote them."""
-        return (self.engine.get("done") or {}).get("sentences") or ()
-
-    @property
     def not_promised(self) -> Sequence[str]:
         """What the certificate does not say."""
         return self.certificate.get("not_promised") or ()
 
-    def columns(self) -> tuple[ColumnLine, ...]:
+    def columns(self, speech: Speech) -> tuple[ColumnLine, ...]:
         """Return every column of the plan, or of the table where there was no plan."""
         done = self.engine.get("done") or {}
         steps = done.get("plan", {}).get("columns", {})
@@ -104,13 +99,14 @@ class Paper:
         found = {each["name"]: each for each in (self._found().get("columns") or ())}
         levels = (done.get("anonymized") or {}).get("levels") or {}
         kept = {each["name"]: each for each in self.utility.get("columns", ())}
+        sentences = (done.get("sentences") or {}).get("zh" if speech.language == "zh_Hans" else "en") or {}
         return tuple(
             ColumnLine(
                 name=name,
                 role=str(found.get(name, {}).get("role", "")),
                 types=tuple(map(_type_name, found.get(name, {}).get("types", ()))),
                 technique=str(step.get("technique", "")),
-                options=_short(step),
+                said=sentences.get(name) or _short(step),
                 level=levels.get(name),
                 utility=kept.get(name) if step.get("technique") != "pseudonymize" else None,
             )

@@ -55,6 +55,9 @@ def test_says_the_risk_before_and_what_is_left() -> None:
     assert certificate["version"] == CERTIFICATE_VERSION
     assert certificate["measured_before"]["smallest_class"] == 1
     assert certificate["measured"]["smallest_class"] >= 3
+    assert {language: set(said) for language, said in certificate["done"]["sentences"].items()} == {
+        "en": {"who", "town", "wage"}, "zh": {"who", "town", "wage"},
+    }  # fmt: skip
     assert certificate["measured_before"]["limits"] == certificate["measured"]["limits"]
     kept = {each["name"]: each for each in certificate["utility"]["columns"]}
     assert set(kept) == {"who", "town", "wage"}
