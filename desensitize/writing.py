@@ -71,16 +71,15 @@ def store(
     if target.exists():
         raise InvalidInput(f"directory `{target.name}` is already there; a release is written once, to a new one")
     partial = _partial_of(target)
-    partial.mkdir(mode=0o700, parents=True, exist_ok=True)
+    partial.mkdir(parents=True, exist_ok=True)
     with _locked(partial):
         _prepare(partial, parts)
         try:
-            rows = run_quietly(lambda: int(frame.select(pl.len()).collect(engine="streaming").item()))
+            rows = run_quietly(lambda: _count(frame)) if parts or (watch and watch.progress) else 0
             names = _store_parts(frame, partial, parts.rows if parts else None, rows, watch or Watch())
             finish(pl.scan_parquet([partial / name for name in names]), partial)
             (partial / MANIFEST_FILE).unlink(missing_ok=True)
             _sync(*partial.iterdir(), partial)
-            partial.chmod(0o755)
             partial.rename(target)
             _sync(target.parent)
         except BaseException:
@@ -159,6 +158,10 @@ def _appearing(path: Path) -> Iterator[Path]:
     yield hidden
     _sync(hidden)
     hidden.rename(path)
+
+
+def _count(frame: pl.LazyFrame) -> int:
+    return int(frame.select(pl.len()).collect(engine="streaming").item())
 
 
 def _store_parts(frame: pl.LazyFrame, folder: Path, part_rows: int | None, rows: int, watch: Watch) -> list[str]:

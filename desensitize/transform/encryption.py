@@ -67,9 +67,24 @@ class _Worker:
         return work_once(values, self._work)
 
     def _work(self, values: pl.Series) -> pl.Series:
+        technique = self._technique
+        if technique.check:
+            return self._encrypt_texts(values, technique.keep_first)
+        # What is kept may be any characters (浙A12345); what is encrypted is ASCII.
+        first, last = technique.keep_first, technique.keep_last
+        text = pl.col("v")
+        inner = (text.str.len_chars().cast(pl.Int64) - first - last).clip(0)
+        cells = values.to_frame("v").select(
+            text.str.head(first), text.str.slice(first, inner).alias("body"), last=text.str.tail(last)
+        )
+        cells = cells.with_columns(self._encrypt_texts(cells["body"], 0).alias("made"))
+        whole = pl.when(pl.col("made") == ANY).then(pl.lit(ANY)).otherwise(pl.concat_str("v", "made", "last"))
+        return cells.select(whole.alias(values.name)).to_series()
+
+    def _encrypt_texts(self, values: pl.Series, first: int) -> pl.Series:
         cells = values.to_frame("v").with_columns(length=pl.col("v").str.len_bytes()).with_row_index("row")
         made = [
-            pl.DataFrame({"row": group["row"], "made": self._encrypt_group(group["v"], int(size))})
+            pl.DataFrame({"row": group["row"], "made": self._encrypt_group(group["v"], int(size), first)})
             for (size,), group in cells.drop_nulls("v").group_by("length")
         ]
         if not made:
@@ -77,10 +92,10 @@ class _Worker:
         found = cells.select("row").join(pl.concat(made), on="row", how="left", maintain_order="left")
         return found["made"].alias(values.name)
 
-    def _encrypt_group(self, texts: pl.Series, size: int) -> pl.Series:
-        """Return the cells made of texts that are all `size` bytes long."""
+    def _encrypt_group(self, texts: pl.Series, size: int, first: int) -> pl.Series:
+        """Return the cells made of texts that are all `size` bytes long; `first` of them stay."""
         technique = self._technique
-        body = slice(technique.keep_first, size - technique.keep_last - bool(technique.check))
+        body = slice(first, size - bool(technique.check))
         if not _fits(technique, size, body.stop - body.start):
             return pl.Series("made", [ANY], dtype=pl.String).new_from_index(0, len(texts))
         cells = np.frombuffer(texts.str.join("").item().encode(), dtype=np.uint8).reshape(-1, size)

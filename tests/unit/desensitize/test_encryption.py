@@ -41,6 +41,7 @@ def _back(values: list[str | None], key: bytes = KEY, **options: Any) -> list[st
         ({"keep_first": 3}, ["13800138000", "13900138000"], r"13[89]\d{8}"),
         ({"keep_last": 4}, ["62220212345", "62220202345"], r"\d{7}2345"),
         ({"alphabet": "alphanumeric"}, ["A12345", "91110000600037341L"], r"[0-9A-Z]+"),
+        ({"alphabet": "alphanumeric", "keep_first": 1}, ["浙A12345", "京AD12345"], r"[浙京][0-9A-Z]{6,7}"),
         ({"alphabet": "hexadecimal"}, ["00deadbeef"], r"[0-9a-f]{10}"),
         ({"alphabet": "AaBbCcDd"}, ["aAbBcCdDaA"], r"[AaBbCcDd]{10}"),
         (CARD, ["6222021234567890128", "4111111111111111"], r"(622202\d{13}|411111\d{10})"),
@@ -70,7 +71,8 @@ def test_encrypt_keeps_check_digits_right_and_wrong_ones_wrong() -> None:
     ("options", "values"),
     [
         ({}, ["12345", "abcdef", "１３８００１３８０００", "138 0013 8000", "", "中文中文", "1" * 37]),
-        ({"keep_first": 3, "keep_last": 4}, ["13800138000"]),
+        ({"keep_first": 3, "keep_last": 4}, ["13800138000", "1380013", "138", ""]),
+        ({"keep_first": 3}, ["浙13800138000张"]),
         ({"alphabet": "alphanumeric"}, ["abcdef", "浙A12345"]),
         (CARD, ["411111111111111a", "62220212345"]),
         (PERSON, ["11010519490231002X", "11010520991331002X", "110105491231002", "abcdef19491231002X"]),
