@@ -16,7 +16,9 @@ from desensitize.finding.scanning import ColumnFinding, Found, ScanReport, scan
 from desensitize.hierarchy import Hierarchy
 from desensitize.release import Release, apply, protect
 from desensitize.risk.attacks import Attack, Attacks, measure_attacks
+from desensitize.risk.joined import JoinedRisk, measure_joined_risk
 from desensitize.risk.measures import Limits, Risk, limits_of, measure_risk
+from desensitize.risk.utility import Utility, measure_utility
 from desensitize.synthetic import SyntheticPlan, SyntheticRelease, release_synthetic
 from desensitize.transform.goals import DeltaPresence, KAnonymity, KMap, LDiversity, TCloseness
 from desensitize.transform.plan import Anonymity, Plan
@@ -38,6 +40,7 @@ __all__ = [
     "Hierarchy",
     "InvalidInput",
     "InvalidPlan",
+    "JoinedRisk",
     "KAnonymity",
     "KMap",
     "LDiversity",
@@ -52,13 +55,16 @@ __all__ = [
     "SyntheticPlan",
     "SyntheticRelease",
     "TCloseness",
+    "Utility",
     "anonymize",
     "apply",
     "compare",
     "find_quasi_identifiers",
     "limits_of",
     "measure_attacks",
+    "measure_joined_risk",
     "measure_risk",
+    "measure_utility",
     "protect",
     "recode_locally",
     "release_synthetic",

@@ -55,7 +55,7 @@ WORDS: tuple[type[StrEnum], ...] = (
 LOOSE = (
     "table", "figure", "portal", "api", "socket", "job", "cli", "record", "file", "workspace", "platform", "deposit",
     "deliver", "edit", "vote", "settle", "create", "release", "price", "usage log", "audit log", "database",
-    "every link holds", "a link does not hold",
+    "every link holds", "a link does not hold", "other",
 )  # fmt: skip
 _FOLDER = Path(__file__).parent
 _TEMPLATE = (
