@@ -60,10 +60,9 @@ def lower_bound(one: list[float], two: list[float]) -> float:
 
 
 def outputs(frame: pl.DataFrame, query: Query, runs: int) -> list[float]:
-    budget = Accountant(Cap(1e9, 0.9))
     found = []
     for _ in range(runs):
-        table = answer(frame, query, budget).frame
+        table = answer(frame, query, Accountant(Cap(1e9, 0.9))).frame
         found.append(float(table["estimate"][-1]) if table.height else -1e9)
     return found
 
