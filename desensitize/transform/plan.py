@@ -115,11 +115,16 @@ class Plan:
             }
         return values
 
-    def to_toml(self) -> str:
-        """Return the plan as TOML; `from_toml` gives the same plan back."""
+    def to_toml(self, language: str | None = None) -> str:
+        """Return the plan as TOML; `from_toml` gives the same plan back.
+
+        With a language (`en` or `zh`) a comment over each column says what happens to it.
+        """
         values = self.to_dict()
+        notes = {} if language is None else self.describe(language)
         lines = [f"title = {_toml(self.title)}", ""] if self.title else []
         for name, options in values["columns"].items():
+            lines += [f"# {notes[name]}"] if name in notes else []
             lines += [f"[columns.{_toml(name)}]", *(f"{key} = {_toml(value)}" for key, value in options.items()), ""]
         if self.anonymity is not None:
             wanted = values["anonymity"]

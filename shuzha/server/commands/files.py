@@ -50,7 +50,7 @@ def scan(
     with working("scanning"):
         report = desensitize.scan(file)
     if plan is not None:
-        plan.write_text(report.to_plan().to_toml(), "utf-8")
+        plan.write_text(report.to_plan().to_toml("zh"), "utf-8")
     if as_json:
         print_json(report.to_dict())
         return

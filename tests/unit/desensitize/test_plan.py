@@ -93,3 +93,11 @@ j = {technique = "noise", epsilon = 1, bottom = 0, top = 10}
 def test_every_technique_has_its_sentences() -> None:
     assert set(_SENTENCES) == set(_ALL)
     assert LANGUAGES == ("en", "zh")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_plan_comes_back_from_toml_with_comments(language: str) -> None:
+    plan = Plan.from_dict({"title": "月表", "columns": {"姓名": "drop", "工资": {"technique": "round", "to": 100}}})
+    text = plan.to_toml(language)
+    assert {"en": "# Is left out.\n", "zh": "# 删除，不提供。\n"}[language] + '[columns."姓名"]' in text
+    assert Plan.from_toml(text) == plan
