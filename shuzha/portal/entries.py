@@ -15,6 +15,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, Response
 
 from policies import Resource
+from shuzha.budgets.service import BudgetService
 from shuzha.catalog.importing import infer_draft
 from shuzha.catalog.model import (
     EDITABLE,
@@ -31,7 +32,8 @@ from shuzha.catalog.model import (
 )  # fmt: skip
 from shuzha.catalog.routes import receive_upload
 from shuzha.catalog.service import CatalogService
-from shuzha.core.errors import ShuzhaError
+from shuzha.core.actor import Actor
+from shuzha.core.errors import Invalid, ShuzhaError
 from shuzha.portal.desk import Desk, Show, Verb, actor_of, parse, progress, status_of
 
 SUFFIXES = frozenset({".csv", ".parquet", ".txt", ".tsv"})
@@ -49,9 +51,10 @@ VERBS = (
 class EntryPages:
     """The pages of the catalogue."""
 
-    def __init__(self, desk: Desk, catalog: CatalogService) -> None:
+    def __init__(self, desk: Desk, catalog: CatalogService, budgets: BudgetService) -> None:
         self._desk = desk
         self._catalog = catalog
+        self._budgets = budgets
 
     def router(self) -> APIRouter:
         """Return the routes of these pages."""
@@ -61,6 +64,7 @@ class EntryPages:
         router.add_api_route("/entries/{entry_id}", self.show, methods=["GET"])
         router.add_api_route("/entries/{entry_id}/sheet", self.edit, methods=["POST"])
         router.add_api_route("/entries/{entry_id}/batches", self.deliver, methods=["POST"])
+        router.add_api_route("/entries/{entry_id}/budget", self.set_budget, methods=["POST"])
         router.add_api_route("/entries/{entry_id}/{verb}", self.move, methods=["POST"])
         return router
 
@@ -135,6 +139,19 @@ class EntryPages:
             return await run_in_threadpool(self._entry, request, entry_id, said, status_of(error))
         return RedirectResponse(f"/entries/{entry_id}?done=deliver", 303)
 
+    def set_budget(
+        self, request: Request, entry_id: str, epsilon: Annotated[str, Form()], reason: Annotated[str, Form()],
+        delta: Annotated[str, Form()] = "", authorization: Annotated[str, Form()] = "",
+    ) -> Response:  # fmt: skip
+        """Set the privacy budget of an entry, or an authorization's share of it."""
+        actor, whose = actor_of(request), authorization.strip()
+
+        def set_budget() -> object:
+            most, part = _number(epsilon), _number(delta or "0")
+            return self._budgets.set_budget(actor, entry_id, most, part, reason, authorization=whose)
+
+        return self._desk.attempt(request, set_budget, f"/entries/{entry_id}", self._again(request, entry_id), "set")
+
     def move(self, request: Request, entry_id: str, verb: str, reason: Annotated[str, Form()] = "") -> Response:
         """Submit, publish, return, suspend, restore or retire an entry."""
         actor, catalog = actor_of(request), self._catalog
@@ -170,8 +187,19 @@ class EntryPages:
             may_deliver=entry.state in RECEIVING and self._desk.can(actor, "batch:receive", own),
             batches=self._catalog.aggregation.list_batches(actor, entry.id), modes=list(BatchMode),
             cycles=list(UpdateCycle), subjects=list(SubjectKind),
+            budgets=self._budgets.list_budgets(actor, entry.id), may_set_budget=self._may_set_budget(actor, entry),
             terms=list(TermsKind), remaining=self._catalog.remaining_days(entry),
         )  # fmt: skip
+
+    def _may_set_budget(self, actor: Actor, entry: Entry) -> bool:
+        return entry.entity_key is not None and entry.state in RECEIVING and self._budgets.may_set(actor, entry)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise Invalid("a budget that is no number", rule="dp.budget", accepted="a number such as 1 or 1e-6") from None
 
 
 @contextmanager

@@ -68,7 +68,7 @@ def make_pages(services: Services, desk: Desk) -> APIRouter:
         SessionPages(desk, services.people, secure=services.settings.scheme == "https"),
         TaskPages(desk, services),
         PublicPages(desk, services.disclosure),
-        EntryPages(desk, services.catalog),
+        EntryPages(desk, services.catalog, services.budgets),
         AuthorizationPages(desk, services.authorization, services.catalog, services.releases),
         ReleasePages(desk, services.releases, services.catalog),
         WorkspacePages(desk, services),

@@ -126,7 +126,8 @@ class WorkspacePages:
             steps=progress(WORKSPACE, WAY, found.state), moving=found.state in MOVING,
             lab=self._lab(found) if mine and found.state is WorkspaceState.OPEN else "",
             shown=host.screen_bytes(found).get(today, 0), budget=host.screen_budget(found),
-            releases=self._releases(actor, found), left=self._days_left(found),
+            privacy=self._services.answers.budget(found.grant), releases=self._releases(actor, found),
+            left=self._days_left(found),
             exports=self._services.airlock.list_exports(actor, workspace=found.id),
         )  # fmt: skip
 
