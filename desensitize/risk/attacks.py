@@ -110,8 +110,7 @@ def measure_attacks(
     `hierarchies` and `levels` say how columns were generalized, which the attacker is taken to know. With `entity`,
     alone means one entity. Refuses a column that is not in every table, and fewer than one attack.
     """
-    if attacks < 1 or columns_each < 1 or neighbours < 1 or not 0 < confidence < 1:
-        raise InvalidPlan("attacks, columns_each and neighbours are at least 1, and confidence lies between 0 and 1")
+    _check(attacks, columns_each, neighbours, confidence)
     shared = [name for name in common_columns(original, released) if name != entity]
     known = list(quasi_identifiers) if quasi_identifiers is not None else [n for n in shared if n not in secrets]
     if not known:
@@ -126,6 +125,11 @@ def measure_attacks(
         made.append(judge.link(parts, neighbours))
     made += [judge.infer([n for n in known if n != secret], secret, tolerance) for secret in secrets]
     return Attacks(tuple(made), tables.released.rows, confidence, seed)
+
+
+def _check(attacks: int, columns_each: int, neighbours: int, confidence: float) -> None:
+    if min(attacks, columns_each, neighbours) < 1 or not 0 < confidence < 1:
+        raise InvalidPlan("attacks, columns_each and neighbours are at least 1, and confidence lies between 0 and 1")
 
 
 def wilson(successes: float, attacks: int, confidence: float = 0.95) -> Rate:

@@ -60,8 +60,8 @@ def draw_sizes(speech: Speech, after: Sequence[Band], before: Sequence[Band], sm
             f'<rect x="{left}" y="{top - 18}" width="{below * step:.1f}" height="{height + 18}" class="zone"/>'
         )
         parts.append(f'<line x1="{edge:.1f}" y1="{top - 18}" x2="{edge:.1f}" y2="{bottom}" class="limit"/>')
-        said = escape(speech.t("not accepted: fewer than {k}", k=smallest))
-        parts.append(f'<text x="{left}" y="{top - 27}" class="warn">{said}</text>')
+        warning = escape(speech.t("not accepted: fewer than {k}", k=smallest))
+        parts.append(f'<text x="{left}" y="{top - 27}" class="warn">{warning}</text>')
     for number, band in enumerate(after):
         x = left + number * step
         old = before[number].share if number < len(before) else 0.0

@@ -17,6 +17,29 @@ if TYPE_CHECKING:
     from desensitize.risk.measures import Risk
 
 File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A CSV or Parquet file.")]
+QuasiIdentifiers = Annotated[str, typer.Option("--qi", help="Quasi-identifiers, joined by commas.")]
+Entity = Annotated[str | None, typer.Option(help="The column that says whose data a row is; classes count entities.")]
+Mode = Annotated[str, typer.Option(help="public, agreement or enclave: whose limits apply.")]
+Population = Annotated[
+    str | None, typer.Option(help="How many people the table was drawn from, or a table of all of them.")
+]
+Original = Annotated[
+    Path | None,
+    typer.Option(exists=True, dir_okay=False, help="The raw table: the page adds the risk before and what is kept."),
+]
+Html = Annotated[Path | None, typer.Option(help="Write a page with charts here: one file, nothing outside it.")]
+Language = Annotated[str, typer.Option(help="The page's language: zh or en.")]
+Certificate = Annotated[
+    Path | None,
+    typer.Option("--verify", exists=True, dir_okay=False, help="Check this certificate against the file."),
+]
+PublicKey = Annotated[
+    str | None, typer.Option(help="With --verify: the platform's public key, in hex or a file of it.")
+]
+Signature = Annotated[
+    str | None, typer.Option(help="With --verify: the signature, in hex or a file; default: the .sig beside it.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 LANGUAGES = {"zh": "zh_Hans", "en": "en"}
 _HIDDEN = {"limits", "profile", "reasons", "population"}
 _KEY_BYTES, _SIGNATURE_BYTES = 32, 64
@@ -25,33 +48,17 @@ _KEY_BYTES, _SIGNATURE_BYTES = 32, 64
 def risk(
     file: File,
     *,
-    qi: Annotated[str, typer.Option("--qi", help="Quasi-identifiers, joined by commas.")] = "",
-    entity: Annotated[
-        str | None, typer.Option(help="The column that says whose data a row is; classes count entities.")
-    ] = None,
-    mode: Annotated[str, typer.Option(help="public, agreement or enclave: whose limits apply.")] = "agreement",
-    population: Annotated[
-        str | None, typer.Option(help="How many people the table was drawn from, or a table of all of them.")
-    ] = None,
-    original: Annotated[
-        Path | None,
-        typer.Option(exists=True, dir_okay=False, help="The raw table: adds the risk before and what is kept."),
-    ] = None,
-    html: Annotated[
-        Path | None, typer.Option(help="Write a page with charts here: one file, nothing outside it.")
-    ] = None,
-    language: Annotated[str, typer.Option(help="The page's language: zh or en.")] = "zh",
-    certificate: Annotated[
-        Path | None,
-        typer.Option("--verify", exists=True, dir_okay=False, help="Check this certificate against the file."),
-    ] = None,
-    public_key: Annotated[
-        str | None, typer.Option(help="With --verify: the platform's public key, in hex or a file of it.")
-    ] = None,
-    signature: Annotated[
-        str | None, typer.Option(help="With --verify: the signature, in hex or a file; default: the .sig beside it.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    qi: QuasiIdentifiers = "",
+    entity: Entity = None,
+    mode: Mode = "agreement",
+    population: Population = None,
+    original: Original = None,
+    html: Html = None,
+    language: Language = "zh",
+    certificate: Certificate = None,
+    public_key: PublicKey = None,
+    signature: Signature = None,
+    as_json: AsJson = False,
 ) -> None:
     """Measure how likely a person can be found again; ends with 1 when the limits of the mode are not met.
 
