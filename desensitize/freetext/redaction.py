@@ -1,43 +1,45 @@
 """Redaction of free text.
 
-What is found becomes a label such as `[手机号1]`, the same thing the same label within one cell.
-
-Identifiers come from the definitions (patterns and check digits), and where `names` is asked for, people,
-organisations and addresses from `names`. Each step works once on each distinct text that the step before it left,
-since the first steps make many texts equal.
+What is found becomes a label such as `[手机号1]`, the same thing the same label within one text. Identifiers come from
+the definitions (patterns and check digits); where `names` is asked for, people, addresses and organisations too. What
+is left is looked at again until nothing more is found, so redacting what was redacted changes nothing.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from functools import cache
 
-import polars as pl
-
-from desensitize.freetext.names import Span, find_by_rule, find_by_tagger
+from desensitize.errors import InvalidPlan
+from desensitize.freetext.finding import CAUTIONS, find_names
+from desensitize.freetext.numbering import replace_spans
+from desensitize.freetext.spans import Span, outside_labels
+from desensitize.freetext.tagger import Tagged
 from desensitize.identifiers.check_digits import SCALAR_CHECKS
-from desensitize.identifiers.definitions import IDENTIFIERS, python_pattern
+from desensitize.identifiers.definitions import IDENTIFIERS, Identifier, python_pattern
 
 _FULL_WIDTH = str.maketrans(
     {code: chr(code - 0xFEE0) for code in range(0xFF10, 0xFF5B) if chr(code - 0xFEE0).isalnum()} | {0xFF20: "@"}
 )
-_CANDIDATE = (
-    r"[0-9\x{FF10}-\x{FF19}]{4}|@|[0-9A-Fa-f]{2}:|[0-9]\."
-    r"|[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][A-Z]"
-)
-_HAN = r"\p{Han}{2}"
-_LABEL = re.compile(r"\[([^\[\]0-9]{1,8})([0-9]+)\]")
-_REMEMBERED = 100_000
+_PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
+CANDIDATE = rf"[0-9０-９]{{4}}|[@＠]|[0-9A-Fa-f]{{2}}[:-]|[0-9０-９]\.|[{_PROVINCES}][A-ZＡ-Ｚ]"
+_CANDIDATE = re.compile(CANDIDATE)
 
 
 @cache
 def _patterns() -> tuple[tuple[re.Pattern[str], str, Callable[[str], bool] | None], ...]:
     return tuple(
-        (re.compile(python_pattern(one)), one.label, SCALAR_CHECKS[one.check] if one.check else None)
-        for one in IDENTIFIERS
-        if not one.weak
+        (re.compile(_pattern(one)), one.label, SCALAR_CHECKS[one.check] if one.check else None) for one in IDENTIFIERS
     )
+
+
+def _pattern(identifier: Identifier) -> str:
+    """Return the pattern of an identifier, of a weak one only behind a word that says it (护照号 E12345678)."""
+    if not identifier.weak:
+        return f"(?P<it>{python_pattern(identifier)})"
+    named = "|".join(re.escape(word) for word in identifier.words if not word.isascii())
+    return rf"(?:{named})[^0-9A-Za-z，。；,;\n]{{0,8}}(?P<it>{python_pattern(identifier)})"
 
 
 def find_identifiers(text: str) -> list[Span]:
@@ -45,91 +47,51 @@ def find_identifiers(text: str) -> list[Span]:
 
     Where two overlap, the one of higher priority.
     """
+    if not _CANDIDATE.search(text):
+        return []
     read = text.translate(_FULL_WIDTH)
+    taken = bytearray(len(text))
     found: list[Span] = []
     for pattern, label, check in _patterns():
         for match in pattern.finditer(read):
-            free = all(match.end() <= span.start or match.start() >= span.end for span in found)
-            if free and (check is None or check(match.group())):
-                found.append(Span(match.start(), match.end(), label))
+            start, end = match.span("it")
+            if not any(taken[start:end]) and (check is None or check(match["it"])):
+                found.append(Span(start, end, label))
+                taken[start:end] = b"\1" * (end - start)
     return found
 
 
-def redact_text(text: str, *, names: bool = True) -> str:
-    """Return `text` with every found span replaced by its label and number; the same thing gets the same number."""
-    without = _redact_identifiers(text)
-    return _redact_tagged(_redact_ruled(without)) if names else without
+def redact_text(text: str, *, names: bool = True, caution: str = "high") -> str:
+    """Return `text` with every found span replaced by its label and number; the same thing gets the same number.
+
+    `caution` says how readily something is taken for a name: `high` (rather too much than too little) or `balanced`.
+    Refuses (InvalidPlan) another caution.
+    """
+    return redact_texts([text], names=names, caution=caution)[0]
+
+
+def redact_texts(texts: Sequence[str], *, names: bool = True, caution: str = "high") -> list[str]:
+    """Return the redacted texts; sentences that occur in several of them are looked at once."""
+    check_caution(caution)
+    made = list(texts)
+    known: dict[str, Tagged] = {}
+    open_ = list(range(len(made)))
+    while open_:
+        before = [made[index] for index in open_]
+        now = [_redact_identifiers(text) for text in before]
+        if names:
+            now = [replace_spans(text, spans) for text, spans in zip(now, find_names(now, caution, known), strict=True)]
+        for index, text in zip(open_, now, strict=True):
+            made[index] = text
+        open_ = [index for index, old, new in zip(open_, before, now, strict=True) if old != new]
+    return made
+
+
+def check_caution(caution: str) -> None:
+    """Refuse a caution that does not exist."""
+    if caution not in CAUTIONS:
+        raise InvalidPlan(f"caution must be one of: {', '.join(CAUTIONS)}")
 
 
 def _redact_identifiers(text: str) -> str:
-    return _replace(text, find_identifiers(text))
-
-
-def _redact_ruled(text: str) -> str:
-    return _replace(text, find_by_rule(text))
-
-
-def _redact_tagged(text: str) -> str:
-    return _replace(text, find_by_tagger(text))
-
-
-def _replace(text: str, spans: Iterable[Span]) -> str:
-    """Return `text` with labels for spans.
-
-    Labels that stand there already are left as they are, and numbers go on from theirs.
-    """
-    labels = [match.span() for match in _LABEL.finditer(text)]
-    counts: dict[str, int] = {}
-    for label, number in _LABEL.findall(text):
-        counts[label] = max(counts.get(label, 0), int(number))
-    numbers: dict[tuple[str, str], int] = {}
-    parts: list[str] = []
-    place = 0
-    for span in sorted(spans):
-        if any(span.start < high and low < span.end for low, high in labels):
-            continue
-        thing = (span.label, text[span.start : span.end].translate(_FULL_WIDTH).upper())
-        if thing not in numbers:
-            counts[span.label] = numbers[thing] = counts.get(span.label, 0) + 1
-        parts += [text[place : span.start], f"[{span.label}{numbers[thing]}]"]
-        place = span.end
-    return "".join([*parts, text[place:]])
-
-
-def redact_expression(source: pl.Expr, *, names: bool) -> pl.Expr:
-    """Return the expression that redacts a text column; cells that cannot hold anything are passed by."""
-    steps = [_Step(_CANDIDATE, _redact_identifiers)]
-    if names:
-        steps += [_Step(_HAN, _redact_ruled), _Step(_HAN, _redact_tagged)]
-
-    def redact_batch(values: pl.Series) -> pl.Series:
-        for step in steps:
-            values = step.run(values)
-        return values
-
-    return source.map_batches(redact_batch, return_dtype=pl.String, is_elementwise=True)
-
-
-class _Step:
-    """One piece of work on text, done once on each distinct text that matches `pattern`.
-
-    And remembered between batches.
-    """
-
-    def __init__(self, pattern: str, work: Callable[[str], str]) -> None:
-        self._pattern = pattern
-        self._work = work
-        self._known: dict[str, str] = {}
-
-    def run(self, values: pl.Series) -> pl.Series:
-        once = values.drop_nulls().unique()
-        once = once.filter(once.str.contains(self._pattern))
-        if not len(once):
-            return values
-        known, made = self._known, []
-        for text in once:
-            done = known.get(text)
-            made.append(self._work(text) if done is None else done)
-            if done is None and len(known) < _REMEMBERED:
-                known[text] = made[-1]
-        return values.replace(once, pl.Series(made, dtype=pl.String))
+    return replace_spans(text, outside_labels(text, find_identifiers(text)))

@@ -230,6 +230,7 @@ def _noise(column: str, technique: Noise, source: pl.Expr, dtype: pl.DataType) -
 
 
 def _redact(technique: Redact, source: pl.Expr, dtype: pl.DataType) -> pl.Expr:
-    from desensitize.freetext.redaction import redact_expression
+    from desensitize.freetext.columns import redact_expression
 
-    return redact_expression(source.cast(pl.String) if dtype != pl.String else source, names=technique.names)
+    text = source.cast(pl.String) if dtype != pl.String else source
+    return redact_expression(text, names=technique.names, caution=technique.caution)

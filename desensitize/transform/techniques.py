@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
 from desensitize.errors import InvalidPlan
+from desensitize.freetext.finding import CAUTIONS
 from desensitize.hierarchy import DATE_LEVELS
 from desensitize.regions import LEVELS as REGION_LEVELS
 from desensitize.regions import REGIONS
@@ -282,12 +283,17 @@ class Noise:
 class Redact:
     """Identifiers inside text become labels such as `[手机号1]`, equal ones equal within one cell.
 
-    `names` finds names too.
+    `names` finds people, addresses and organisations too; `caution` says how readily: `high` rather takes too much,
+    `balanced` keeps more of what is doubtful.
     """
 
     technique: ClassVar[str] = "redact"
     kind: ClassVar[str] = ""
     names: bool = True
+    caution: str = "high"
+
+    def __post_init__(self) -> None:
+        _refuse_unless(self.caution in CAUTIONS, f"caution must be one of: {', '.join(CAUTIONS)}")
 
 
 Technique: TypeAlias = (

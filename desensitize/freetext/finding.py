@@ -1,0 +1,84 @@
+"""Finding what must go in texts: sentences to the tagger once each, then the rules on every text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from desensitize.freetext.addresses import find_addresses
+from desensitize.freetext.common import common_words
+from desensitize.freetext.organisations import find_organisations
+from desensitize.freetext.people import find_people
+from desensitize.freetext.reading import Reading, read, split_sentences
+from desensitize.freetext.spans import ADDRESS, PERSON, Span, outside_labels, settle
+from desensitize.freetext.tagger import Tagged, simple_characters, tag
+from desensitize.freetext.view import view
+from desensitize.freetext.words import characters, place_names, surnames, words
+
+CAUTIONS = {"high": 0.16, "balanced": 0.5}
+
+
+def find_names(texts: Sequence[str], caution: str = "high", known: dict[str, Tagged] | None = None) -> list[list[Span]]:
+    """Return for each text the people, addresses and organisations in it, in order and without overlaps."""
+    tagged = {} if known is None else known
+    views = [view(text, simple_characters()) for text in texts]
+    cut = [split_sentences(one.text) for one in views]
+    new = list({sentence: None for sentences in cut for _, sentence in sentences if sentence not in tagged})
+    tagged.update(zip(new, tag(new), strict=True))
+    found = []
+    for text, one, sentences in zip(texts, views, cut, strict=True):
+        reading = read(one.text, [(start, tagged[sentence]) for start, sentence in sentences])
+        spans = _repeated(one.text, settle(_find(reading, CAUTIONS[caution]), len(one.text)))
+        found.append(settle(outside_labels(text, map(one.back, spans)), len(text)))
+    return found
+
+
+def _find(reading: Reading, least: float) -> list[Span]:
+    if not reading.words:
+        return []
+    people = find_people(reading, least)
+    ends: dict[int, list[int]] = {}
+    for person in people:
+        ends.setdefault(person.start, []).append(person.end)
+    organisations = [_without_people(reading.text, one, ends.get(one.start, ())) for one in find_organisations(reading)]
+    return [*people, *find_addresses(reading), *organisations]
+
+
+def _without_people(text: str, organisation: Span, ends: Iterable[int]) -> Span:
+    """Return an organisation without a person, who ends at one of `ends`, and the verb behind (李娜投诉华联公司)."""
+    for end in ends:
+        for length in (3, 2, 1):
+            verb = text[end : end + length]
+            if verb in words("organisations", "before") and end + length + 2 < organisation.end:
+                return organisation._replace(start=end + length)
+    return organisation
+
+
+def _repeated(text: str, spans: list[Span]) -> list[Span]:
+    """Return the spans and every other place where the same person or organisation is named.
+
+    A given name of two characters counts too; a name that is also a place or an ordinary word is not looked for again.
+    """
+    names: dict[str, str] = {}
+    for span in spans:
+        name = text[span.start : span.end]
+        if span.label == ADDRESS or len(name) < 2 or name in common_words() or name in place_names():
+            continue
+        names[name] = span.label
+        if span.label == PERSON and len(name) == 3 and _is_given(name[1:]) and name[0] in surnames():
+            names[name[1:]] = PERSON
+    by_start: dict[str, list[str]] = {}
+    for name in names:
+        by_start.setdefault(name[:2], []).append(name)
+    again = [
+        Span(place, place + len(name), names[name])
+        for place in range(len(text) - 1 if names else 0)
+        for name in by_start.get(text[place : place + 2], ())
+        if text.startswith(name, place)
+    ]
+    return [*spans, *again]
+
+
+def _is_given(name: str) -> bool:
+    """Say whether two characters are a given name that can be looked for alone."""
+    ordinary = name in common_words() or name in place_names()
+    return not ordinary and all(one in characters("given") for one in name)
