@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ regions = "330100"
 [synthetic.columns.birth]
 edges = ["1940-01-01", "1970-01-01", "2010-01-01"]
 """
+PAGE = (Path(__file__).parents[4] / "docs/reference/desensitize/synthetic.md").read_text(encoding="utf-8")
 ROWS = 4_321
 TABLE = pl.DataFrame(
     {
@@ -84,8 +86,9 @@ def test_certificate_says_what_was_spent_and_nothing_exact_of_the_input() -> Non
     assert "person-" not in json.dumps(certificate)
 
 
-def test_plan_survives_being_written() -> None:
-    plan = SyntheticPlan.from_toml(PLAN)
+@pytest.mark.parametrize("text", [PLAN, re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)[0]])
+def test_plan_survives_being_written(text: str) -> None:
+    plan = SyntheticPlan.from_toml(text)
     assert SyntheticPlan.from_dict(plan.to_dict()) == plan
 
 
