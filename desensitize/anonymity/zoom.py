@@ -12,7 +12,7 @@ from desensitize.anonymity.histogram import Histogram, Levels
 
 _DEPTH = 3
 _WORTH_FROM = 2_000
-_MOST_TUPLES = 4_000_000
+_MOST_TUPLES = 1_000_000
 
 
 class Zoom:
