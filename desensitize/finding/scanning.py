@@ -35,6 +35,7 @@ IS, MIXED, STRAY, INSIDE, NAMED = "is", "mixed", "stray", "inside", "named"
 _IS_SHARE, _NAMED_SHARE, _MIXED_SHARE, _RULE_SHARE = 0.8, 0.5, 0.02, 0.6
 _AT_ONCE_BYTES = 512 << 20
 _INSIDE_PROSE = ("ORGANISATION", "CN_ADDRESS")  # prose about places and organisations is neither
+_DEVIATIONS = 4  # one column in 30,000 by chance
 _MOST_COMBINED, _FLAT_VALUES, _CHEAP_ROWS = 20, 1000, 100_000
 
 
@@ -207,7 +208,7 @@ def _judge(hit: Hits, column: str, total: int) -> Found | None:
     named = is_named(column, kind.words, kind.pinyin)
     rate, looks = hit.valid / total, hit.looks / total
     share = max(0.0, (rate - kind.chance * looks) / (1 - kind.chance))
-    noise = hit.looks * kind.chance + 3 * (hit.looks * kind.chance * (1 - kind.chance)) ** 0.5
+    noise = hit.looks * kind.chance + _DEVIATIONS * (hit.squares * kind.chance * (1 - kind.chance)) ** 0.5
     if share >= (_NAMED_SHARE if named else _IS_SHARE):
         return Found(kind.entity, kind.chinese, IS, rate, share)
     if named and looks >= _IS_SHARE:

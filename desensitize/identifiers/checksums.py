@@ -21,6 +21,7 @@ from desensitize.identifiers.check_digits import (
 
 Bools = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
 _BATCH = 500_000
 _DAYS = np.array([0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 _ORG_WEIGHTS = np.array([3, 7, 9, 10, 5, 8, 4, 2], np.int32)
@@ -33,9 +34,9 @@ def _lookup(alphabet: str, values: Sequence[int] | None = None) -> npt.NDArray[n
     return table
 
 
-_USCC_VALUE = _lookup(USCC_ALPHABET)
+_USCC_VALUE = _lookup(USCC_ALPHABET).astype(np.float32)
 _ORG_VALUE = _lookup("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ")
-_VIN_VALUE = _lookup(VIN_ALPHABET, VIN_VALUES)
+_VIN_VALUE = _lookup(VIN_ALPHABET, VIN_VALUES).astype(np.float32)
 _PREFECTURE = np.zeros(10_000, bool)
 _PREFECTURE[[int(code) for code in PREFECTURE_CODES]] = True
 
@@ -51,9 +52,9 @@ def _number(digits: npt.NDArray[np.int32], start: int, stop: int) -> npt.NDArray
     return total
 
 
-def _weigh(values: npt.NDArray[np.int32], weights: Sequence[int]) -> npt.NDArray[np.int32]:
+def _weigh(values: Floats, weights: Sequence[int]) -> npt.NDArray[np.int32]:
     # Floats of 32 bits go through the fast matrix product; the sums stay far below 2**24, where they are exact.
-    total: npt.NDArray[np.int32] = (values.astype(np.float32) @ np.array(weights, np.float32)).astype(np.int32)
+    total: npt.NDArray[np.int32] = (values @ np.array(weights, np.float32)).astype(np.int32)
     return total
 
 
@@ -69,7 +70,7 @@ def check_resident_id(values: pl.Series) -> Bools:
     """Say for each 18-character text, known to match the pattern, whether prefecture, date and MOD 11-2 hold."""
     matrix = _matrix(values, 18)
     digits = matrix[:, :17].astype(np.int32) - 48
-    total = _weigh(digits, RESIDENT_ID_WEIGHTS)
+    total = _weigh(digits.astype(np.float32), RESIDENT_ID_WEIGHTS)
     expected = np.frombuffer(RESIDENT_ID_CHECKS.encode(), np.uint8)[total % 11]
     last = np.where(matrix[:, 17] == ord("x"), ord("X"), matrix[:, 17])
     area = _PREFECTURE[_number(digits, 0, 4)] | (digits[:, 0] == 9)
@@ -90,7 +91,7 @@ def check_uscc(values: pl.Series) -> Bools:
     """Say for each 18-character text of the credit code's alphabet whether its check character (mod 31) holds."""
     value = _USCC_VALUE[_matrix(values, 18)]
     total = _weigh(value[:, :17], USCC_WEIGHTS)
-    result: Bools = -total % 31 == value[:, 17]
+    result: Bools = -total % 31 == value[:, 17].astype(np.int32)
     return result
 
 

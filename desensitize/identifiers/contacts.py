@@ -58,7 +58,7 @@ FORMED: tuple[Identifier, ...] = (
         proposal=pseudonym("plate"),
         words=("plate", "license_plate", "plate_no", "车牌", "号牌", "车号"),
         pinyin=("cphm", "cph", "hphm"),
-        gates=(rf"[A-HJ-NP-Z][·•. -]?[{_PLATE}]{{4}}",),
+        gates=(rf"[{_PROVINCES}][A-HJ-NP-Z]",),
         marked=True,
     ),
     Identifier(
@@ -85,7 +85,7 @@ FORMED: tuple[Identifier, ...] = (
         grade=2,
         words=("ip", "ipv4", "ipv6", "ip_address", "IP地址"),
         pinyin=("ipdz",),
-        gates=("[.][0-9]{1,3}[.]|:[0-9A-Fa-f]{0,4}:",),
+        gates=("[.][0-9]{1,3}[.]|[:]{2}|(?:[0-9A-Fa-f]{1,4}:){7}",),
         marked=True,
     ),
     Identifier(
@@ -96,7 +96,7 @@ FORMED: tuple[Identifier, ...] = (
         lengths=(17, 17),
         proposal=pseudonym("mac"),
         words=("mac", "mac_address"),
-        gates=("[0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-]",),
+        gates=("(?:[0-9A-Fa-f]{2}[:-]){5}",),
         marked=True,
     ),
     Identifier(

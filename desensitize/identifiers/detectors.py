@@ -9,33 +9,42 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from desensitize.identifiers.checksums import Bools, run_check
 from desensitize.identifiers.definitions import IDENTIFIERS, Identifier, ascii_boundary, list_rivals, polars_pattern
+from desensitize.identifiers.kinds import GATE_DIGITS
 from desensitize.identifiers.reading import WIDE, read_column
 
 # A cell of word characters only has no boundary inside: it is an identifier or holds none.
 _WORD = "^[0-9A-Za-z_]*$"
-# What every identifier that is not weak has in it before it is read: one pass over a cell instead of one for each.
-_ANY = "|".join([WIDE, *dict.fromkeys(ascii_boundary(one.gates[0]) for one in IDENTIFIERS if not one.weak)])
+# What every identifier that is not weak has in it: one pass over a cell instead of one for each of them. Before it is
+# read, any character that is read as another one may be part of it.
+_OTHER = "|".join(dict.fromkeys(one.gates[0] for one in IDENTIFIERS if one.gates and one.gates[0] != GATE_DIGITS))
+_ANY = f"{WIDE}|{GATE_DIGITS}|{_OTHER}"
+Counts: TypeAlias = npt.NDArray[np.int64]
 _SHORTEST = min(identifier.lengths[0] for identifier in IDENTIFIERS if not identifier.weak)
 _DISTINCT_FIRST_BELOW = 0.3
+_SAMPLE = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Hits:
     """Cells of one identifier in one column.
 
-    `looks`, `valid` and `holds` count cells, each cell for one identifier only.
+    `looks`, `valid` and `holds` count cells, each cell for one identifier only; `squares` is the sum of the squares of
+    how often each cell that looks like it occurs, which says how far chance may carry the count of the valid ones.
     """
 
     identifier: Identifier
     looks: int
     valid: int
     holds: int
+    squares: int
 
 
 def compact(values: pl.Series) -> tuple[pl.Series, pl.Series, int]:
@@ -60,19 +69,20 @@ def count_hits(cells: pl.Series, weights: pl.Series, identifiers: Iterable[Ident
         frame = frame.filter(frame["cell"].str.contains(_ANY))
     read = read_column(frame["cell"])
     rest = frame.with_columns(read, read.str.len_bytes().alias("size"), read.str.contains(_WORD).alias("word"))
-    words, marked = rest.filter(rest["word"]), rest.filter(~rest["word"])
-    whole: dict[str, tuple[int, int]] = {}
+    words, marked = rest.filter(rest["word"]), _Marked(rest.filter(~rest["word"]))
+    whole: dict[str, Counts] = marked.count_likely(chosen)
     for identifier in chosen:
-        looks, valid, marked = _count_whole(marked, identifier, identifier.lengths)
+        counts = whole[identifier.entity] if identifier.entity in whole else marked.count_whole(identifier)
         if not identifier.marked:
-            more, good, words = _count_whole(words, identifier, identifier.bare or identifier.lengths)
-            looks, valid = looks + more, valid + good
-        whole[identifier.entity] = (looks, valid)
-    inside = _count_inside(marked, [one for one in chosen if not one.weak])
+            more, words = _count_words(words, identifier)
+            counts = counts + more
+        whole[identifier.entity] = counts
+    inside = {one.entity: marked.count_inside(one) for one in chosen if not one.weak}
     return [
-        Hits(one, *whole[one.entity], inside.get(one.entity, 0))
+        Hits(one, int(looks), int(valid), inside.get(one.entity, 0), int(squares))
         for one in chosen
-        if whole[one.entity] != (0, 0) or inside.get(one.entity)
+        for looks, valid, squares in [whole[one.entity]]
+        if looks or inside.get(one.entity)
     ]
 
 
@@ -108,42 +118,82 @@ def _whole(identifier: Identifier) -> str:
     return "^(?:" + polars_pattern(identifier) + ")$"
 
 
-def _count_whole(rest: pl.DataFrame, identifier: Identifier, lengths: tuple[int, int]) -> tuple[int, int, pl.DataFrame]:
-    """Return how many cells look like it, how many are one, and the cells that are none."""
-    fitting = rest["size"].is_between(*lengths)
-    places = fitting.arg_true().to_numpy()
-    if not len(places):
-        return 0, 0, rest
-    cells = rest["cell"] if len(places) == rest.height else rest["cell"].gather(places)
-    mark = identifier.gates[0] if identifier.gates else ""
-    if len(mark) == 1 and not cells.str.contains(mark, literal=True).any():
-        return 0, 0, rest
+def _count_like(cells: pl.Series, weights: npt.NDArray[np.int64], identifier: Identifier) -> tuple[Counts, Bools]:
+    """Return (how many cells look like it, how many are one, squares of the former), and which cells are one."""
     matched = cells.str.contains(_whole(identifier)).to_numpy()
-    if not matched.any():
-        return 0, 0, rest
-    like = places[matched]
-    counts = rest["n"].to_numpy()
-    looks = int(counts[like].sum())
-    if identifier.check is not None:
-        like = like[run_check(identifier.check, rest["cell"].gather(like))]
+    good = np.array(matched)
+    if identifier.check is not None and matched.any():
+        good[matched] = run_check(identifier.check, cells.filter(matched))
+    looks = weights[matched]
+    return np.array([looks.sum(), weights[good].sum(), (looks**2).sum()]), good
+
+
+def _count_words(rest: pl.DataFrame, identifier: Identifier) -> tuple[Counts, pl.DataFrame]:
+    """Return the counts of `_count_like` in cells without separators, and the cells that are none."""
+    fitting = rest["size"].is_between(*(identifier.bare or identifier.lengths))
+    if not fitting.any():
+        return np.zeros(3, np.int64), rest
+    some = rest if fitting.all() else rest.filter(fitting)
+    counts, good = _count_like(some["cell"], some["n"].to_numpy(), identifier)
+    if not good.any():
+        return counts, rest
     kept = np.ones(rest.height, bool)
-    kept[like] = False
-    return looks, int(counts[like].sum()), rest.filter(kept)
+    kept[fitting.arg_true().to_numpy()[good]] = False
+    return counts, rest.filter(kept)
 
 
-def _count_inside(text: pl.DataFrame, identifiers: list[Identifier]) -> dict[str, int]:
-    left: dict[tuple[str, ...], pl.DataFrame] = {(): text.select("cell", "n")}
-    found: dict[str, int] = {}
-    for identifier in identifiers:
-        for passed in range(1, len(identifier.gates) + 1):
-            gates = identifier.gates[:passed]
-            if gates not in left:
-                before = left[gates[:-1]]
-                passing = before["cell"].str.contains(ascii_boundary(gates[-1]))
-                left[gates] = before if passing.all() else before.filter(passing)
-        some = left[identifier.gates]
-        if some.height:
-            holding = find_holders(some["cell"], identifier)
-            if holding.any():
-                found[identifier.entity] = int(some["n"].to_numpy()[holding].sum())
-    return found
+class _Marked:
+    """Cells with other characters than letters and digits, each identifier looking only at those its gates let by."""
+
+    def __init__(self, rest: pl.DataFrame) -> None:
+        self._weights = rest["n"].to_numpy()
+        self._left = np.ones(rest.height, bool)
+        self._passed: dict[tuple[str, ...], tuple[Counts, pl.Series]] = {(): (np.arange(rest.height), rest["cell"])}
+
+    def _pass(self, gates: tuple[str, ...]) -> tuple[Counts, pl.Series]:
+        """Return the places and the cells that pass these gates, one after the other."""
+        if gates not in self._passed:
+            places, cells = self._pass(gates[:-1])
+            if len(places):
+                passing = cells.str.contains(ascii_boundary(gates[-1]))
+                if not passing.all():
+                    places, cells = places[passing.to_numpy()], cells.filter(passing)
+            self._passed[gates] = places, cells
+        return self._passed[gates]
+
+    def _select(self, identifier: Identifier) -> tuple[Counts, pl.Series]:
+        gates = identifier.gates
+        places, cells = self._pass(gates if not gates or gates[0] == GATE_DIGITS else (_OTHER, *gates))
+        left = self._left[places]
+        return (places, cells) if left.all() else (places[left], cells.filter(left))
+
+    def count_likely(self, identifiers: list[Identifier]) -> dict[str, Counts]:
+        """Return the counts of the one identifier that most cells seem to be, if there is one, without its gates.
+
+        It is taken out before those of higher priority only where no text is two of them: it has no rivals.
+        """
+        places, cells = self._passed[()]
+        some = cells.head(_SAMPLE)
+        for one in identifiers if len(some) else []:
+            if not list_rivals(one) and not one.weak and some.str.contains(_whole(one)).sum() > len(some) / 2:
+                counts, good = _count_like(cells, self._weights, one)
+                self._left[good] = False
+                self._passed = {(): (places[~good], cells.filter(~good))}
+                return {one.entity: counts}
+        return {}
+
+    def count_whole(self, identifier: Identifier) -> Counts:
+        """Return the counts of `_count_like`; what is one is taken out."""
+        places, cells = self._select(identifier)
+        if not len(places):
+            return np.zeros(3, np.int64)
+        counts, good = _count_like(cells, self._weights[places], identifier)
+        self._left[places[good]] = False
+        return counts
+
+    def count_inside(self, identifier: Identifier) -> int:
+        """Return how many of the cells left hold one."""
+        places, cells = self._select(identifier)
+        if not len(places):
+            return 0
+        return int(self._weights[places[find_holders(cells, identifier)]].sum())
