@@ -6,7 +6,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +21,9 @@ from shuzha.server.commands.output import (
 )
 from shuzha.server.commands.risk import risk
 from shuzha.server.commands.synthetic import synthesize
+
+if TYPE_CHECKING:
+    from desensitize import Found, QuasiIdentifiers
 
 File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A CSV or Parquet file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -43,12 +46,16 @@ def scan(
     *,
     as_json: AsJson = False,
     plan: Annotated[Path | None, typer.Option(help="Write the proposed plan here.")] = None,
+    combinations: Annotated[
+        bool | None,
+        typer.Option(help="Say which sets of columns single people out; up to 100,000 rows unless told otherwise."),
+    ] = None,
 ) -> None:
     """Find identifiers in a file, and propose a role, a grade and a technique for each column."""
     import desensitize
 
     with working("scanning"):
-        report = desensitize.scan(file)
+        report = desensitize.scan(file, combinations=combinations)
     if plan is not None:
         plan.write_text(report.to_plan().to_toml("zh"), "utf-8")
     if as_json:
@@ -57,7 +64,7 @@ def scan(
     rows = [
         (
             each.name,
-            ", ".join(found.entity for found in each.entities) or "—",
+            ", ".join(_told(found) for found in each.entities) or "—",
             f"{each.hit_rate:.1%}",
             each.role,
             each.grade,
@@ -65,9 +72,34 @@ def scan(
         )
         for each in report.columns
     ]
+    headings = ("column", "identifiers", "hit rate", "role", "grade", "technique")
+    print_table(f"{file.name}: what was found", headings, rows)
+    if report.quasi_identifiers is not None:
+        _print_combinations(report.quasi_identifiers)
+
+
+def _told(found: Found) -> str:
+    return found.entity if found.how == "is" else f"{found.entity} ({found.how})"
+
+
+def _print_combinations(found: QuasiIdentifiers) -> None:
+    rows = [
+        (
+            " + ".join(one.columns),
+            f"{one.alone:.1%}",
+            f"{one.small:.1%}",
+            "whole table" if one.exact else f"sample, ± {one.margin:.1%}",
+        )
+        for one in found.combinations
+    ]
+    who = found.entity or "row"
     print_table(
-        f"{file.name}: what was found", ("column", "identifiers", "hit rate", "role", "grade", "technique"), rows
+        f"columns that single people out (one {who} is a person; up to {found.max_size} columns together)",
+        ("columns", "alone", f"fewer than {found.k}", "measured on"),
+        rows,
     )
+    if not found.complete:
+        console.print(f"not all sets were tried: the first {found.tried}", highlight=False)
 
 
 def desensitize_file(
