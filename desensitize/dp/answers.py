@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import polars as pl
 
-from desensitize.dp.bounding import check_query, check_unit, find_bins, find_counts, find_sums, find_values
+from desensitize.dp.bounding import Figures, check_query, check_unit, find_bins, find_counts, find_sums, find_values
 from desensitize.dp.conditions import Where, to_expression
 from desensitize.dp.loss import Loss
 from desensitize.dp.noise import (
@@ -110,7 +110,7 @@ def _count(frame: pl.LazyFrame, query: Count) -> Answer:
 def _sum(frame: pl.LazyFrame, query: Sum) -> Answer:
     keys, noise = query.parts
     figures = find_sums(frame, query.unit, query.groups, query.value, query.bounds)
-    kept, extra = _shown(frame, query, keys)
+    kept, extra = _shown(figures, query, keys)
     noisy = add_noise([figures.values[place] for place in kept], noise, query.sensitivity)
     width = half_width(noise, query.sensitivity)
     return _answer(query, noise, figures.labels[kept], noisy, width, query.bounds.step, extra)
@@ -119,7 +119,7 @@ def _sum(frame: pl.LazyFrame, query: Sum) -> Answer:
 def _mean(frame: pl.LazyFrame, query: Mean) -> Answer:
     keys, half = query.parts
     figures = find_sums(frame, query.unit, query.groups, query.value, query.bounds, query.bounds.centre)
-    kept, extra = _shown(frame, query, keys)
+    kept, extra = _shown(figures, query, keys)
     sums = add_noise([figures.values[place] for place in kept], half, query.sensitivity)
     counts = add_noise([figures.counts[place] for place in kept], half, query.count_sensitivity)
     # The two intervals hold together with the answer's confidence (Bonferroni).
@@ -133,13 +133,12 @@ def _mean(frame: pl.LazyFrame, query: Mean) -> Answer:
     return Answer(_sorted(table, query.groups.by), query.cost(), half.kind, None, _parameters(query) | extra)
 
 
-def _shown(frame: pl.LazyFrame, query: Sum | Mean, keys: Noise) -> tuple[list[int], dict[str, Any]]:
+def _shown(figures: Figures, query: Sum | Mean, keys: Noise) -> tuple[list[int], dict[str, Any]]:
     """Return the places of the groups that may be shown: all known ones, or those with enough entities."""
-    who = find_counts(frame, query.unit, query.groups, 1) if query.groups.unknown else None
-    if who is None:
-        return list(range(len(query.groups.keys or ((),)))), {}
+    if not query.groups.unknown:
+        return list(range(len(figures.values))), {}
     moved = Sensitivity(query.unit.groups, 1)
-    shown = show_groups(dict(enumerate(who.values)), keys, moved, query.groups.delta)
+    shown = show_groups(dict(enumerate(figures.entities)), keys, moved, query.groups.delta)
     return sorted(shown), {"threshold": threshold_of(keys, moved, query.groups.delta)}
 
 

@@ -26,11 +26,15 @@ _NO_ROOM = 2**62
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Noiseless figures: `labels` has a row for each group, `values[i]` its figure, `counts[i]` how many values."""
+    """Noiseless figures: `labels` has a row for each group, `values[i]` its figure.
+
+    `counts[i]` says of how many values it is, `entities[i]` of how many entities, all after bounding.
+    """
 
     labels: pl.DataFrame
     values: list[int]
     counts: list[int]
+    entities: list[int]
 
 
 def check_query(table: pl.LazyFrame, query: Query) -> None:
@@ -194,10 +198,12 @@ def _add_up(each: pl.LazyFrame, labels: pl.DataFrame) -> Figures:
         pl.col(one).cast(pl.Int128).sum().clip(-_NO_ROOM, _NO_ROOM).cast(pl.Int64).alias(name)
         for one, name in ((AMOUNT, AMOUNT), (times, TIMES))
     ]
+    totals.append(pl.len().cast(pl.Int64).alias(ENTITY))
     found = collect(each.group_by((pl.col(PLACE) & _LOWER).alias(CODE)).agg(totals))
     whole = labels.join(found, on=CODE, how="left", maintain_order="left")
-    whole = whole.with_columns(pl.col(AMOUNT, TIMES).fill_null(0))
-    return Figures(whole.drop(CODE, AMOUNT, TIMES), whole[AMOUNT].to_list(), whole[TIMES].to_list())
+    whole = whole.with_columns(pl.col(AMOUNT, TIMES, ENTITY).fill_null(0))
+    values, counts, entities = (whole[name].to_list() for name in (AMOUNT, TIMES, ENTITY))
+    return Figures(whole.drop(CODE, AMOUNT, TIMES, ENTITY), values, counts, entities)
 
 
 def _as_number(table: pl.LazyFrame, value: str) -> pl.Expr:

@@ -140,10 +140,12 @@ def show_groups(counts: Mapping[int, int], noise: Noise, sensitivity: Sensitivit
 
     Source: Rogers 2023, "A unifying privacy analysis framework for unknown domain algorithms".
     """
-    if not counts:
+    # A group of nobody who counts is no group: else somebody with many names beyond his bound would show one by chance.
+    standing = {group: count for group, count in counts.items() if count > 0}
+    if not standing:
         return {}
     threshold = threshold_of(noise, sensitivity, delta)
-    found: dict[int, int] = _threshold(noise.kind, scale_of(noise, sensitivity), threshold)(dict(counts))
+    found: dict[int, int] = _threshold(noise.kind, scale_of(noise, sensitivity), threshold)(standing)
     return found
 
 

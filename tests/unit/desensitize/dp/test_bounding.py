@@ -83,7 +83,9 @@ def test_centred_sums_and_their_counts_move_by_no_more_than_their_sensitivities(
 ) -> None:
     query = Mean(unit=unit, noise=NOISE, value="value", bounds=bounds, groups=groups)
     one, two = (find_sums(each, unit, groups, "value", bounds, bounds.centre) for each in neighbours(rows))
-    for what, moved in (("values", query.sensitivity), ("counts", query.count_sensitivity)):
+    people = Count(unit=unit, noise=NOISE, groups=groups).sensitivity
+    moves = {"values": query.sensitivity, "counts": query.count_sensitivity, "entities": people}
+    for what, moved in moves.items():
         found = changes(one, two, what)
         assert len(found) <= moved.cells
         assert all(change <= moved.amount for change in found)
