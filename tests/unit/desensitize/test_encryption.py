@@ -91,6 +91,7 @@ def test_encrypt_reads_full_width_and_lower_case_where_the_plan_says_so() -> Non
     )
 
 
+@pytest.mark.slow
 def test_encrypt_is_one_to_one_on_a_whole_domain_and_leaves_no_value() -> None:
     # All 1,048,576 values of twenty bits: FF1 alone leaves about one of them as it was.
     values = [f"{number:020b}" for number in range(2**20)]

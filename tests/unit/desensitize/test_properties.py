@@ -68,6 +68,7 @@ def test_generalize_takes_dates_out_of_any_range(days: list[dt.date | None]) -> 
     assert made.to_list() == [None if day is None else str(day.year) for day in days]
 
 
+@pytest.mark.slow
 def test_transform_takes_a_million_categories() -> None:
     frame = pl.DataFrame({"c": [str(n) for n in range(1_000_000)]}).with_columns(pl.col("c").cast(pl.Categorical))
     assert _apply(frame, {"technique": "pseudonymize"}).n_unique() == 1_000_000

@@ -218,6 +218,7 @@ def test_command_writes_in_parts_and_says_where(table: Path) -> None:
     assert len(list((table.parent / "out").glob("data-*.parquet"))) == 5
 
 
+@pytest.mark.slow
 def test_command_ended_by_a_signal_leaves_nothing(table: Path) -> None:
     frame = pl.read_parquet(table)
     pl.concat([frame] * 400).write_parquet(table)
