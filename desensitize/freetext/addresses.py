@@ -97,7 +97,7 @@ def _by_house(reading: Reading) -> Iterator[tuple[int, int]]:
                     or _DATE.search(text[max(0, start - 4) : start])
                 ):
                     continue
-            elif not _names_place(reading, first, start):
+            elif not _names_place(reading, first, start) and len(_PARTS.findall(match.group())) < 2:
                 continue
             tail = _TAIL.match(text, end)
             yield first, tail.end() if tail else end
@@ -133,6 +133,8 @@ def _belongs(reading: Reading, word: Word, part: str) -> bool:
     place = reading.mean(reading.place, word.start, word.start + len(part))
     if word.kind == "PER":
         return place > 0.2 or (len(part) > 2 and bool(_patterns()["fine"].search(part)))
+    if part in "老旧新":
+        return True
     if word.kind in ("p", "c", "r", "u", "d", "w", "xc", "TIME"):
         return False
     if (place > 0.12 and "在" not in part) or part in place_names() or _HOUSE.fullmatch(part):
@@ -204,8 +206,10 @@ def _describes(text: str, word: Word) -> bool:
     said = text[word.start : word.end]
     if word.kind in ("n", "nz", "nw", "LOC", "ORG", "s", "f", "m", "q", "vn", "an"):
         return True
-    return said in words("addresses", "inside") or (
-        word.kind == "a" and (len(said) < 3 or bool(_patterns()["fine"].search(said)))
+    return (
+        said in words("addresses", "inside")
+        or said in words("addresses", "fine")
+        or (word.kind == "a" and (len(said) < 3 or bool(_patterns()["fine"].search(said))))
     )
 
 

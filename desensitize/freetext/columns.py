@@ -7,9 +7,8 @@ from functools import cache
 
 import polars as pl
 
-from desensitize.freetext.common import common_words
+from desensitize.freetext.common import ordinary_words
 from desensitize.freetext.redaction import CANDIDATE, check_caution, redact_texts
-from desensitize.freetext.words import all_surnames
 
 _BATCH_TEXTS = 1_000
 _BATCH_CHARACTERS = 200_000
@@ -20,14 +19,8 @@ Progress = Callable[[int, int], None]
 
 @cache
 def plain_pattern() -> str:
-    """Return the pattern of texts that name nobody: ordinary words, and characters that no name is written with.
-
-    A single character counts as ordinary only if it is no surname and starts no nickname (小, 老, 阿, 大).
-    """
-    unsafe = all_surnames() | set("小老阿大某")
-    ordinary = sorted((one for one in common_words() if len(one) > 1), key=len, reverse=True)
-    single = "".join(sorted(one for one in common_words() if len(one) == 1 and one not in unsafe))
-    return rf"^(?:[^\p{{Han}}A-Z·•・‧]|[{single}]|{'|'.join(ordinary)})*$"
+    """Return the pattern of texts that name nobody: ordinary words, and characters that no name is written with."""
+    return rf"^(?:[^\p{{Han}}A-Z·•・‧]|{ordinary_words().pattern})*$"
 
 
 def redact_expression(

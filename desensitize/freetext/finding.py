@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from desensitize.freetext.addresses import find_addresses
-from desensitize.freetext.common import common_words
+from desensitize.freetext.common import common_words, ordinary_words
 from desensitize.freetext.organisations import find_organisations
 from desensitize.freetext.people import find_people
 from desensitize.freetext.reading import Reading, read, split_sentences
-from desensitize.freetext.spans import ADDRESS, PERSON, Span, outside_labels, settle
+from desensitize.freetext.spans import ADDRESS, OTHER, PERSON, Span, outside_labels, settle
 from desensitize.freetext.tagger import Tagged, simple_characters, tag
 from desensitize.freetext.view import view
-from desensitize.freetext.words import characters, place_names, surnames, words
+from desensitize.freetext.words import HAN, characters, place_names, surnames, words
 
-CAUTIONS = {"high": 0.16, "balanced": 0.5}
+# The chance that is asked of the tagger; `strict` takes every word besides that is not known to be ordinary.
+CAUTIONS = {"strict": 0.16, "high": 0.16, "balanced": 0.5}
+
+_LETTERS = re.compile(rf"(?:{HAN}|[A-Z][A-Za-z]+)+")
+_ZEROS, _ONES = re.compile(rb"\x00+"), re.compile(rb"\x01+")
+_BRIDGE = re.compile(rf"(?:{HAN}|[0-9A-Za-z]){{1,2}}|[0-9A-Za-z-]+")
+_DIGITS, _DIGITS_END = re.compile("[0-9A-Za-z-]+"), re.compile("[0-9A-Za-z-]+$")
 
 
 def find_names(texts: Sequence[str], caution: str = "high", known: dict[str, Tagged] | None = None) -> list[list[Span]]:
@@ -28,7 +35,8 @@ def find_names(texts: Sequence[str], caution: str = "high", known: dict[str, Tag
     for text, one, sentences in zip(texts, views, cut, strict=True):
         reading = read(one.text, [(start, tagged[sentence]) for start, sentence in sentences])
         spans = _repeated(one.text, settle(_find(reading, CAUTIONS[caution]), len(one.text)))
-        found.append(settle(outside_labels(text, map(one.back, spans)), len(text)))
+        settled = settle(outside_labels(text, map(one.back, spans)), len(text))
+        found.append(_with_unknown(text, settled) if caution == "strict" else settled)
     return found
 
 
@@ -82,3 +90,49 @@ def _is_given(name: str) -> bool:
     """Say whether two characters are a given name that can be looked for alone."""
     ordinary = name in common_words() or name in place_names()
     return not ordinary and all(one in characters("given") for one in name)
+
+
+def _with_unknown(text: str, spans: list[Span]) -> list[Span]:
+    """Return the spans and every stretch of Chinese characters or letters besides that is no ordinary word."""
+    taken = bytearray(len(text))
+    known = [match.span() for match in ordinary_words().finditer(text)]
+    for start, end in [*known, *((span.start, span.end) for span in spans)]:
+        taken[start:end] = b"\1" * (end - start)
+    named = bytes(taken)
+    unknown = bytearray(len(text))
+    for match in _LETTERS.finditer(text):
+        for part in _ZEROS.finditer(named[match.start() : match.end()]):
+            start, end = match.start() + part.start(), match.start() + part.end()
+            unknown[start:end] = b"\1" * (end - start)
+    left = [Span(start, end, OTHER) for start, end in _bridged(text, unknown, spans)]
+    return settle([*spans, *outside_labels(text, _apart(left, spans, len(text)))], len(text))
+
+
+def _bridged(text: str, unknown: bytearray, spans: list[Span]) -> list[tuple[int, int]]:
+    """Return the unknown stretches with the digits beside them and the one or two characters between two of them."""
+    whole = bytearray(unknown)
+    for span in spans:
+        whole[span.start : span.end] = b"\1" * (span.end - span.start)
+    for gap in _ZEROS.finditer(bytes(whole)):
+        said = text[gap.start() : gap.end()]
+        inner = gap.start() > 0 and gap.end() < len(text)
+        if inner and _BRIDGE.fullmatch(said):
+            unknown[gap.start() : gap.end()] = b"\1" * len(said)
+            continue
+        if gap.start() and (behind := _DIGITS.match(said)):
+            unknown[gap.start() : gap.start() + behind.end()] = b"\1" * behind.end()
+        if gap.end() < len(text) and (before := _DIGITS_END.search(said)):
+            unknown[gap.start() + before.start() : gap.end()] = b"\1" * (len(said) - before.start())
+    return [match.span() for match in _ONES.finditer(bytes(unknown))]
+
+
+def _apart(left: list[Span], spans: list[Span], length: int) -> list[Span]:
+    """Return the parts of `left` that stand outside `spans`."""
+    taken = bytearray(length)
+    for span in spans:
+        taken[span.start : span.end] = b"\1" * (span.end - span.start)
+    return [
+        Span(one.start + part.start(), one.start + part.end(), OTHER)
+        for one in left
+        for part in _ZEROS.finditer(bytes(taken[one.start : one.end]))
+    ]

@@ -48,6 +48,7 @@ def patterns() -> dict[str, re.Pattern[str]]:
         "hidden": re.compile(rf"(?:{compound}|{first})(?:某某|某{HAN}?|[*＊]{{1,3}}|[×xXＸ○〇]{{1,3}}(?![A-Za-z]))"),
         "spaced": re.compile(rf"(?<!{HAN})(?:{usual}[ 　]{{1,4}}{HAN}|{compound}[ 　]{{1,4}}{HAN}{{1,2}})(?!{HAN})"),
         "after": re.compile(after),
+        "personal": re.compile(rf"{HAN}{{0,5}}?{any_of(words('people', 'personal'))}"),
         "predicate": re.compile(people["predicates"]),
         "before": re.compile(rf"(?:{any_of(words('people', 'before'))})$"),
         "invitation_start": re.compile(any_of(_long("roles"), _long("kin"), _long("forms"))),
@@ -126,6 +127,8 @@ def right_of(reading: Reading, place: int) -> float:
         return 0.5
     if patterns()["predicate"].match(text, place) or patterns()["form"].match(text, place):
         return 0.5
+    if patterns()["personal"].match(text, place) and place in reading.starts:
+        return 0.4
     if patterns()["after"].match(text, place):
         return 0.7
     return 1.0 if place in reading.ends else 3.0

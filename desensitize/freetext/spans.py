@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 PERSON, ORGANISATION, ADDRESS = "姓名", "机构", "地址"
+OTHER = "其他"
 LABEL = re.compile(r"\[([^\[\]0-9]{1,8})([0-9]+)\]")
 
 

@@ -107,9 +107,9 @@ def test_redact_a_lazy_column_in_batches_as_at_once() -> None:
 
 
 def test_refuse_an_unknown_caution() -> None:
-    with pytest.raises(InvalidPlan, match="high, balanced"):
+    with pytest.raises(InvalidPlan, match="strict, high, balanced"):
         redact_text("王芳", caution="none")
-    with pytest.raises(InvalidPlan, match="high, balanced"):
+    with pytest.raises(InvalidPlan, match="strict, high, balanced"):
         Redact(caution="none")
 
 
@@ -159,3 +159,11 @@ def test_redact_a_long_report_of_many_names() -> None:
     assert len(text.encode()) > 1_000_000
     assert "王建国" not in made
     assert made.count("[姓名1]") == made.count("[姓名2]") == 20_000
+
+
+@SLOW
+@given(TEXTS)
+def test_strict_caution_keeps_ordinary_words_only_and_changes_nothing_twice(text: str) -> None:
+    once = redact_text(text, caution="strict")
+    assert redact_text(once, caution="strict") == once
+    assert redact_text("请转交梧桐，材料齐全", caution="strict") == "请转交[其他1]，材料齐全"
