@@ -41,8 +41,6 @@ def find_names(texts: Sequence[str], caution: str = "high", known: dict[str, Tag
 
 
 def _find(reading: Reading, least: float) -> list[Span]:
-    if not reading.words:
-        return []
     people = find_people(reading, least)
     ends: dict[int, list[int]] = {}
     for person in people:

@@ -34,6 +34,7 @@ def found(text: str, label: str) -> list[str]:
         ("阿依努尔·艾合买提今天来了。", ["阿依努尔·艾合买提"]),
         ("持有人LI XIAOMING，有效", ["LI XIAOMING"]),
         ("Lily老师请假。", ["Lily"]),
+        ("Zhang Wei, 2024-01-31", ["Zhang Wei"]),
         ("值班：赵敏、雷雨、钱进。", ["赵敏", "雷雨", "钱进"]),
         ("👍👍王芳收到🙏", ["王芳"]),
     ],
