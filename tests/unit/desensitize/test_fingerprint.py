@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from desensitize import InvalidInput
@@ -48,6 +48,7 @@ def test_find_the_hash_again_without_the_engine() -> None:
 
 
 @given(ROWS, st.randoms(use_true_random=False), st.integers(0, 40))
+@settings(deadline=None)
 def test_hash_is_the_same_for_any_order_and_any_pieces(
     rows: list[tuple[Any, Any]], chance: random.Random, cut: int
 ) -> None:
@@ -60,6 +61,7 @@ def test_hash_is_the_same_for_any_order_and_any_pieces(
 
 
 @given(ROWS, ROWS)
+@settings(deadline=None)
 def test_hash_differs_where_content_differs(one: list[tuple[Any, Any]], two: list[tuple[Any, Any]]) -> None:
     same = sorted(map(repr, one)) == sorted(map(repr, two))
     assert (hash_content(_frame(one).lazy()) == hash_content(_frame(two).lazy())) == same
