@@ -20,7 +20,8 @@ Progress = Callable[[int, int], None]
 @cache
 def plain_pattern() -> str:
     """Return the pattern of texts that name nobody: ordinary words, and characters that no name is written with."""
-    return rf"^(?:[^\p{{Han}}A-Z·•・‧]|{ordinary_words().pattern})*$"
+    label, amount = r"\[[^\[\]0-9A-Z]{1,8}[0-9]+\]", "[0-9][元万时年月日号次人户个件张]|第[0-9]"
+    return rf"^(?:[^\p{{Han}}A-Z·•・‧]|{label}|{amount}|{ordinary_words().pattern})*$"
 
 
 def redact_expression(
@@ -71,10 +72,20 @@ class _Column:
     def _redact_all(self, texts: list[str]) -> Iterator[str]:
         done = 0
         for batch in _batches(texts):
-            yield from redact_texts(batch, names=self._names, caution=self._caution)
+            yield from self._redact_batch(batch)
             done += len(batch)
             if self._progress:
                 self._progress(done, len(texts))
+
+    def _redact_batch(self, texts: list[str]) -> list[str]:
+        if not (self._names and self._prefilter):
+            return redact_texts(texts, names=self._names, caution=self._caution)
+        # A plain text is here for its digits: the tagger has nothing to find in it.
+        plain = pl.Series(texts).str.contains(plain_pattern()).to_list()
+        named = iter(redact_texts([one for one, by in zip(texts, plain, strict=True) if not by], caution=self._caution))
+        return [
+            redact_texts([one], names=False)[0] if by else next(named) for one, by in zip(texts, plain, strict=True)
+        ]
 
 
 def _may_hold(texts: pl.Series, *, names: bool) -> pl.Series:
