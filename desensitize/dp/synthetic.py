@@ -32,7 +32,7 @@ MOST_COLUMNS = 64
 MOST_ROWS = 100_000_000
 # As many marginals of three columns are still weighed in every round of AIM; more columns make do with pairs.
 _MOST_TRIPLES = 500
-_MOST_CELLS = 200_000
+_MOST_CELLS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
