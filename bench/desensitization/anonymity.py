@@ -83,16 +83,24 @@ def clock(work: Callable[[], Any], times: int = 1) -> tuple[float, Any]:
     return least, result
 
 
-def loss_of(histogram: Histogram, levels: tuple[int, ...], gone: Ints) -> float:
-    """Return the geometric-mean loss of one node, straight from the definition."""
-    total, product = histogram.total_rows, 1.0
-    lost = float(histogram.rows[gone].sum())
-    kept = np.delete(np.arange(len(histogram.rows)), gone)
-    for attribute, leaf, level in zip(histogram.attributes, histogram.leaf, levels, strict=True):
-        covered = float(histogram.rows[kept] @ attribute.shares[level][leaf[kept]]) + lost
-        least = total / len(attribute.leaves)
-        product *= (1 + (covered - least) / (total - least)) ** (1 / len(levels))
-    return product - 1
+class Pricing:
+    """The geometric-mean loss of nodes: what levels alone cost is summed once, each node adds what is left out."""
+
+    def __init__(self, histogram: Histogram) -> None:
+        self.histogram, self.total = histogram, histogram.total_rows
+        self.base = [
+            [float(rows @ share) for share in attribute.shares]
+            for attribute, rows in zip(histogram.attributes, histogram.marginals, strict=True)
+        ]
+
+    def loss(self, levels: tuple[int, ...], gone: Ints) -> float:
+        rows, product = self.histogram.rows[gone], 1.0
+        for position, level in enumerate(levels):
+            attribute, leaf = self.histogram.attributes[position], self.histogram.leaf[position]
+            covered = self.base[position][level] + float(rows @ (1 - attribute.shares[level][leaf[gone]]))
+            least = self.total / len(attribute.leaves)
+            product *= (1 + (covered - least) / (self.total - least)) ** (1 / len(levels))
+        return product - 1
 
 
 def enumerate_nodes(histogram: Histogram, k: int, limit: int) -> tuple[float, tuple[int, ...], int]:
@@ -107,6 +115,7 @@ def enumerate_nodes(histogram: Histogram, k: int, limit: int) -> tuple[float, tu
     ]
     sizes = [[len(labels) for labels in attribute.labels] for attribute in histogram.attributes]
     best: tuple[float, tuple[int, ...], int] = (float("inf"), (), 0)
+    pricing = Pricing(histogram)
 
     def visit(position: int, key: Ints, space: int, levels: tuple[int, ...]) -> None:
         nonlocal best
@@ -120,7 +129,7 @@ def enumerate_nodes(histogram: Histogram, k: int, limit: int) -> tuple[float, tu
         small = np.bincount(key, histogram.rows) < k
         gone = np.flatnonzero(small[key])
         if histogram.rows[gone].sum() <= limit:
-            best = min(best, (loss_of(histogram, levels, gone), levels, int(histogram.rows[gone].sum())))
+            best = min(best, (pricing.loss(levels, gone), levels, int(histogram.rows[gone].sum())))
 
     visit(0, np.zeros(len(histogram.rows), np.int64), 1, ())
     return best
@@ -187,7 +196,7 @@ def beside_rival(adult: pl.DataFrame, made: dict[str, Hierarchy]) -> dict[str, A
         found[f"{share:.0%}"] = {
             "seconds": round(seconds, 3), "anjana_seconds": round(theirs["seconds"], 3),
             "times_faster": round(theirs["seconds"] / seconds, 1), "loss": ours.loss,
-            "anjana_loss": loss_of(histogram, tuple(theirs["levels"]), gone),
+            "anjana_loss": Pricing(histogram).loss(tuple(theirs["levels"]), gone),
         }  # fmt: skip
     return found
 
