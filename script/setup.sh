@@ -2,6 +2,7 @@
 # Sourced by the other scripts: makes whatever is missing on a fresh Debian 12 or Ubuntu and takes no time when nothing is.
 #   setup_server   .venv: the server's environment           setup_sandbox  .venv-sandbox: the analysts'; nothing of the server
 #   setup_frontend the portal's files from npm               setup_tests    .venv with the test tools; Chromium, a font, PostgreSQL
+#   setup_spark    .venv-spark: the engine with Apache Spark, and a Java for it; nothing of the server
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 ROOT=$PWD
@@ -96,6 +97,16 @@ setup_sandbox() {
   # The environment is read-only inside the jail, so its byte code is made now.
   .venv-sandbox/bin/python -m compileall -q -j 0 .venv-sandbox/lib || true
   printf '%s' "$stamp" >.venv-sandbox/.stamp
+}
+
+setup_spark() {
+  local stamp; stamp=$(stamp_of requirements/spark.txt)
+  need_packages openjdk-17-jre-headless=java
+  is_fresh .venv-spark/.stamp "$stamp" && return
+  say "making .venv-spark, with Apache Spark (1.4 GB)"
+  bare_environment .venv-spark
+  "$UV" pip sync -q --python .venv-spark/bin/python --require-hashes requirements/spark.txt
+  printf '%s' "$stamp" >.venv-spark/.stamp
 }
 
 setup_frontend() { # with "tests": axe-core too
