@@ -44,7 +44,7 @@ for column in columns:
     with open(f"{folder}/adult_hierarchy_{column}.csv", encoding="utf-8-sig", newline="") as handle:
         rows = dict((row[0], row) for row in csv.reader(handle, delimiter=";"))
     height = len(next(iter(rows.values())))
-    made[column] = {level: [rows[value][level] for value in data[column]] for level in range(height)}
+    made[column] = {level: [row[level] for row in rows.values()] for level in range(height)}
 began = time.perf_counter()
 found = k_anonymity(data, [], columns, k, limit * 100, made)
 seconds = time.perf_counter() - began
