@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
@@ -19,7 +19,8 @@ _SNIFFED = 1 << 20
 _LARGEST_CONVERTED = 512 << 20
 _LINES_LOOKED_AT, _CHANCE_OF_UTF8 = 20_000, 0.01
 _CHINESE_UTF8 = re.compile(rb"[\xe4-\xe9][\x80-\xbf]{2}")
-_HIDDEN = "\x00"
+# For private use in Unicode, so in no column's name; a zero byte would end the name in Arrow.
+_HIDDEN = "\ue000"
 
 
 def open_table(table: Table) -> pl.LazyFrame:
@@ -27,9 +28,16 @@ def open_table(table: Table) -> pl.LazyFrame:
 
     A CSV file is read as text throughout, so that no leading zero and no 18th digit is lost; one in GB18030, GBK or
     UTF-16 is converted in memory. A folder is read as its Parquet files, in the order of their names. Refuses a file
-    that is missing, of another kind, empty, of mixed encodings, or with two columns of one name, and a folder without
-    Parquet files.
+    that is missing, of another kind, empty, of mixed encodings, or with two columns of one name, a folder without
+    Parquet files, and a column whose name would be read as a pattern.
     """
+    opened = open_by_place(table)
+    _check_names(run_quietly(opened.collect_schema).names())
+    return opened
+
+
+def open_by_place(table: Table) -> pl.LazyFrame:
+    """Return `table` as `open_table` does, whatever its columns' names: for who takes them by their places alone."""
     if isinstance(table, pl.LazyFrame):
         return table
     if isinstance(table, pl.DataFrame):
@@ -44,6 +52,13 @@ def open_table(table: Table) -> pl.LazyFrame:
     if path.suffix.lower() in (".csv", ".txt", ".tsv"):
         return _open_csv(path)
     raise InvalidInput(f"file `{path.name}` is neither .parquet nor .csv")
+
+
+def _check_names(names: list[str]) -> None:
+    """Refuse names that the table engine takes for a pattern: `^a.*$` kept would release column `abc`, dropped or not."""
+    for name in names:
+        if name == "*" or (name.startswith("^") and name.endswith("$")):
+            raise InvalidInput(f"the name of column `{name}` would be read as a pattern; rename it first")
 
 
 def list_files(table: Table) -> list[Path]:
@@ -65,6 +80,12 @@ def list_files(table: Table) -> list[Path]:
 def hide(column: str) -> str:
     """Return a name under which a column can travel beside the table's own ones."""
     return _HIDDEN + column
+
+
+def refuse_hidden(names: Iterable[str]) -> None:
+    """Refuse a table of which a column has a name that hidden columns have."""
+    if any(name.startswith(_HIDDEN) for name in names):
+        raise InvalidInput("a column's name begins with a character that is kept for hidden columns; rename it first")
 
 
 def shown(column: str) -> str:

@@ -70,7 +70,7 @@ def test_protected_release_has_the_certificate_of_one_machine(
         "k": 4,
         "entity": "who",
         "suppression_limit": 0.1,
-        "quasi_identifiers": {"area": {"kind": "flat"}, "born": {"kind": "date", "levels": ["year", "decade"]}},
+        "quasi_identifiers": {"age": {"kind": "flat"}, "grade": {"kind": "flat"}, "active": {"kind": "flat"}},
     }
     plan = Plan.from_dict({**PLAN.to_dict(), "anonymity": goal})
     made = spark.apply(load(session, people, room / "protected"), plan, spark.KeyFile(str(key_file)))

@@ -76,9 +76,11 @@ def session(room: Path) -> Iterator[SparkSession]:
     builder = SparkSession.builder.master(f"local-cluster[{EXECUTORS},1,{MEMORY}]").appName("desensitize")
     started = builder.config(map=settings).getOrCreate()
     started.sparkContext.setLogLevel("ERROR")
-    driver: subprocess.Popen[bytes] = started.sparkContext._gateway.proc
+    gateway = started.sparkContext._gateway
+    driver: subprocess.Popen[bytes] = gateway.proc
     yield started
     started.stop()
+    gateway.shutdown()
     driver.stdin.close()
     try:
         driver.wait(20)
