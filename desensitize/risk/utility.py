@@ -117,7 +117,7 @@ def _measure(name: str, before: pl.Series, after: pl.Series, kept: float, correl
 
 
 def _count(values: pl.Series) -> pl.DataFrame:
-    """Return each `label` that is not null, and how often it occurs: `n`. Sorted, so that sums come out the same twice."""
+    """Return each `label` that is not null and how often it occurs, `n`; sorted, so that sums come out the same."""
     return values.drop_nulls().alias("label").value_counts(name="n").sort("label")
 
 
