@@ -28,7 +28,7 @@ from desensitize.finding.roles import (
 )
 from desensitize.identifiers.definitions import BY_ENTITY, DIRECT, IDENTIFIERS, OTHER, QUASI, SENSITIVE
 from desensitize.identifiers.detectors import Hits, compact, count_hits
-from desensitize.tables import Table, collect, open_table
+from desensitize.tables import Table, collect, open_by_place
 from desensitize.transform.plan import Anonymity, Plan
 
 IS, MIXED, STRAY, INSIDE, NAMED = "is", "mixed", "stray", "inside", "named"
@@ -151,9 +151,9 @@ def scan(
 
     With `combinations` the report also says which sets of columns single people out (`find_quasi_identifiers`, with
     its defaults, over columns that are neither direct nor sensitive); None: if the table has at most 100,000 rows.
-    Refuses nested columns and what `open_table` refuses.
+    Refuses nested columns and what `open_by_place` refuses.
     """
-    table = open_table(frame_or_path)
+    table = open_by_place(frame_or_path)
     schema = table.collect_schema()
     for name, dtype in schema.items():
         if dtype.is_nested() or dtype in (pl.Binary, pl.Object):

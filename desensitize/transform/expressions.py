@@ -16,6 +16,7 @@ import polars as pl
 
 from desensitize.errors import InvalidInput, InvalidPlan
 from desensitize.hierarchy import ANY
+from desensitize.tables import refuse_hidden
 from desensitize.transform.divisions import generalize_addresses
 from desensitize.transform.encryption import encrypt
 from desensitize.transform.keys import SecretKey
@@ -56,6 +57,7 @@ def build_expressions(plan: Plan, schema: Mapping[str, pl.DataType], key: Secret
     read a column's type.
     """
     plan.check_columns(schema)
+    refuse_hidden(schema)
     made = []
     for column, dtype in schema.items():
         if dtype.is_nested() or dtype in (pl.Object, pl.Binary):
