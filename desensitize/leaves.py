@@ -18,11 +18,7 @@ def as_leaf(column: str, dtype: pl.DataType) -> pl.Expr:
             f"column `{column}` is {dtype}; a quasi-identifier is text, a number, a date or a truth value"
         )
     if dtype.is_float():
-        whole = expr.is_finite() & (expr.round() == expr)
-        return (
-            pl.when(whole)
-            .then(expr.cast(pl.Int64, strict=False).cast(pl.String))
-            .otherwise(expr.cast(pl.String))
-            .alias(column)
-        )
+        # What no Int64 holds keeps its own text: as null it would pass for a member of the class of nulls.
+        whole = pl.when(expr.is_finite() & (expr.round() == expr)).then(expr.cast(pl.Int64, strict=False))
+        return pl.coalesce(whole.cast(pl.String), expr.cast(pl.String)).alias(column)
     return expr.cast(pl.String)

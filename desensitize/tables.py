@@ -55,7 +55,7 @@ def open_by_place(table: Table) -> pl.LazyFrame:
 
 
 def _check_names(names: list[str]) -> None:
-    """Refuse names that the table engine takes for a pattern: `^a.*$` kept would release column `abc`, dropped or not."""
+    """Refuse names that the table engine takes for a pattern: `^a.*$` kept would release a dropped column `abc`."""
     for name in names:
         if name == "*" or (name.startswith("^") and name.endswith("$")):
             raise InvalidInput(f"the name of column `{name}` would be read as a pattern; rename it first")

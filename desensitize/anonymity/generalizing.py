@@ -22,7 +22,9 @@ class Relabelling:
     def write(self, dtype: pl.DataType) -> pl.Expr | None:
         """Return the expression of the column at its level, None where it is unchanged."""
         if self.labels is None:
-            return None
+            # Minus zero is in the class of zero, and must not be told apart in it.
+            zero = pl.when(pl.col(self.column) == 0).then(pl.lit(0, dtype)).otherwise(pl.col(self.column))
+            return zero if dtype.is_float() else None
         if self.leaves is None:
             return pl.lit(self.labels[0], dtype=pl.String)
         return as_leaf(self.column, dtype).replace_strict(self.leaves, self.labels, return_dtype=pl.String)
