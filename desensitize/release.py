@@ -86,21 +86,28 @@ class Release:
         keep_unfinished: bool = False,
         progress: Callable[[int, int], None] | None = None,
         cancel: Callable[[], bool] | None = None,
+        shuffle: bool | None = None,
     ) -> Path:
         """Store the table as Parquet with its certificate in a new directory and return it.
 
         Nobody ever sees half of it. Rows are streamed, so a table may be larger than memory. With `part_rows` it is
         stored in parts of so many rows, and a run that was killed is taken up where it stopped. `progress` hears
         (rows stored, rows in all); `cancel` is asked several times a second, and like Ctrl-C it leaves nothing,
-        except finished parts with `keep_unfinished`.
+        except finished parts with `keep_unfinished`. `shuffle` says whether rows are stored in random order, and is
+        true for what was anonymized: in the table's own order, two releases can be joined row by row.
 
         Refuses a directory that is already there, parts of a table that did not come from a file, and unfinished parts
-        of another input, plan or key. Raises Cancelled when cancelled.
+        of another input, plan or key, and shuffled parts. Raises Cancelled when cancelled.
         """
         parts = None if part_rows is None else Parts(part_rows, self._bind())
-        watch = Watch(progress, cancel)
         return store(
-            self.frame, Path(directory), self._finish, parts=parts, watch=watch, keep_unfinished=keep_unfinished
+            self.frame,
+            Path(directory),
+            self._finish,
+            parts=parts,
+            watch=Watch(progress, cancel),
+            keep_unfinished=keep_unfinished,
+            shuffle=self.measurement is not None if shuffle is None else shuffle,
         )
 
     def _bind(self) -> dict[str, str]:

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -22,6 +23,7 @@ from pathlib import Path
 import polars as pl
 
 from desensitize.errors import Cancelled, InvalidInput, Unfinished
+from desensitize.shuffling import PILES, count_piles, draw_pile, read_piles, to_piles
 from desensitize.tables import run_quietly
 
 DATA_FILE = "data.parquet"
@@ -59,24 +61,34 @@ def store(
     parts: Parts | None = None,
     watch: Watch | None = None,
     keep_unfinished: bool = False,
+    shuffle: bool = False,
 ) -> Path:
     """Store a table as Parquet in the new folder `target`; `finish(table, folder)` adds files before it can be seen.
 
+    The folder is its owner's alone (mode 0700) until he opens it. With `shuffle` rows are stored in random order.
     Without parts it is one file `data.parquet`, else `data-00001.parquet` and so on, and parts that an earlier run of
     the same input, plan and key has finished are kept. An error or `cancel` leaves nothing (a run that is killed
     leaves its hidden folder), except parts with `keep_unfinished`.
 
-    Refuses a target that is there, a partial folder in use, and one of another input, plan or key.
+    Refuses a target that is there, a partial folder in use, one of another input, plan or key, one that is a link or
+    another user's, and parts that are to be shuffled.
     """
     if target.exists():
         raise InvalidInput(f"directory `{target.name}` is already there; a release is written once, to a new one")
+    if shuffle and parts:
+        raise InvalidInput("a shuffled table is not written in parts, which keep the order; leave out part_rows")
     partial = _partial_of(target)
-    partial.mkdir(parents=True, exist_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial.mkdir(mode=0o700, exist_ok=True)
+    _check_owner(partial)
     with _locked(partial):
         _prepare(partial, parts)
         try:
             rows = run_quietly(lambda: _count(frame)) if parts or (watch and watch.progress) else 0
-            names = _store_parts(frame, partial, parts.rows if parts else None, rows, watch or Watch())
+            watch = watch or Watch()
+            made = _shuffle(frame, partial, watch) if shuffle else frame
+            names = _store_parts(made, partial, parts.rows if parts else None, rows, watch)
+            shutil.rmtree(partial / PILES, ignore_errors=True)
             finish(pl.scan_parquet([partial / name for name in names]), partial)
             (partial / MANIFEST_FILE).unlink(missing_ok=True)
             _sync(*partial.iterdir(), partial)
@@ -93,6 +105,7 @@ def discard_unfinished(target: str | Path) -> None:
     """Remove what a killed run to this target left; nothing there is no error. Refuses one that is running."""
     partial = _partial_of(Path(target))
     if partial.exists():
+        _check_owner(partial)
         with _locked(partial):
             shutil.rmtree(partial)
 
@@ -112,6 +125,13 @@ def identify_files(files: list[Path]) -> str:
 
 def _partial_of(target: Path) -> Path:
     return target.parent / f".{target.name}.partial"
+
+
+def _check_owner(partial: Path) -> None:
+    """Refuse a folder that somebody else may have put there: what lies in it is removed, or becomes a release."""
+    facts = partial.lstat()
+    if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid() or facts.st_mode & 0o022:
+        raise InvalidInput(f"`{partial.name}` is no folder that you alone can write to; remove it, or write elsewhere")
 
 
 @contextmanager
@@ -145,7 +165,7 @@ def _prepare(partial: Path, parts: Parts | None) -> None:
             )
         return
     for path in partial.iterdir():
-        path.unlink()
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     if parts is not None:
         with _appearing(manifest) as path:
             path.write_text(json.dumps(bound, indent=1), encoding="utf-8")
@@ -164,6 +184,14 @@ def _count(frame: pl.LazyFrame) -> int:
     return int(frame.select(pl.len()).collect(engine="streaming").item())
 
 
+def _shuffle(frame: pl.LazyFrame, partial: Path, watch: Watch) -> pl.LazyFrame:
+    piles = partial / PILES
+    piles.mkdir(mode=0o700)
+    count = count_piles(run_quietly(lambda: _count(frame)))
+    _sink(frame.with_columns(draw_pile(count)), to_piles(piles), 0, 0, Watch(cancel=watch.cancel))
+    return read_piles(piles, frame.collect_schema())
+
+
 def _store_parts(frame: pl.LazyFrame, folder: Path, part_rows: int | None, rows: int, watch: Watch) -> list[str]:
     """Store what is not there yet and return the names of all parts, in the order of their rows."""
     if part_rows is None or rows <= part_rows:
@@ -179,7 +207,7 @@ def _store_parts(frame: pl.LazyFrame, folder: Path, part_rows: int | None, rows:
     return names
 
 
-def _sink(frame: pl.LazyFrame, path: Path, before: int, rows: int, watch: Watch) -> None:
+def _sink(frame: pl.LazyFrame, path: Path | pl.PartitionBy, before: int, rows: int, watch: Watch) -> None:
     """Stream a table into a file in a thread of its own, so that this one can look, tell and be interrupted."""
     stop = threading.Event()
     done = [before]

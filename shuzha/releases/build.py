@@ -101,7 +101,8 @@ class ReleaseBuilder:
             frame = self._cut(release, grant, entry)
             plan = make_plan(entry, grant.scope.columns, self._policy, frame)
             table = self._desensitize(frame, plan, release, entry)
-            table.write(folder)
+            # In the order of the raw rows, releases of two authorizations would be joined row by row.
+            table.write(folder, shuffle=True)
             joined = self._join(folder / paper.DATA_FILE, release, plan, table, earlier)
         except DesensitizeError as error:
             raise Invalid(f"cannot release entry {entry.code}: {error}", rule="release.risk") from None

@@ -6,7 +6,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -20,10 +20,8 @@ from shuzha.server.commands.output import (
     working,
 )
 from shuzha.server.commands.risk import risk
+from shuzha.server.commands.scanning import scan
 from shuzha.server.commands.synthetic import synthesize
-
-if TYPE_CHECKING:
-    from desensitize import Found, QuasiIdentifiers
 
 File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A CSV or Parquet file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -41,67 +39,6 @@ def register(app: typer.Typer) -> None:
     app.add_typer(ledger, name="ledger")
 
 
-def scan(
-    file: File,
-    *,
-    as_json: AsJson = False,
-    plan: Annotated[Path | None, typer.Option(help="Write the proposed plan here.")] = None,
-    combinations: Annotated[
-        bool | None,
-        typer.Option(help="Say which sets of columns single people out; up to 100,000 rows unless told otherwise."),
-    ] = None,
-) -> None:
-    """Find identifiers in a file, and propose a role, a grade and a technique for each column."""
-    import desensitize
-
-    with working("scanning"):
-        report = desensitize.scan(file, combinations=combinations)
-    if plan is not None:
-        plan.write_text(report.to_plan().to_toml("zh"), "utf-8")
-    if as_json:
-        print_json(report.to_dict())
-        return
-    rows = [
-        (
-            each.name,
-            ", ".join(_told(found) for found in each.entities) or "—",
-            f"{each.hit_rate:.1%}",
-            each.role,
-            each.grade,
-            each.technique.get("technique"),
-        )
-        for each in report.columns
-    ]
-    headings = ("column", "identifiers", "hit rate", "role", "grade", "technique")
-    print_table(f"{file.name}: what was found", headings, rows)
-    if report.quasi_identifiers is not None:
-        _print_combinations(report.quasi_identifiers)
-
-
-def _told(found: Found) -> str:
-    return found.entity if found.how == "is" else f"{found.entity} ({found.how})"
-
-
-def _print_combinations(found: QuasiIdentifiers) -> None:
-    rows = [
-        (
-            " + ".join(one.columns),
-            f"{one.alone:.1%}",
-            f"{one.small:.1%}",
-            "whole table" if one.exact else f"sample, ± {one.margin:.1%}",
-        )
-        for one in found.combinations
-    ]
-    who = found.entity or "row"
-    print_table(
-        f"columns that single people out (one {who} is a person; up to {found.max_size} columns together)",
-        ("columns", "alone", f"fewer than {found.k}", "measured on"),
-        rows,
-    )
-    if not found.complete:
-        console.print(f"not all sets were tried: the first {found.tried}", highlight=False)
-
-
 def desensitize_file(
     file: Annotated[Path, typer.Argument(exists=True, help="A CSV or Parquet file, or a folder of Parquet files.")],
     *,
@@ -115,6 +52,9 @@ def desensitize_file(
     ] = 5_000_000,
     keep_parts: Annotated[bool, typer.Option(help="Keep finished parts when you end it with Ctrl-C.")] = False,
     discard: Annotated[bool, typer.Option(help="Discard the parts of a killed run first.")] = False,
+    shuffle: Annotated[
+        bool, typer.Option(help="Write the rows in random order, in one part; what is anonymized always is.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Transform a file by a plan; the result and its certificate appear whole or not at all."""
@@ -128,8 +68,9 @@ def desensitize_file(
     with counting("transforming") as progress, _ended_in_order():
         release = desensitize.apply(file, wanted, key=read_secret(key_file))
         # Classes span the whole table, so an anonymized one is not made in parts.
-        rows = part_rows if wanted.anonymity is None else None
-        release.write(output, part_rows=rows, keep_unfinished=keep_parts, progress=progress)
+        whole = shuffle or wanted.anonymity is not None
+        rows = None if whole else part_rows
+        release.write(output, part_rows=rows, keep_unfinished=keep_parts, progress=progress, shuffle=whole)
     if as_json:
         print_json(release.certificate)
     else:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
 
 import desensitize
+from desensitize import shuffling
 from desensitize.errors import InvalidInput
 from desensitize.hierarchy import Hierarchy
 from desensitize.tables import hide
 from desensitize.transform.plan import Plan
+from desensitize.writing import discard_unfinished
 
 KEY = bytes(range(32))
 
@@ -41,3 +46,95 @@ def test_minus_zero_is_not_told_from_zero(dtype: pl.DataType) -> None:
     assert made.levels == {"q": 0}
     assert made.frame.lazy().collect()["q"].dtype == dtype
     assert not np.signbit(made.frame.lazy().collect()["q"].to_numpy()).any()
+
+
+def _people(count: int) -> pl.DataFrame:
+    return pl.DataFrame(
+        {"id": [f"P{number:05}" for number in range(count)], "age": [number % 7 for number in range(count)]}
+    )
+
+
+def _agree(one: pl.Series, other: pl.Series) -> float:
+    """Return in which share of the places two releases hold rows of one person."""
+    return float((one == other).mean() or 0.0)
+
+
+def test_releases_under_two_keys_cannot_be_joined_by_the_order_of_rows(tmp_path: Path) -> None:
+    plan = Plan.from_dict({"columns": {"id": "pseudonymize", "age": "keep"}})
+    people = _people(2000)
+    owners = {}
+    for key in (KEY, KEY[::-1]):
+        # The attacker's answer key: whose pseudonym each one is.
+        owner = dict(zip(desensitize.apply(people, plan, key).frame.collect()["id"], people["id"], strict=True))
+        out = desensitize.apply(people, plan, key).write(tmp_path / key.hex(), shuffle=True)
+        owners[key] = pl.read_parquet(out / "data.parquet")["id"].replace_strict(owner)
+        assert sorted(owners[key]) == sorted(people["id"])
+        assert [path.name for path in out.iterdir() if path.name.startswith(".")] == []
+    assert _agree(owners[KEY], owners[KEY[::-1]]) < 0.02
+    assert _agree(owners[KEY], people["id"]) < 0.02
+
+
+def test_an_anonymized_release_does_not_keep_the_order_of_rows(tmp_path: Path) -> None:
+    people = _people(2000)
+    plan = Plan.from_dict(
+        {
+            "columns": {"id": "keep", "age": "keep"},
+            "anonymity": {"k": 5, "mode": "enclave", "quasi_identifiers": {"age": {"kind": "flat"}}},
+        }
+    )
+    out = desensitize.apply(people, plan).write(tmp_path / "out")
+    assert _agree(pl.read_parquet(out / "data.parquet")["id"], people["id"]) < 0.02
+
+
+def test_shuffling_by_piles_moves_rows_anywhere_and_loses_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shuffling, "_PILE_ROWS", 100)
+    people = _people(2000)
+    plan = Plan.from_dict({"columns": {"id": "keep", "age": "keep"}})
+    made = desensitize.apply(people, plan)
+    out = made.write(tmp_path / "out", shuffle=True)
+    place = pl.read_parquet(out / "data.parquet")["id"].str.slice(1).cast(pl.Int64).to_numpy()
+    assert sorted(place) == list(range(2000))
+    # Of the first tenth about a tenth came from the first tenth.
+    assert np.count_nonzero(place[:200] < 200) < 60
+    assert abs(np.corrcoef(place, np.arange(2000))[0, 1]) < 0.15
+    people.write_parquet(tmp_path / "t.parquet")
+    from_file = desensitize.apply(tmp_path / "t.parquet", plan)
+    with pytest.raises(InvalidInput, match="not written in parts"):
+        from_file.write(tmp_path / "other", part_rows=10, shuffle=True)
+
+
+def test_refuses_a_partial_folder_that_somebody_planted(tmp_path: Path) -> None:
+    precious = tmp_path / "home"
+    precious.mkdir()
+    (precious / "letter").write_text("dear", "utf-8")
+    plan = Plan.from_dict({"columns": {"id": "keep", "age": "keep"}})
+    release = desensitize.apply(_people(10), plan)
+    planted = tmp_path / ".out.partial"
+    planted.symlink_to(precious)
+    with pytest.raises(InvalidInput, match="you alone can write to"):
+        release.write(tmp_path / "out")
+    with pytest.raises(InvalidInput, match="you alone can write to"):
+        discard_unfinished(tmp_path / "out")
+    assert (precious / "letter").read_text("utf-8") == "dear"
+    planted.unlink()
+    planted.mkdir()
+    planted.chmod(0o777)
+    with pytest.raises(InvalidInput, match="you alone can write to"):
+        release.write(tmp_path / "out")
+
+
+def test_nobody_else_can_read_a_release_while_it_is_written_or_afterwards(tmp_path: Path) -> None:
+    plan = Plan.from_dict({"columns": {"id": "keep", "age": "keep"}})
+    seen: list[int] = []
+
+    def look(*_: int) -> None:
+        seen.append((tmp_path / ".out.partial").stat().st_mode & 0o777)
+
+    before = os.umask(0)
+    try:
+        out = desensitize.apply(_people(10), plan).write(tmp_path / "out", progress=look)
+    finally:
+        os.umask(before)
+    assert seen
+    assert set(seen) == {0o700}
+    assert out.stat().st_mode & 0o777 == 0o700
