@@ -24,7 +24,7 @@ from desensitize.anonymity.task import Task, count_limit, make_task
 from desensitize.errors import InvalidPlan
 from desensitize.hierarchy import Hierarchy
 from desensitize.risk.measures import Limits, Risk, judge_classes, limits_of
-from desensitize.tables import Table, collect
+from desensitize.tables import Table, run_quietly
 from desensitize.transform.goals import METRICS, Model
 
 TABLE_NODES = 500_000
@@ -100,7 +100,7 @@ def _write(
     covered = cover(histogram, outcome.levels, verdict)
     columns = list(task.hierarchies)
     made = Generalizing.of(histogram, outcome.levels, failing).rewrite(task.table)
-    result: pl.DataFrame | pl.LazyFrame = collect(made) if isinstance(frame, pl.DataFrame) else made
+    result: pl.DataFrame | pl.LazyFrame = run_quietly(made.collect) if isinstance(frame, pl.DataFrame) else made
     classes = list_classes(histogram, outcome.levels, failing)
     sizes = classes.select(rows="class_rows", size="class_entities")
     return Anonymized(

@@ -34,27 +34,38 @@ class Relabelling:
 class Generalizing:
     r"""How rows are rewritten. It holds labels only, not the histogram, so it can be sent to where the rows are.
 
-    `gone` lists the classes that are left out, a column `\x00class0`, `\x00class1`, … for each relabelling.
+    `gone` lists the classes that are left out, `kept` the others: a column `\x00class0`, `\x00class1`, … for each
+    relabelling under which classes differ.
     """
 
     columns: tuple[Relabelling, ...]
     gone: pl.DataFrame
+    kept: pl.DataFrame
 
     @classmethod
     def of(cls, histogram: Histogram, levels: Levels, failing: Ints) -> Generalizing:
         """Return the rewriting to these levels; `failing` are the tuples whose classes are left out."""
-        columns, gone = [], {}
+        columns: list[Relabelling] = []
+        differing: dict[str, tuple[pl.Series, Ints]] = {}
         for position, (attribute, level) in enumerate(zip(histogram.attributes, levels, strict=True)):
             labels = labels_at(histogram, position, level)
-            gone[_key(position)] = labels.gather(histogram.leaf[position][failing])
-            leaves = pl.Series(attribute.leaves, dtype=pl.String)
             if not level:
                 columns.append(Relabelling(attribute.column, None, None))
             elif len(attribute.labels[level]) == 1:
                 columns.append(Relabelling(attribute.column, None, labels.head(1)))
+                if differing or position + 1 < len(levels):
+                    continue
             else:
-                columns.append(Relabelling(attribute.column, leaves, labels))
-        return cls(tuple(columns), pl.DataFrame(gone).unique())
+                columns.append(Relabelling(attribute.column, pl.Series(attribute.leaves, dtype=pl.String), labels))
+            differing[_key(position)] = (labels, histogram.leaf[position])
+        key, _ = histogram.classes(levels)
+        classes, first = np.unique(key, return_index=True)
+        out = np.isin(classes, key[failing])
+        gone, kept = (
+            pl.DataFrame({name: labels.gather(leaf[one]) for name, (labels, leaf) in differing.items()})
+            for one in (first[out], first[~out])
+        )
+        return cls(tuple(columns), gone, kept)
 
     def rewrite(self, table: pl.LazyFrame) -> pl.LazyFrame:
         """Return the rows of `table`, or of a batch of it, at their levels and without the classes left out."""
@@ -63,12 +74,25 @@ class Generalizing:
         written = table.with_columns(**{column: label for column, label in made.items() if label is not None})
         if not self.gone.height:
             return written
-        hidden = {
-            _key(place): as_leaf(each.column, schema[each.column]) if each.labels is None else pl.col(each.column)
-            for place, each in enumerate(self.columns)
-        }
-        keys = list(hidden)
-        return written.with_columns(**hidden).join(self.gone.lazy(), on=keys, how="anti", nulls_equal=True).drop(keys)
+        keys = [
+            (as_leaf(each.column, schema[each.column]) if each.labels is None else pl.col(each.column)).alias(name)
+            for name, each in ((_key(place), each) for place, each in enumerate(self.columns))
+            if name in self.gone.columns
+        ]
+        if (hashes := self._hash_apart()) is not None:
+            return written.filter(~pl.struct(keys).hash().is_in(hashes.implode()))
+        names = self.gone.columns
+        return written.with_columns(keys).join(self.gone.lazy(), on=names, how="anti", nulls_equal=True).drop(names)
+
+    def _hash_apart(self) -> pl.Series | None:
+        """Return the hashes of the classes left out; None when one that is kept shares a hash with one of them.
+
+        A row's class is then known by its hash alone, four times as fast as by a join. Made where the rows are, for
+        another processor may hash otherwise.
+        """
+        every = pl.struct(pl.all()).hash()
+        gone, kept = (table.select(every.alias("h")).to_series() for table in (self.gone, self.kept))
+        return None if kept.is_in(gone.implode()).any() else gone
 
 
 def labels_at(histogram: Histogram, position: int, level: int) -> pl.Series:

@@ -15,7 +15,7 @@ import polars as pl
 from desensitize.anonymity.histogram import Attribute, Crowd, Floats, Histogram, Ints, Levels, Sensitive, bind, weigh
 from desensitize.errors import InvalidInput
 from desensitize.hierarchy import Hierarchy
-from desensitize.leaves import as_leaf
+from desensitize.leaves import as_entity, as_leaf
 from desensitize.tables import collect, shown
 
 MOST_TUPLES = 2_000_000
@@ -145,7 +145,7 @@ def _collect(
     wanted = [*leaves.values(), *(as_leaf(c, schema[c]).alias(f"s{place}") for place, c in enumerate(sensitive))]
     by = [*leaves, *(f"s{place}" for place in range(len(sensitive)))]
     if entity is not None:
-        wanted.append(pl.col(entity).alias("e"))
+        wanted.append(as_entity(entity, schema[entity]).alias("e"))
         by.append("e")
     found = collect(table.select(wanted).group_by(by).agg(pl.len().cast(pl.Int64).alias("rows")))
     if entity is not None and found["e"].null_count():

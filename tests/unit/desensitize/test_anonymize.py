@@ -296,3 +296,9 @@ def test_anonymize_refuses_an_unknown_column_and_an_entity_with_nulls() -> None:
 def test_hierarchy_refuses_rows_that_do_not_nest(rows: list[tuple[str, ...]], words: str) -> None:
     with pytest.raises(InvalidPlan, match=words):
         Hierarchy.from_rows(rows)
+
+
+def test_anonymize_leaves_every_row_out_of_a_single_class_that_fails():
+    table = pl.DataFrame({"a": ["x", "x"], "b": [1, 1]})
+    result = desensitize.anonymize(table, {"a": Hierarchy.flat(), "b": Hierarchy.flat()}, k=3, suppression_limit=1.0)
+    assert (result.frame.height, result.suppressed) == (0, 2)

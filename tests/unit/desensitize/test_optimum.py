@@ -131,6 +131,7 @@ def test_search_finds_what_trying_every_node_finds(case: Case, visits: int) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @settings(max_examples=4000, deadline=None)
 @given(cases(), st.integers(1, 12))
 def test_search_finds_what_trying_every_node_finds_many_times(case: Case, visits: int) -> None:
