@@ -162,8 +162,11 @@ def _verify_classes(table: pl.LazyFrame, measured: Mapping[str, Any], plan: Mapp
     told = entity is None or (entity in names and step.get("technique") in _ONE_TO_ONE)
     sizes = class_sizes(table, columns, entity if told else None)
     smallest = int(sizes["size"].min() or 0)  # type: ignore[arg-type]
-    if told:
-        return Check("classes", (sizes.height, smallest) == (measured["classes"], measured["smallest_class"]))
+    if told and (sizes.height, smallest) == (measured["classes"], measured["smallest_class"]):
+        return Check("classes", holds=True)
+    # One person's several ways of writing himself have pseudonyms of their own, so there may be more of them.
+    if told and (step["technique"] == "keep" or step.get("normalize")):
+        return Check("classes", holds=False)
     as_said = sizes.height == measured["classes"] and smallest >= measured["smallest_class"]
     return Check("classes", as_said, "counted by rows: the table does not say whose they are")
 

@@ -14,6 +14,7 @@ import polars as pl
 
 from desensitize.dp.queries import MOST_UNITS, Bounds, Count, Groups, Histogram, Key, Quantile, Query, Unit
 from desensitize.errors import InvalidInput
+from desensitize.leaves import as_entity
 from desensitize.tables import collect, hide, run_quietly
 
 ENTITY, CODE, PLACE = hide("entity"), hide("code"), hide("place")
@@ -138,9 +139,7 @@ def _code(
 
 
 def _entity(table: pl.LazyFrame, unit: Unit) -> pl.Expr:
-    texts = run_quietly(table.collect_schema)[unit.column] in (pl.Categorical, pl.Enum)
-    entity = pl.col(unit.column).cast(pl.String) if texts else pl.col(unit.column)
-    return entity.alias(ENTITY)
+    return as_entity(unit.column, run_quietly(table.collect_schema)[unit.column]).alias(ENTITY)
 
 
 def _mixed(one: pl.Expr) -> pl.Expr:

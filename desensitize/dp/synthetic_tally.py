@@ -12,6 +12,7 @@ from desensitize.dp.synthetic_domain import Codes, Domain
 from desensitize.dp.synthetic_model import Clique, count_cells
 from desensitize.dp.synthetic_noise import Counts
 from desensitize.errors import InvalidInput, InvalidPlan
+from desensitize.leaves import as_entity
 from desensitize.tables import Table, collect, hide, open_table, shown
 
 _ENTITY = hide("entity")
@@ -58,7 +59,7 @@ def tally(table: Table, domain: Domain, entity: str | None = None, rows_per_enti
     if entity is None:
         cells = frame.select(codes)
     else:
-        cells = _bound(frame.select(*codes, pl.col(entity).alias(_ENTITY)), entity, rows_per_entity)
+        cells = _bound(frame.select(*codes, as_entity(entity, schema[entity]).alias(_ENTITY)), entity, rows_per_entity)
     found = collect(cells.group_by(names).agg(pl.len().cast(pl.Int64).alias(_ROWS)))
     for at, name in enumerate(domain.columns):
         if found[str(at)].null_count():

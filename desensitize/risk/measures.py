@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 
 from desensitize.errors import InvalidInput
-from desensitize.leaves import as_leaf
+from desensitize.leaves import as_entity, as_leaf
 from desensitize.risk.policy import Limits, limits_of
 from desensitize.risk.population import Population, estimate_population
 from desensitize.tables import Table, collect, open_table, shown
@@ -123,7 +123,7 @@ def class_sizes(table: pl.LazyFrame, columns: Sequence[str], entity: str | None 
         found = collect(counted.with_columns(pl.col("rows").alias("size")))
         return found.filter(pl.col("rows") > 0)
     counted = (
-        table.select(*named, pl.col(entity).alias("e"))
+        table.select(*named, as_entity(entity, schema[entity]).alias("e"))
         .group_by(keys)
         .agg(pl.len().alias("rows"), pl.col("e").n_unique().alias("size"), pl.col("e").null_count().alias("n"))
     )
@@ -136,7 +136,7 @@ def class_sizes(table: pl.LazyFrame, columns: Sequence[str], entity: str | None 
 def _count_entities(table: pl.LazyFrame, entity: str | None, rows: int) -> int:
     if entity is None:
         return rows
-    return int(collect(table.select(pl.col(entity).n_unique())).item())
+    return int(collect(table.select(as_entity(entity, table.collect_schema()[entity]).n_unique())).item())
 
 
 def _count_population(

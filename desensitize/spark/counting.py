@@ -17,7 +17,7 @@ import polars as pl
 from desensitize.anonymity.histogram import Attribute, Crowd, Histogram, Ints, Sensitive, bind, weigh
 from desensitize.errors import InvalidInput
 from desensitize.hierarchy import Hierarchy
-from desensitize.leaves import as_leaf
+from desensitize.leaves import as_entity, as_leaf
 from desensitize.tables import collect, shown
 
 
@@ -46,7 +46,7 @@ class Combinations:
         columns = [*self.quasi_identifiers, *self.sensitive]
         wanted = {key: as_leaf(column, schema[column]) for key, column in zip(self.keys, columns, strict=True)}
         if self.entity is not None:
-            wanted["e"] = pl.col(self.entity)
+            wanted["e"] = as_entity(self.entity, schema[self.entity])
         return table.select(**wanted).group_by(list(wanted)).agg(pl.len().cast(pl.Int64).alias("rows"))
 
     def fold(self, counted: pl.LazyFrame) -> pl.DataFrame:

@@ -76,7 +76,8 @@ def _technique(entry: Entry, element: Element, policy: RiskPolicy) -> Technique:
         return _BY_TYPE[finding.types[0]]
     if element.type in (ElementType.NUMBER, ElementType.DECIMAL, ElementType.BOOLEAN):
         return Drop()
-    return Pseudonymize()
+    # One person is one pseudonym, however he is written: entries join, and the airlock counts people.
+    return Pseudonymize(normalize=True)
 
 
 def _hierarchy(element: Element, frame: pl.LazyFrame) -> dict[str, Any]:

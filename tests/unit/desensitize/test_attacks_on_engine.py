@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 
 import desensitize
-from desensitize import shuffling
+from desensitize import dp, shuffling
+from desensitize.certificate import verify
 from desensitize.errors import InvalidInput
 from desensitize.hierarchy import Hierarchy
 from desensitize.tables import hide
@@ -138,3 +139,49 @@ def test_nobody_else_can_read_a_release_while_it_is_written_or_afterwards(tmp_pa
     assert seen
     assert set(seen) == {0o700}
     assert out.stat().st_mode & 0o777 == 0o700
+
+
+WRITTEN = [
+    "11010119900307123x",
+    "11010119900307123X ",
+    "１１０１０１１９９００３０７１２３Ｘ",
+    "\u300011010119900307123X",
+    "11010119900307123X",
+]
+
+
+def test_one_person_written_in_several_ways_is_no_class_of_several() -> None:
+    table = pl.DataFrame({"q": ["a"] * 5 + ["b"] * 5, "who": [*WRITTEN, *"vwxyz"]})
+    made = desensitize.anonymize(table, {"q": Hierarchy.flat()}, k=5, suppression_limit=0.5, entity="who")
+    assert made.frame.lazy().collect()["q"].unique().to_list() != ["a", "b"]
+    assert made.classes["class_entities"].min() >= 5
+    risk = desensitize.measure_risk(table, ["q"], entity="who")
+    assert risk.smallest_class == 1
+
+
+@pytest.mark.parametrize("technique", ["keep", "pseudonymize", {"technique": "pseudonymize", "normalize": True}])
+def test_a_certificate_about_people_written_in_several_ways_still_holds(technique: object, tmp_path: Path) -> None:
+    table = pl.DataFrame({"q": ["a"] * 40, "who": [*(f"p{number}" for number in range(35)), *WRITTEN]})
+    plan = Plan.from_dict(
+        {
+            "columns": {"q": "keep", "who": technique},
+            "anonymity": {"k": 5, "entity": "who", "quasi_identifiers": {"q": {"kind": "flat"}}},
+        }
+    )
+    release = desensitize.apply(table, plan, KEY)
+    out = release.write(tmp_path / "out")
+    assert release.risk is not None
+    assert release.risk.smallest_class == 36
+    assert all(check.holds for check in verify(out / "data.parquet", release.certificate))
+
+
+def test_one_person_written_in_several_ways_is_one_privacy_unit() -> None:
+    table = pl.DataFrame({"who": WRITTEN, "amount": [100] * 5})
+    noise = dp.Noise(epsilon=50)
+    counted = dp.answer(table, dp.Count(unit=dp.Unit("who"), noise=noise), dp.Accountant(dp.Cap(1000)))
+    bounds = dp.Bounds(0, 100)
+    summed = dp.answer(
+        table, dp.Sum(unit=dp.Unit("who"), noise=noise, value="amount", bounds=bounds), dp.Accountant(dp.Cap(1000))
+    )
+    assert counted.estimate < 3
+    assert summed.estimate < 200
