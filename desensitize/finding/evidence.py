@@ -21,6 +21,10 @@ _SENTENCES: Mapping[str, tuple[str, str]] = {
         "nearly every value is different: each may name someone",
         "几乎每个取值都不相同：每个取值都可能指向一个人",
     ),
+    "running": (
+        "numbers the rows: whoever keeps the original finds them again by it",
+        "逐行不同的编号：持有原表的人可据此找回原行",
+    ),
     "text": ("free text can name people", "自由文本可能提到个人"),
 }  # fmt: skip
 
@@ -42,7 +46,7 @@ class Evidence:
         self.chinese: list[str] = []
 
     def add(self, how: str, rate: float = 0.0, entity: str = "", chinese: str = "") -> None:
-        """Add what was found (`how`: is, mixed, stray, inside, named, rule, unique, text) with its rate."""
+        """Add what was found (`how`: is, mixed, stray, inside, named, rule, unique, running, text) and its rate."""
         name = entity.removeprefix("CN_").replace("_", " ").lower()
         english, sentence = _SENTENCES[how]
         self.english.append(english.format(rate=rate, name=name, what=chinese))

@@ -88,7 +88,9 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule(
         "ACCOUNT", "账号或卡号", DIRECT, 3,
-        "卡号 账号 帐号 病历号 病案号 学号 工号 社保号 户号 档案号 card card_no account user_id member_id patient_id",
+        "卡号 账号 帐号 病历号 病案号 学号 工号 社保号 户号 档案号 card card_no account user_id member_id patient_id"
+        " customer_id client_id buyer_id openid"
+        " 用户id 用户号 用户编号 客户id 客户号 客户编号 会员id 会员号 会员编号 买家id 人员编号 个人编号",
         "blh bah sbh zyh mzh grbh",
         proposal={"technique": "pseudonymize", "domain": "account"},
     ),
@@ -153,8 +155,9 @@ def is_named(column: str, words: tuple[str, ...], pinyin: tuple[str, ...] = ()) 
     three letters on (`frsfzh` is a legal representative's `sfzh`).
     """
     snake = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", column).lower()
+    lowered = column.lower()
     parts = re.sub(r"[^0-9a-z]+", "_", snake).strip("_")
-    if any(f"_{word}_" in f"_{parts}_" if word.isascii() else word in column for word in words):
+    if any(f"_{word}_" in f"_{parts}_" if word.isascii() else word in lowered for word in words):
         return True
     return any(
         part == initials or (len(initials) >= _LEAST_ENDING and part.endswith(initials))
@@ -194,25 +197,45 @@ def is_free_text(cells: pl.Series) -> bool:
     long = cells.str.len_chars().mean()
     if not isinstance(long, float) or long < _FREE_TEXT_CHARACTERS:
         return False
-    some = cells.sample(_SAMPLE, seed=0) if len(cells) > _SAMPLE else cells
+    some = _some(cells)
     prose = some.str.contains(r"[\p{Han}，。；！？]{6,}| \w+ \w+ ").mean()
     return isinstance(prose, float) and prose >= 0.5
 
 
 def reads_like_sentences(cells: pl.Series) -> bool:
     """Say whether most cells have the punctuation of sentences in them, which a list of addresses has not."""
-    some = cells.sample(_SAMPLE, seed=0) if len(cells) > _SAMPLE else cells
+    some = _some(cells)
     share = some.str.contains("[，。；！？]").mean()
     return isinstance(share, float) and share >= 0.5
 
 
 _PLAIN = r"^-?[0-9]+(?:\.[0-9]+)?$|^[0-9]{4}-[0-9]{2}(?:-[0-9]{2})?(?:[ T].*)?$"
+_MOMENT = r"^(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])(?:[01][0-9]|2[0-3])(?:[0-5][0-9]){1,2}$"
 _UNIQUE_SHARE, _UNIQUE_LEAST = 0.95, 100
+_LONG_NUMBER, _SERIAL_LEAST = r"^[0-9]{10}", 200
 
 
 def is_unique_code(cells: pl.Series, rows: int, different: int) -> bool:
     """Say whether nearly every one of many cells is different, and most are neither numbers nor dates."""
     if rows < _UNIQUE_LEAST or different < _UNIQUE_SHARE * rows:
         return False
-    some = cells.sample(_SAMPLE, seed=0) if len(cells) > _SAMPLE else cells
-    return int(some.str.contains(_PLAIN).sum()) < 0.5 * len(some)
+    return int(_some(cells).str.contains(_PLAIN).sum()) < 0.5 * len(_some(cells))
+
+
+def is_running_number(cells: pl.Series, rows: int, different: int) -> bool:
+    """Say whether the cells number the rows: nearly all different, and whole numbers that are no measurements.
+
+    They count on (1, 2, 3 …, from 200 rows on) or have one length of ten digits or more, as order numbers have.
+    """
+    if rows < _UNIQUE_LEAST or different < _UNIQUE_SHARE * rows or not _some(cells).str.contains("^[0-9]+$").all():
+        return False
+    if _some(cells).str.contains(_LONG_NUMBER).all():
+        return _some(cells).str.len_chars().n_unique() == 1 and not _some(cells).str.contains(_MOMENT).all()
+    numbers = cells.cast(pl.Int64, strict=False)
+    if rows < _SERIAL_LEAST or numbers.null_count():
+        return False
+    return int(numbers.max()) - int(numbers.min()) < rows / _UNIQUE_SHARE  # type: ignore[arg-type]
+
+
+def _some(cells: pl.Series) -> pl.Series:
+    return cells.sample(_SAMPLE, seed=0) if len(cells) > _SAMPLE else cells

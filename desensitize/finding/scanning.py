@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 
 from desensitize.errors import InvalidInput
+from desensitize.finding.cautions import find_cautions
 from desensitize.finding.combinations import QuasiIdentifiers, find_quasi_identifiers
 from desensitize.finding.evidence import GRADE_SOURCES, Evidence
 from desensitize.finding.roles import (
@@ -22,6 +23,7 @@ from desensitize.finding.roles import (
     Rule,
     is_free_text,
     is_named,
+    is_running_number,
     is_unique_code,
     match_share,
     reads_like_sentences,
@@ -118,12 +120,19 @@ class ScanReport:
             column.name: column.hierarchy or {"kind": "flat"}
             for column in self.columns
             if (column.role == QUASI and column.hierarchy and column.technique["technique"] != "drop")
-            or (column.role == OTHER and column.name in telling and column.distinct <= _FLAT_VALUES)
+            or (column.role == OTHER and column.name in telling and _may_be_flat(column))
         }
         plan = Plan.from_dict({"columns": columns})
         if not quasi:
             return plan
         return Plan(plan.columns, anonymity=Anonymity(quasi, k=k, entity=self.find_entity_column(), mode=mode))
+
+    def cautions(self, language: str = "en", plan: Plan | None = None) -> Mapping[str, str]:
+        """Return, by column, why a person should look at it: the plan (by default the proposed one) leaves it as it is.
+
+        Such columns single people out, or hold exact sensitive values; one sentence each, in `en` or `zh`.
+        """
+        return find_cautions(self.columns, self.quasi_identifiers, plan or self.to_plan(), language)
 
     def find_entity_column(self) -> str | None:
         """Return the first column that says whose data a row is: a resident ID or credit code in every row."""
@@ -135,11 +144,13 @@ class ScanReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values for JSON."""
+        chinese = self.cautions("zh")
         combined = {"quasi_identifiers": self.quasi_identifiers.to_dict()} if self.quasi_identifiers else {}
         return {
             "rows": self.rows,
             "grade": self.grade,
             "columns": [asdict(column) for column in self.columns],
+            "cautions": {name: {"en": text, "zh": chinese[name]} for name, text in self.cautions("en").items()},
             **combined,
         }
 
@@ -188,6 +199,10 @@ def _combine(table: pl.LazyFrame, report: ScanReport) -> QuasiIdentifiers:
     ranked = sorted(open_to_others, key=lambda column: (column.role != QUASI, -column.distinct))[:_MOST_COMBINED]
     names = [column.name for column in open_to_others if column in ranked]
     return find_quasi_identifiers(table, names, report.find_entity_column())
+
+
+def _may_be_flat(column: ColumnFinding) -> bool:
+    return column.technique["technique"] == "keep" and column.distinct <= _FLAT_VALUES
 
 
 def _scan_column(values: pl.Series, name: str, dtype: pl.DataType) -> ColumnFinding:
@@ -250,6 +265,9 @@ class _Column:
     non_null: int
     distinct: int
 
+    def cells_and_counts(self) -> tuple[pl.Series, int, int]:
+        return self.cells, self.non_null, self.distinct
+
 
 def _conclude(name: str, column: _Column, found: list[Found], rule: tuple[Rule, float] | None) -> ColumnFinding:
     text = column.dtype == pl.String and is_free_text(column.cells)
@@ -264,10 +282,13 @@ def _conclude(name: str, column: _Column, found: list[Found], rule: tuple[Rule, 
     if rule is not None:
         found = [Found(rule[0].entity, rule[0].chinese, IS, rule[1], rule[1]), *found]
     proposal = _propose(column.dtype, found, rule[0] if rule else None, text=text)
-    unique = column.dtype == pl.String and is_unique_code(column.cells, column.non_null, column.distinct)
-    if proposal.role == OTHER and unique:
+    if proposal.role == OTHER and column.dtype == pl.String and is_unique_code(*column.cells_and_counts()):
         proposal = _Proposal(QUASI, 2, {"technique": "pseudonymize", "domain": name})
         evidence.add("unique")
+    elif proposal == _Proposal() and is_running_number(*column.cells_and_counts()):
+        # Nobody knows a person by it, but whoever keeps the original finds the row again.
+        proposal = _Proposal(technique={"technique": "pseudonymize", "domain": name})
+        evidence.add("running")
     elif text and not any(f.how in (IS, NAMED) for f in found):
         evidence.add("text")
     return ColumnFinding(

@@ -115,16 +115,17 @@ class Plan:
             }
         return values
 
-    def to_toml(self, language: str | None = None) -> str:
+    def to_toml(self, language: str | None = None, remarks: Mapping[str, str] | None = None) -> str:
         """Return the plan as TOML; `from_toml` gives the same plan back.
 
-        With a language (`en` or `zh`) a comment over each column says what happens to it.
+        With a language (`en` or `zh`) a comment over each column says what happens to it. `remarks` are further
+        comments by column, one line each.
         """
         values = self.to_dict()
         notes = {} if language is None else self.describe(language)
         lines = [f"title = {_toml(self.title)}", ""] if self.title else []
         for name, options in values["columns"].items():
-            lines += [f"# {notes[name]}"] if name in notes else []
+            lines += [f"# {_one_line(said[name])}" for said in (notes, remarks or {}) if name in said]
             lines += [f"[columns.{_toml(name)}]", *(f"{key} = {_toml(value)}" for key, value in options.items()), ""]
         if self.anonymity is not None:
             wanted = values["anonymity"]
@@ -229,6 +230,11 @@ def _hierarchy(column: str, spec: dict[str, Any]) -> Hierarchy:
     if kind == "number":
         return Hierarchy.numbers(**spec)
     return Hierarchy.from_rows(spec.get("rows", ())) if kind == "table" else Hierarchy.flat()
+
+
+def _one_line(text: str) -> str:
+    """Return the text as a comment may hold it: names of columns in it may hold line breaks and control characters."""
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
 
 
 def _toml(value: object) -> str:

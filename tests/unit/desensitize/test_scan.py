@@ -10,13 +10,14 @@ import polars as pl
 import pytest
 
 import desensitize
-from desensitize import InvalidInput
+from desensitize import InvalidInput, InvalidPlan, Plan
 from desensitize.freetext.redaction import redact_text
 from desensitize.identifiers import check_digits
 from desensitize.identifiers.check_digits import SCALAR_CHECKS
 from desensitize.identifiers.checksums import run_check
 from desensitize.identifiers.definitions import BY_ENTITY, IDENTIFIERS, polars_pattern, python_pattern
 from desensitize.identifiers.examples import make_examples
+from desensitize.transform.techniques import Round
 
 STRONG = [one.entity for one in IDENTIFIERS if not one.weak]
 WEAK = [one for one in IDENTIFIERS if one.weak]
@@ -199,3 +200,42 @@ def test_patterns_compile_for_python_and_polars() -> None:
     for identifier in IDENTIFIERS:
         assert pl.Series(["x"]).str.contains(polars_pattern(identifier)).to_list() == [False]
         assert "(?a:" in python_pattern(identifier)
+
+
+@pytest.mark.parametrize(
+    ("cells", "technique"),
+    [
+        ([str(n) for n in range(1, 401)], "pseudonymize"),
+        (list(range(5000, 5400)), "pseudonymize"),
+        ([str(10**17 + 7919 * n) for n in range(400)], "pseudonymize"),
+        ([str(7919 * n % 99991) for n in range(400)], "keep"),
+        ([f"202603{1 + n % 28:02d}{n % 24:02d}{n // 24 % 60:02d}{n % 59:02d}" for n in range(400)], "keep"),
+        ([str(n) for n in range(1, 151)], "keep"),
+        ([f"{n}.25" for n in range(400)], "keep"),
+    ],
+    ids=["counted", "counted whole numbers", "order numbers", "measurements", "moments", "few rows", "fractions"],
+)
+def test_scan_proposes_pseudonyms_for_running_numbers_alone(cells: list[str | int], technique: str) -> None:
+    finding = desensitize.scan(pl.DataFrame({"n": cells}))["n"]
+    assert (finding.role, finding.technique["technique"]) == ("other", technique)
+    assert bool(finding.evidence) == (technique == "pseudonymize")
+
+
+def test_cautions_name_what_the_plan_leaves_open_and_nothing_else() -> None:
+    rng = random.Random(2)
+    frame = pl.DataFrame({
+        "订单\n\x07时间": [f"2026-01-{1 + n % 28:02d} {n // 60 % 24:02d}:{n % 60:02d}" for n in range(1500)],
+        "工资": [f"{rng.uniform(3000, 9000):.2f}" for _ in range(1500)],
+        "病种": [rng.choice(["流感", "骨折"]) for _ in range(1500)],
+        "出生日期": [f"{rng.randrange(1950, 2005)}-{rng.randrange(1, 13):02d}-01" for _ in range(1500)],
+    })  # fmt: skip
+    report = desensitize.scan(frame, combinations=True)
+    assert set(report.cautions()) == {"订单\n\x07时间", "工资"}
+    assert report.cautions("zh").keys() == report.cautions("en").keys()
+    plan = report.to_plan()
+    assert Plan.from_toml(plan.to_toml("zh", report.cautions("zh"))) == plan
+    assert Plan.from_toml(plan.to_toml("en", {"病种": report.cautions("en")["工资"] + "订单\n\x07时间"})) == plan
+    rounded = plan.with_column("工资", Round(100))
+    assert set(report.cautions("en", rounded)) == {"订单\n\x07时间"}
+    with pytest.raises(InvalidPlan):
+        report.cautions("fr")
