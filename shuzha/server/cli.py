@@ -16,6 +16,7 @@ from shuzha.core.errors import Conflict, Invalid, NotAllowed, NotFound, ShuzhaEr
 from shuzha.server.commands import duties, files, operations
 
 REFUSED, BAD_INPUT, FAILURE = 1, 2, 3
+_INTERRUPTED = 130  # what Typer ends with after Ctrl-C
 
 app = typer.Typer(
     name="shuzha",
@@ -49,6 +50,11 @@ def main() -> None:
     """Run the command line; an error prints one sentence and never a data value."""
     try:
         app()
+    except SystemExit as end:
+        if end.code != _INTERRUPTED:
+            raise
+        typer.secho("shuzha: cancelled", fg="red", err=True)
+        sys.exit(FAILURE)
     except (ShuzhaError, DesensitizeError, ValueError, OSError) as error:
         typer.secho(f"shuzha: {error}", fg="red", err=True)
         sys.exit(exit_code(error))

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from shuzha.core.errors import Invalid, NotAllowed
-from shuzha.server.commands.output import (
-    console,
-    counting,
-    error_console,
-    print_json,
-    print_table,
-    working,
-)
+from shuzha.server.commands.output import counting, error_console, print_facts, print_json, print_table, working
 from shuzha.server.commands.risk import risk
 from shuzha.server.commands.scanning import scan
 from shuzha.server.commands.synthetic import synthesize
@@ -74,7 +67,30 @@ def desensitize_file(
     if as_json:
         print_json(release.certificate)
     else:
-        console.print(f"written to {output} in {len(list(output.glob('data*.parquet')))} parts", highlight=False)
+        _print_release(output, release.certificate)
+
+
+def _print_release(output: Path, certificate: Mapping[str, Any]) -> None:
+    """Print what a release is, from its certificate: rows, classes, levels, risk before and after, the content hash."""
+    files = len(list(output.glob("data*.parquet")))
+    given, made = certificate["input"], certificate["output"]
+    facts = {"files": files, "rows": f"{made['rows']:,} of {given['rows']:,}", "columns": len(made["columns"])}
+    anonymized, measured = certificate["done"].get("anonymized"), certificate.get("measured")
+    before = certificate.get("measured_before")
+    if anonymized:
+        facts["rows left out"] = f"{anonymized['suppressed']:,}"
+        if levels := {name: level for name, level in (anonymized.get("levels") or {}).items() if level}:
+            facts["generalized further"] = ", ".join(f"{name} to level {level}" for name, level in levels.items())
+    if measured:
+        facts["classes"] = f"{measured['classes']:,}, the smallest of {measured['smallest_class']:,}"
+        was = f"{before['prosecutor']:.1%} before, " if before else ""
+        facts["highest risk of being found"] = f"{was}{measured['prosecutor']:.1%} now"
+        met = "met" if certificate["meets_limits"] else "not met"
+        facts["limits"] = f"{met} (mode {measured['limits']['mode']})"
+    if fingerprint := certificate["done"].get("key_fingerprint"):
+        facts["key fingerprint"] = fingerprint
+    facts["content hash"] = made["content_sha256"] or "withheld: the table is so small that it could be guessed"
+    print_facts(f"written to {output}", facts)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 console = Console()
 error_console = Console(stderr=True)
@@ -22,20 +23,30 @@ def print_json(value: object) -> None:
 
 
 def print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print rows under headings."""
-    table = Table(title=title, title_justify="left")
+    """Print rows under headings and a title, which may be wider than the rows. Nothing in them is markup."""
+    console.print(title, style="italic", highlight=False, markup=False)
+    table = Table()
     for heading in headings:
-        table.add_column(heading)
+        table.add_column(Text(heading), overflow="fold")
     for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
+        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     console.print(table)
 
 
 def print_facts(title: str, facts: Mapping[str, Any]) -> None:
     """Print named facts, one a line."""
-    console.print(f"[bold]{title}[/bold]")
+    console.print(title, style="bold", highlight=False, markup=False)
     for name, value in facts.items():
-        console.print(f"  {name}: {value}", highlight=False)
+        console.print(f"  {name}: {value}", highlight=False, markup=False, soft_wrap=True)
+
+
+def print_notes(title: str, notes: Mapping[str, str]) -> None:
+    """Print a sentence for each name under a title, the sentences as a column of their own."""
+    console.print(title, style="bold", highlight=False, markup=False)
+    grid = Table.grid(padding=(0, 0, 0, 2))
+    for name, text in notes.items():
+        grid.add_row(Text(name), Text(text, overflow="fold"))
+    console.print(grid)
 
 
 @contextmanager

@@ -96,11 +96,27 @@ def _print(file: Path, found: Risk, *, as_json: bool) -> None:
     if as_json:
         print_json(facts)
         return
-    print_facts(f"{file.name}: re-identification risk", {key: facts[key] for key in facts if key not in _HIDDEN})
+    shown = {key.replace("_", " "): _tell(key, facts[key]) for key in facts if key not in _HIDDEN}
+    print_facts(f"{file.name}: re-identification risk", shown)
     if facts["population"]:
-        print_facts("the population", facts["population"])
-    print_table("classes by size", ("size", "classes", "rows"), [tuple(band) for band in found.profile])
-    print_facts("why", {str(number): reason for number, reason in enumerate(found.reasons, 1)})
+        print_facts("the population", {key: _tell(key, value) for key, value in facts["population"].items()})
+    bands = [(size, f"{classes:,}", f"{rows:,}") for size, classes, rows in found.profile if classes]
+    print_table("classes by size", ("size", "classes", "rows"), bands)
+    if found.reasons:
+        print_facts("why", {str(number): reason for number, reason in enumerate(found.reasons, 1)})
+
+
+def _tell(name: str, value: object) -> str:
+    """Return a fact for people: shares in per cent, counts with their thousands, names joined by commas."""
+    if value is None:
+        return "—"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.2f}" if name == "average_class" else f"{value:.4%}"
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _write_report(html: Path, file: Path, found: Risk, original: Path | None, language: str) -> None:

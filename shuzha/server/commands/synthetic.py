@@ -13,7 +13,7 @@ from shuzha.server.commands.output import console, print_json, working
 def synthesize(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A CSV or Parquet file.")],
     *,
-    plan: Annotated[Path, typer.Option(exists=True, help="The plan, a TOML file with a part [synthetic].")],
+    plan: Annotated[Path, typer.Option(exists=True, help="The plan, a TOML file with a part `synthetic`.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The new folder for the release.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the certificate as JSON.")] = False,
 ) -> None:

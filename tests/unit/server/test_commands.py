@@ -108,12 +108,23 @@ def test_desensitize_writes_a_release_with_its_certificate(shuzha, file, tmp_pat
     key.write_bytes(b"k" * 32)
     key.chmod(0o600)
     assert shuzha("scan", file, "--plan", plan).code == 0
-    assert shuzha("desensitize", file, "--plan", plan, "--key-file", key, "-o", out).code == 0
+    made = shuzha("desensitize", file, "--plan", plan, "--key-file", key, "-o", out)
+    assert made.code == 0
+    assert "rows: 120 of 120" in made.out
     assert any(path.suffix == ".parquet" for path in out.rglob("*"))
     again = shuzha("desensitize", file, "--plan", plan, "--key-file", key, "-o", out)
     assert again.code in {1, 2}, "an existing folder is not overwritten"
     key.chmod(0o644)
     assert shuzha("desensitize", file, "--plan", plan, "--key-file", key, "-o", tmp_path / "b").code == 2
+
+
+def test_command_that_is_cancelled_ends_with_three(shuzha, file, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("desensitize.scan", interrupt)
+    found = shuzha("scan", file)
+    assert (found.code, found.err.strip()) == (3, "shuzha: cancelled")
 
 
 def test_ledger_verify_names_a_changed_entry(shuzha, tmp_path):
