@@ -6,6 +6,7 @@ issues it signs it.
 
 from __future__ import annotations
 
+import hmac
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -81,7 +82,7 @@ def assemble(
         "kind": "desensitization certificate",
         "version": CERTIFICATE_VERSION,
         "engine": _versions(),
-        "input": dict(source),
+        "input": _bind_input(source, key),
         "output": dict(written),
         "found": dict(found) if found is not None else None,
         "done": _list_done(plan, key, measurement),
@@ -100,7 +101,7 @@ def report(table: Table, risk: Risk, original: Table | None = None) -> dict[str,
         "kind": "risk report",
         "version": CERTIFICATE_VERSION,
         "engine": _versions(),
-        "input": None if source is None else run_quietly(lambda: describe(source)),
+        "input": None if source is None else _bind_input(run_quietly(lambda: describe(source)), None),
         "output": run_quietly(lambda: describe(written)),
         "found": None,
         "done": None,
@@ -201,6 +202,23 @@ def describe_content(content: str, rows: int, schema: Mapping[str, pl.DataType])
     if rows < LEAST_ROWS_TO_HASH:
         described["content_sha256_withheld"] = f"fewer than {LEAST_ROWS_TO_HASH} rows: the hash could be guessed"
     return described
+
+
+def _bind_input(described: Mapping[str, Any], key: SecretKey | None) -> dict[str, Any]:
+    """Return the description of an input with its content hash under the key, or without it where there is no key.
+
+    A release says nearly all of its input. Whoever has it could try what is left (a dropped yes or no, a left out row)
+    until the plain hash is met.
+    """
+    bound = dict(described)
+    if bound["content_sha256"] is None:
+        return bound
+    bound["content_sha256_withheld"] = "the input could be guessed from its hash and the release"
+    if key is not None:
+        subkey = key.derive("input content")
+        bound["content_hmac_sha256"] = hmac.new(subkey, bound["content_sha256"].encode(), "sha256").hexdigest()
+    bound["content_sha256"] = None
+    return bound
 
 
 def _list_done(plan: Plan, key: SecretKey | None, measurement: Measurement | None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import desensitize
 from desensitize import dp, shuffling
 from desensitize.certificate import verify
 from desensitize.errors import InvalidInput
+from desensitize.fingerprint import hash_content
 from desensitize.hierarchy import Hierarchy
 from desensitize.tables import hide
 from desensitize.transform.plan import Plan
@@ -185,3 +187,23 @@ def test_one_person_written_in_several_ways_is_one_privacy_unit() -> None:
     )
     assert counted.estimate < 3
     assert summed.estimate < 200
+
+
+def test_what_was_dropped_cannot_be_tried_out_against_the_hash_of_the_input() -> None:
+    ill = [number % 3 == 0 for number in range(30)]
+    people = _people(30).with_columns(ill=pl.Series(ill))
+    plan = Plan.from_dict({"columns": {"id": "keep", "age": "keep", "ill": "drop"}})
+    for key in (KEY, None):
+        release = desensitize.apply(people, plan, key)
+        said = release.certificate["input"]
+        # The attacker knows everybody's illness but that of four people, and tries.
+        known = release.frame.collect()
+        tried = {
+            hash_content(known.with_columns(ill=pl.Series([*ill[:26], *guess])).lazy())[0]
+            for guess in itertools.product([False, True], repeat=4)
+        }
+        assert hash_content(people.lazy())[0] in tried
+        assert not tried & {str(value) for value in said.values()}
+    keyed = [desensitize.apply(people, plan, key).certificate["input"] for key in (KEY, KEY, KEY[::-1])]
+    hashes = [one["content_hmac_sha256"] for one in keyed]
+    assert hashes[0] == hashes[1] != hashes[2]
