@@ -20,6 +20,7 @@ from desensitize.tables import collect, hide, run_quietly
 ENTITY, CODE, PLACE = hide("entity"), hide("code"), hide("place")
 VALUE, AMOUNT, TIMES, ORDER = hide("value"), hide("amount"), hide("times"), hide("order")
 _SEED = 7150
+_SAID = ("estimate", "low", "high", "count")
 _LOWER = pl.lit(2**32 - 1, pl.UInt64)
 _UPPER = pl.lit(2**64 - 2**32, pl.UInt64)
 _NO_ROOM = 2**62
@@ -159,6 +160,8 @@ def _one_group(unit: Unit, groups: Groups) -> bool:
 def _names(table: pl.LazyFrame, by: Sequence[str]) -> list[pl.Expr]:
     schema = run_quietly(table.collect_schema)
     for name in by:
+        if name in _SAID:
+            raise InvalidInput(f"groups cannot be made by `{name}`, which an answer says itself; rename the column")
         if schema[name].is_float() or schema[name].is_nested():
             raise InvalidInput(
                 f"groups cannot be made by `{name}`; accepted: text, whole numbers, dates, true or false"

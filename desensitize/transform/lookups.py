@@ -26,6 +26,8 @@ def fill_in_rows(spec: Mapping[str, Any], folder: Path | None) -> Mapping[str, A
     path = Path(str(name))
     if path.is_absolute() or ".." in path.parts or path.suffix.lower() != ".csv":
         raise InvalidPlan("file must be a .csv file in the plan's folder, such as `bands.csv`")
+    if not (folder / path).resolve().is_relative_to(folder.resolve()):
+        raise InvalidPlan("file is a link that leads elsewhere; it must be a .csv file in the plan's folder")
     return {**rest, "rows": _read_rows(folder / path)}
 
 

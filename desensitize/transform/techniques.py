@@ -361,18 +361,22 @@ def _build(technique: type[Technique], options: Mapping[str, Any]) -> Technique:
 
 
 def _check_type(option: str, value: object, wanted: str) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
     fits = {
         "bool": isinstance(value, bool),
-        "int": number and isinstance(value, int),
-        "float": number,
-        "float | None": number,
+        "int": _is_number(value) and isinstance(value, int),
+        "float": _is_number(value),
+        "float | None": _is_number(value),
         "str": isinstance(value, str),
-        "tuple[float, ...]": isinstance(value, list | tuple) and not any(isinstance(x, str | bool) for x in value),
+        "tuple[float, ...]": isinstance(value, list | tuple) and all(_is_number(x) for x in value),
         "tuple[tuple[str, ...], ...]": isinstance(value, list | tuple)
-        and all(isinstance(x, list | tuple) for x in value),
+        and all(isinstance(x, list | tuple) and not any(isinstance(y, list | tuple | dict) for y in x) for x in value),
     }
-    _refuse_unless(fits[wanted], f"option `{option}` must be of type {wanted}")
+    _refuse_unless(fits[wanted], f"option `{option}` must be of type {wanted}, its numbers finite and below 2^63")
+
+
+def _is_number(value: object) -> bool:
+    # Compared, not converted: a TOML file may hold whole numbers of any size.
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**63
 
 
 def _freeze(value: Any) -> Any:

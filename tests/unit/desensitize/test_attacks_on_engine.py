@@ -13,7 +13,7 @@ import pytest
 import desensitize
 from desensitize import dp, shuffling
 from desensitize.certificate import verify
-from desensitize.errors import InvalidInput
+from desensitize.errors import InvalidInput, InvalidPlan
 from desensitize.fingerprint import hash_content
 from desensitize.hierarchy import Hierarchy
 from desensitize.tables import hide
@@ -207,3 +207,45 @@ def test_what_was_dropped_cannot_be_tried_out_against_the_hash_of_the_input() ->
     keyed = [desensitize.apply(people, plan, key).certificate["input"] for key in (KEY, KEY, KEY[::-1])]
     hashes = [one["content_hmac_sha256"] for one in keyed]
     assert hashes[0] == hashes[1] != hashes[2]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        'technique = "mask"\nkeep_first = 1000000000000000000000000000000',
+        'technique = "encrypt"\nkeep_last = 9223372036854775808',
+        'technique = "clip"\ntop = nan',
+        'technique = "clip"\nbottom = -inf',
+        'technique = "round"\nto = 1' + "0" * 400,
+        'technique = "generalize"\nkind = "age"\nedges = [0, inf]',
+        'technique = "generalize"\nkind = "number"\nedges = [[1]]',
+        'technique = "generalize"\nkind = "table"\nrows = [["a", ["b"]]]',
+        'technique = "generalize"\nkind = "table"\nfile = "../../etc/passwd.csv"',
+        'technique = "generalize"\nkind = "table"\nfile = "/etc/passwd"',
+    ],
+)
+def test_a_plan_with_monstrous_options_is_refused_by_name(options: str, tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_text(f"[columns.age]\n{options}\n", "utf-8")
+    with pytest.raises(InvalidPlan, match="column `age`: "):
+        Plan.from_toml(path)
+
+
+def test_a_plan_reads_no_file_through_a_link_out_of_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("root,x\n", "utf-8")
+    (tmp_path / "plans").mkdir()
+    (tmp_path / "plans" / "bands.csv").symlink_to(tmp_path / "secret")
+    path = tmp_path / "plans" / "plan.toml"
+    path.write_text('[columns.age]\ntechnique = "generalize"\nkind = "table"\nfile = "bands.csv"\n', "utf-8")
+    with pytest.raises(InvalidPlan, match="in the plan's folder"):
+        Plan.from_toml(path)
+
+
+def test_a_group_named_like_a_figure_is_refused_before_anything_is_spent() -> None:
+    table = pl.DataFrame({"who": ["a", "b"], "estimate": ["x", "y"]})
+    budget = dp.Accountant(dp.Cap(1))
+    groups = dp.Groups(("estimate",), (("x",),))
+    query = dp.Count(unit=dp.Unit("who"), noise=dp.Noise(epsilon=1), groups=groups)
+    with pytest.raises(InvalidInput, match="rename the column"):
+        dp.answer(table, query, budget)
+    assert budget.spent.answers == 0
