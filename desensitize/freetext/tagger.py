@@ -21,6 +21,11 @@ import numpy.typing as npt
 from desensitize.errors import InvalidPlan
 
 _KINDS = ("PER", "LOC", "ORG")
+# Kinds whose chances are told together, names first; the last group is the chance that a word begins here.
+_TOGETHER = (
+    *("PER", "LOC", "ORG", "nz nw nr ns nt", "n", "v vd vn", "a ad an", "p c u r d xc", "m q TIME t", "s f", "w O"),
+)
+GROUPS = len(_TOGETHER) + 1
 _BATCH_CHARACTERS = 4_096
 _Floats = npt.NDArray[np.float32]
 
@@ -34,12 +39,17 @@ class Word(NamedTuple):
 
 
 class Tagged(NamedTuple):
-    """A sentence's words, and for each character the chance that it belongs to a person, a place, an organisation."""
+    """A sentence's words, and for each character the chance that it belongs to a person, a place, an organisation.
+
+    `chances` holds `GROUPS` numbers a character: the log odds of each group of kinds in tenths, 128 for even odds.
+    """
 
     words: tuple[Word, ...]
     person: bytes
     place: bytes
     organisation: bytes
+    chances: bytes
+    score: bytes = b""
 
 
 def tag(sentences: Sequence[str]) -> list[Tagged]:
@@ -103,19 +113,28 @@ class _Model:
         kinds = [name.split("-")[0] for name in self._names]
         self._columns = [[number for number, kind in enumerate(kinds) if kind == one] for one in _KINDS]
         self._kinds = kinds
+        self._groups = [[number for number, kind in enumerate(kinds) if kind in one.split()] for one in _TOGETHER]
 
     def tag_equal(self, sentences: Sequence[str]) -> Iterable[Tagged]:
         """Return the answers for sentences of one length."""
         count, length = len(sentences), len(sentences[0])
         if not length:
-            return [Tagged((), b"", b"", b"")] * count
+            return [Tagged((), b"", b"", b"", b"")] * count
         known, other = self._known, self._other
         ids = np.array([[known.get(one, other) for one in sentence] for sentence in sentences], np.int64)
         asked = {"token_ids": ids, "length": np.full(count, length, np.int64)}
         chances = self._marginals(self._session.run(None, asked)[0])
         best = chances.argmax(2)
         parts = [(chances[:, :, columns].sum(2) * 255).astype(np.uint8) for columns in self._columns]
+        parts.append(self._log_odds(chances))
         return [Tagged(self._words(best[row]), *(part[row].tobytes() for part in parts)) for row in range(count)]
+
+    def _log_odds(self, chances: _Floats) -> npt.NDArray[np.uint8]:
+        """Return the log odds of each group of tags and of a word's beginning, shape (sentences, length, groups)."""
+        summed = [chances[:, :, columns].sum(2) for columns in self._groups]
+        odds = np.stack([*summed, chances[:, :, self._begins].sum(2)], axis=2).clip(1e-6, 1 - 1e-6)
+        result: npt.NDArray[np.uint8] = np.rint(10 * np.log(odds / (1 - odds)) + 128).clip(0, 255).astype(np.uint8)
+        return result
 
     def _marginals(self, scores: _Floats) -> _Floats:
         """Return the chance of each tag at each place, shape (sentences, length, tags), by forward and backward."""
