@@ -70,7 +70,8 @@ def _quasi(entity: str, chinese: str, words: str, pinyin: str, **more: Any) -> R
     return _rule(entity, chinese, QUASI, 2, words, pinyin, **{"hierarchy": _FLAT, **more})
 
 
-_SEXES = r"^(?:男|女|男性|女性|M|F|m|f|0|1|2|9|未知|未说明)$"
+_SEXES = r"^(?:男|女|男性|女性|[Mm](?:ale)?|[Ff](?:emale)?|MALE|FEMALE|0|1|2|9|未知|未说明)$"
+_PEOPLES = r"^(?:\p{Han}{1,6}族?|[0-9]{1,2}|[A-Za-z][A-Za-z -]{1,40})$"
 _AGES = {"kind": "number", "widths": [5, 10, 20]}
 
 RULES: tuple[Rule, ...] = (
@@ -109,8 +110,8 @@ RULES: tuple[Rule, ...] = (
         "xzqhmc qxmc qx ssq jg", alone=True,
     ),
     _quasi("POSTCODE", "邮政编码", "邮编 邮政编码 postcode zip", "yzbm yb", pattern=r"^[0-9]{6}$"),
-    _quasi("ETHNICITY", "民族", "民族 ethnic ethnicity nation", "mz mzdm", pattern=r"^(?:\p{Han}{1,6}族?|[0-9]{1,2})$"),
-    _quasi("NATIONALITY", "国籍", "国籍 nationality citizenship", "gj gjdm"),
+    _quasi("ETHNICITY", "民族", "民族 种族 ethnic ethnicity nation race", "mz mzdm", pattern=_PEOPLES),
+    _quasi("NATIONALITY", "国籍", "国籍 出生国 nationality citizenship native_country birth_country", "gj gjdm"),
     _quasi("EDUCATION", "学历", "学历 学位 文化程度 education degree", "xl xw whcd xldm"),
     _quasi("MARITAL", "婚姻状况", "婚姻 marital marriage", "hyzk hyzt"),
     _quasi("OCCUPATION", "职业", "职业 岗位 职务 职称 occupation job profession", "zy zw gw zc zyfl"),

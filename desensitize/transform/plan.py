@@ -72,6 +72,8 @@ class Plan:
 
         Refuses unknown parts, techniques and options, naming the column.
         """
+        if "synthetic" in values:
+            raise InvalidPlan("a plan with the part synthetic is for a synthetic release: `shuzha synthesize`")
         unknown = set(values) - {"title", "columns", "anonymity"}
         if unknown:
             raise InvalidPlan(f"a plan has the parts title, columns and anonymity, not: {', '.join(sorted(unknown))}")

@@ -101,3 +101,9 @@ def test_plan_comes_back_from_toml_with_comments(language: str) -> None:
     text = plan.to_toml(language)
     assert {"en": "# Is left out.\n", "zh": "# 删除，不提供。\n"}[language] + '[columns."姓名"]' in text
     assert Plan.from_toml(text) == plan
+
+
+def test_plan_of_a_synthetic_release_is_sent_to_its_command() -> None:
+    values = {"columns": {"job": "keep"}, "synthetic": {"epsilon": 1.0, "delta": 1e-9}}
+    with pytest.raises(InvalidPlan, match="shuzha synthesize"):
+        Plan.from_dict(values)

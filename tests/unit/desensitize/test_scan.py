@@ -239,3 +239,11 @@ def test_cautions_name_what_the_plan_leaves_open_and_nothing_else() -> None:
     assert set(report.cautions("en", rounded)) == {"订单\n\x07时间"}
     with pytest.raises(InvalidPlan):
         report.cautions("fr")
+
+
+def test_scan_knows_people_described_in_english() -> None:
+    frame = pl.DataFrame({
+        "sex": ["Male", "Female"] * 60, "race": ["White", "Amer-Indian-Eskimo"] * 60,
+        "native-country": ["United-States", "Japan"] * 60, "race_time": ["12.5", "13.75"] * 60,
+    })  # fmt: skip
+    assert [column.role for column in desensitize.scan(frame)] == ["quasi", "quasi", "quasi", "other"]
