@@ -47,10 +47,10 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "drop": ("drop", "删除"),
     "mask": ("mask", "掩码"),
     "pseudonymize": ("pseudonymize", "假名化"),
-    "encrypt": ("encrypt", "保留格式加密"),
+    "encrypt": ("encrypt", "加密（保留格式）"),
     "generalize": ("generalize", "泛化"),
     "round": ("round", "取整"),
-    "redact": ("redact", "标签替换"),
+    "redact": ("redact", "遮蔽"),
     "row": ("row", "行"),
     "sets": (
         "columns that single people out (one {who} is a person; up to {size} columns together)",

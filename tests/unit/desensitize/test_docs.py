@@ -30,7 +30,8 @@ def read_page(name: str) -> str:
 
 
 def find_blocks(page: str, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", read_page(page), re.DOTALL | re.MULTILINE)
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", read_page(page), re.DOTALL | re.MULTILINE)
+    return [block for kind, block in blocks if kind == language]
 
 
 def make_resident_id(number: int) -> str:
