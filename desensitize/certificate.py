@@ -195,13 +195,18 @@ def describe_content(content: str, rows: int, schema: Mapping[str, pl.DataType])
     """Return the description of a table whose content is hashed already."""
     described: dict[str, Any] = {
         "rows": rows,
-        "columns": [{"name": name, "type": str(dtype)} for name, dtype in schema.items()],
+        "columns": [{"name": name, "type": _name_type(dtype)} for name, dtype in schema.items()],
         "content_sha256": content if rows >= LEAST_ROWS_TO_HASH else None,
         "content_hash_version": CONTENT_HASH_VERSION,
     }
     if rows < LEAST_ROWS_TO_HASH:
         described["content_sha256_withheld"] = f"fewer than {LEAST_ROWS_TO_HASH} rows: the hash could be guessed"
     return described
+
+
+def _name_type(dtype: pl.DataType) -> str:
+    # An Enum's own name lists its values.
+    return "Enum" if isinstance(dtype, pl.Enum) else str(dtype)
 
 
 def _bind_input(described: Mapping[str, Any], key: SecretKey | None) -> dict[str, Any]:

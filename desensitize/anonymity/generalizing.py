@@ -22,9 +22,13 @@ class Relabelling:
     def write(self, dtype: pl.DataType) -> pl.Expr | None:
         """Return the expression of the column at its level, None where it is unchanged."""
         if self.labels is None:
+            if isinstance(dtype, pl.Enum):
+                # The type itself lists every value, those of left out rows too.
+                return pl.col(self.column).cast(pl.String)
+            if not dtype.is_float():
+                return None
             # Minus zero is in the class of zero, and must not be told apart in it.
-            zero = pl.when(pl.col(self.column) == 0).then(pl.lit(0, dtype)).otherwise(pl.col(self.column))
-            return zero if dtype.is_float() else None
+            return pl.when(pl.col(self.column) == 0).then(pl.lit(0, dtype)).otherwise(pl.col(self.column))
         if self.leaves is None:
             return pl.lit(self.labels[0], dtype=pl.String)
         return as_leaf(self.column, dtype).replace_strict(self.leaves, self.labels, return_dtype=pl.String)

@@ -71,9 +71,10 @@ def build_expressions(plan: Plan, schema: Mapping[str, pl.DataType], key: Secret
 
 
 def _expression(technique: Technique, column: str, dtype: pl.DataType, key: SecretKey | None) -> pl.Expr:
-    if isinstance(technique, Keep):
-        return pl.col(column)
     source = pl.col(column)
+    if isinstance(technique, Keep):
+        # An Enum's type lists every value, those of rows that are left out too.
+        return source.cast(pl.String) if isinstance(dtype, pl.Enum) else source
     if dtype in (pl.Categorical, pl.Enum):
         source, dtype = source.cast(pl.String), pl.String()
     if isinstance(technique, Pseudonymize | Encrypt):

@@ -249,3 +249,28 @@ def test_a_group_named_like_a_figure_is_refused_before_anything_is_spent() -> No
     with pytest.raises(InvalidInput, match="rename the column"):
         dp.answer(table, query, budget)
     assert budget.spent.answers == 0
+
+
+@pytest.mark.parametrize("dtype", [pl.Enum(["common", "rarest-of-all", "other"]), pl.Categorical(), pl.String()])
+def test_a_left_out_value_is_nowhere_in_a_release(dtype: pl.DataType, tmp_path: Path) -> None:
+    table = pl.DataFrame(
+        {
+            "q": pl.Series(["common"] * 30 + ["rarest-of-all"], dtype=dtype),
+            "gone": pl.Series(["other"] * 31).cast(dtype),
+        }
+    )
+    quasi = {"q": {"kind": "flat"}}
+    plan = Plan.from_dict(
+        {
+            "columns": {"q": "keep", "gone": "drop"},
+            "anonymity": {"k": 5, "suppression_limit": 0.2, "quasi_identifiers": quasi},
+        }
+    )
+    out = desensitize.apply(table, plan).write(tmp_path / "out")
+    assert pl.read_parquet(out / "data.parquet")["q"].to_list() == ["common"] * 30
+    written = b"".join(path.read_bytes() for path in out.iterdir())
+    assert b"common" in written
+    assert b"rarest-of-all" not in written
+    assert b"other" not in written
+    made = desensitize.anonymize(table, {"q": Hierarchy.flat()}, k=5, suppression_limit=0.2)
+    assert "rarest" not in str(made.frame.collect_schema()["q"])
