@@ -30,7 +30,7 @@ from desensitize.finding.roles import (
 )
 from desensitize.identifiers.definitions import BY_ENTITY, DIRECT, IDENTIFIERS, OTHER, QUASI, SENSITIVE
 from desensitize.identifiers.detectors import Hits, compact, count_hits
-from desensitize.tables import Table, collect, open_by_place
+from desensitize.tables import Table, collect, open_by_place, run_quietly
 from desensitize.transform.plan import Anonymity, Plan
 
 IS, MIXED, STRAY, INSIDE, NAMED = "is", "mixed", "stray", "inside", "named"
@@ -165,7 +165,7 @@ def scan(
     Refuses nested columns and what `open_by_place` refuses.
     """
     table = open_by_place(frame_or_path)
-    schema = table.collect_schema()
+    schema = run_quietly(table.collect_schema)
     for name, dtype in schema.items():
         if dtype.is_nested() or dtype in (pl.Binary, pl.Object):
             raise InvalidInput(f"column `{name}` is {dtype}; only text, numbers, dates and truth values can be scanned")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -274,3 +276,29 @@ def test_a_left_out_value_is_nowhere_in_a_release(dtype: pl.DataType, tmp_path: 
     assert b"other" not in written
     made = desensitize.anonymize(table, {"q": Hierarchy.flat()}, k=5, suppression_limit=0.2)
     assert "rarest" not in str(made.frame.collect_schema()["q"])
+
+
+def test_no_refusal_quotes_a_cell_of_a_broken_table(tmp_path: Path) -> None:
+    secret = "13800138000"
+    (tmp_path / "bad.parquet").write_bytes(b"PAR1" + secret.encode() * 10 + b"PAR1")
+    (tmp_path / "bad.csv").write_text(f'a,b\n1,2\n{secret},"3\n4,5,6,7\n', "utf-8")
+    broken = pl.LazyFrame({"a": [secret + "x"], "b": ["c"]}).with_columns(pl.col("a").cast(pl.Int64))
+    plan = Plan.from_dict({"columns": {"a": "keep", "b": "keep"}})
+    query = dp.Count(unit=dp.Unit("b"), noise=dp.Noise(epsilon=1), groups=dp.Groups(("a",), ((1,),)))
+    attempts: list[Callable[[], object]] = [
+        lambda: desensitize.apply(tmp_path / "bad.csv", plan).write(tmp_path / "out"),
+        lambda: desensitize.apply(tmp_path / "bad.parquet", plan).write(tmp_path / "out"),
+        lambda: desensitize.scan(tmp_path / "bad.parquet"),
+        lambda: desensitize.apply(broken, plan).write(tmp_path / "out"),
+        lambda: desensitize.apply(broken, plan).write(tmp_path / "out", shuffle=True),
+        lambda: desensitize.apply(broken, plan).certificate,
+        lambda: desensitize.measure_risk(broken, ["a"]),
+        lambda: desensitize.anonymize(broken, {"a": Hierarchy.flat()}),
+        lambda: desensitize.scan(broken),
+        lambda: dp.answer(broken, query, dp.Accountant(dp.Cap(1))),
+    ]
+    for attempt in attempts:
+        with pytest.raises(InvalidInput) as caught:
+            attempt()
+        assert secret not in "".join(traceback.format_exception(caught.value))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.csv", "bad.parquet"]
