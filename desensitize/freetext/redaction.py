@@ -64,8 +64,8 @@ def find_identifiers(text: str) -> list[Span]:
 def redact_text(text: str, *, names: bool = True, caution: str = "high") -> str:
     """Return `text` with every found span replaced by its label and number; the same thing gets the same number.
 
-    `caution` says how readily something is taken for a name: `strict` (keeps ordinary
-    words only), `high` (rather too much than too little) or `balanced`.
+    `caution` says how readily something is taken for a name: `strict` (whatever may be one),
+    `high` (what is likely one) or `balanced` (what the rules are sure of).
     Refuses (InvalidPlan) another caution.
     """
     return redact_texts([text], names=names, caution=caution)[0]

@@ -283,8 +283,8 @@ class Noise:
 class Redact:
     """Identifiers inside text become labels such as `[手机号1]`, equal ones equal within one cell.
 
-    `names` finds people, addresses and organisations too; `caution` says how readily: `strict` keeps ordinary
-    words only, `high` rather takes too much, `balanced` keeps more of what is doubtful.
+    `names` finds people, addresses and organisations too; `caution` says how readily: `strict` takes
+    whatever may be a name, `high` what is likely one, `balanced` keeps more of what is doubtful.
     """
 
     technique: ClassVar[str] = "redact"

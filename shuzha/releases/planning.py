@@ -68,7 +68,7 @@ def _found(entry: Entry, element: Element) -> dict[str, Any]:
 
 def _technique(entry: Entry, element: Element, policy: RiskPolicy) -> Technique:
     if element.role is Role.FREE_TEXT:
-        return Redact() if policy.free_text == "redact" else Drop()
+        return Redact(caution="strict") if policy.free_text == "redact" else Drop()
     if element.role is not Role.DIRECT and element.name != entry.entity_key:
         return Keep()
     finding = entry.scan.find(element.name) if entry.scan else None

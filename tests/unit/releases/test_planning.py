@@ -69,7 +69,7 @@ def test_follows_the_roles_and_the_scan() -> None:
     assert techniques["resident_id"] == Pseudonymize(normalize=True)
     assert techniques["name"] == Drop()
     assert techniques["mobile"] == Mask(keep_first=3)
-    assert techniques["note"] == Redact()
+    assert techniques["note"] == Redact(caution="strict")
     assert techniques["score"] == Drop()
     assert {techniques[name] for name in ("born", "district", "capital", "income", "kind")} == {Keep()}
 
