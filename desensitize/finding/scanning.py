@@ -318,5 +318,5 @@ def _propose(dtype: pl.DataType, found: list[Found], rule: Rule | None, *, text:
     if not found and not text:
         return _Proposal()
     grade = max((BY_ENTITY[f.entity].grade for f in found), default=2)
-    technique = {"technique": "redact"} if dtype == pl.String else {"technique": "drop"}
+    technique = {"technique": "redact", "caution": "strict"} if dtype == pl.String else {"technique": "drop"}
     return _Proposal(DIRECT if found else SENSITIVE, grade, technique)

@@ -56,7 +56,7 @@ def test_scan_and_redaction_find_identifiers_glued_to_chinese(entity: str, aroun
     finding = _scan(cells)
     assert entity in [found.entity for found in finding.entities if found.how == "inside"]
     assert finding.hit_rate >= 0.99
-    assert finding.technique == {"technique": "redact"}
+    assert finding.technique == {"technique": "redact", "caution": "strict"}
     label = BY_ENTITY[entity].label
     assert {redact_text(cell, names=False) for cell in cells} == {around.format(f"[{label}1]")}
 
@@ -91,7 +91,7 @@ def test_scan_does_not_make_a_phone_column_of_one_phone_in_a_thousand() -> None:
     finding = _scan(["无"] * 999 + ["13800138000"])
     assert [found.how for found in finding.entities] == ["stray"]
     assert not finding.mixed
-    assert finding.technique == {"technique": "redact"}
+    assert finding.technique == {"technique": "redact", "caution": "strict"}
 
 
 def test_scan_takes_the_name_for_it_when_check_digits_fail() -> None:
