@@ -117,7 +117,7 @@ def _coarsen(source: Source, leaves: Mapping[str, pl.Expr]) -> _Coarse | None:
         for column, values in zip(source.hierarchies, known, strict=True)
     )
     marginals = tuple(
-        weigh(_index(count.to_series(0), attribute), _ints(count["rows"]), len(attribute.leaves))
+        weigh(index_leaves(count.to_series(0), attribute), as_ints(count["rows"]), len(attribute.leaves))
         for count, attribute in zip(counts, attributes, strict=True)
     )
     floor = [0] * len(attributes)
@@ -169,7 +169,7 @@ def _assemble(
             bind(column, source.hierarchies[column], tuples[key].unique().to_list())
             for key, column in source.keys.items()
         )
-    leaf = tuple(_index(tuples[key], attribute) for key, attribute in zip(keys, attributes, strict=True))
+    leaf = tuple(index_leaves(tuples[key], attribute) for key, attribute in zip(keys, attributes, strict=True))
     rows = tuples["rows"].to_numpy().astype(np.int64)
     placed = tuples if plain else _place(found, tuples, keys)
     made = Histogram(
@@ -196,12 +196,12 @@ def _place(found: pl.DataFrame, tuples: pl.DataFrame, keys: list[str]) -> pl.Dat
 def _crowd(placed: pl.DataFrame, tuples: int) -> Crowd:
     empty = np.zeros(0, np.int64)
     if "e" not in placed:
-        singles = np.bincount(_ints(placed["t"]), placed["rows"].to_numpy(), tuples).astype(np.int64)
+        singles = np.bincount(as_ints(placed["t"]), placed["rows"].to_numpy(), tuples).astype(np.int64)
         return Crowd.of(singles, empty, empty)
     pairs = placed.select("t", "e").unique().with_columns((pl.len().over("e") == 1).alias("single"))
-    singles = np.bincount(_ints(pairs.filter("single")["t"]), minlength=tuples).astype(np.int64)
+    singles = np.bincount(as_ints(pairs.filter("single")["t"]), minlength=tuples).astype(np.int64)
     several = pairs.filter(~pl.col("single"))
-    return Crowd.of(singles, _ints(several["t"]), _number(several["e"]))
+    return Crowd.of(singles, as_ints(several["t"]), number_entities(several["e"]))
 
 
 def _sensitive(placed: pl.DataFrame, key: str, column: str) -> Sensitive:
@@ -218,24 +218,27 @@ def _sensitive(placed: pl.DataFrame, key: str, column: str) -> Sensitive:
     return Sensitive(
         column,
         tuple(values.to_list()),
-        _ints(cells["t"]),
-        _ints(cells["v"]),
-        _ints(cells["rows"]),
-        _ints(links["t"]),
-        _number(links["e"]),
-        _ints(links["v"]),
+        as_ints(cells["t"]),
+        as_ints(cells["v"]),
+        as_ints(cells["rows"]),
+        as_ints(links["t"]),
+        number_entities(links["e"]),
+        as_ints(links["v"]),
     )
 
 
-def _ints(values: pl.Series) -> Ints:
+def as_ints(values: pl.Series) -> Ints:
+    """Return whole numbers as an array."""
     return values.to_numpy().astype(np.int64)
 
 
-def _number(entities: pl.Series) -> Ints:
-    return _ints(entities.rank("dense")) - 1 if len(entities) else np.zeros(0, np.int64)
+def number_entities(entities: pl.Series) -> Ints:
+    """Return a number from 0 for each entity, the same for the same one."""
+    return as_ints(entities.rank("dense")) - 1 if len(entities) else np.zeros(0, np.int64)
 
 
-def _index(values: pl.Series, attribute: Attribute) -> Ints:
+def index_leaves(values: pl.Series, attribute: Attribute) -> Ints:
+    """Return the place of each value among the leaves of an attribute."""
     table = pl.DataFrame({"leaf": pl.Series(attribute.leaves, dtype=pl.String)}).with_row_index("code")
     found = values.to_frame("leaf").join(table, on="leaf", how="left", nulls_equal=True, maintain_order="left")
-    return _ints(found["code"])
+    return as_ints(found["code"])

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from desensitize.anonymity.histogram import Attribute, Crowd, Histogram, Ints, Sensitive, bind, weigh
+from desensitize.anonymity.histogram import Crowd, Histogram, Sensitive, bind, weigh
+from desensitize.anonymity.reading import as_ints, index_leaves, number_entities
 from desensitize.errors import InvalidInput
 from desensitize.hierarchy import Hierarchy
 from desensitize.leaves import as_entity, as_leaf
@@ -90,7 +91,7 @@ def assemble(
         bind(column, hierarchy, tuples[key].unique().to_list())
         for key, (column, hierarchy) in zip(keys, hierarchies.items(), strict=True)
     )
-    leaf = tuple(_index(tuples[key], attribute) for key, attribute in zip(keys, attributes, strict=True))
+    leaf = tuple(index_leaves(tuples[key], attribute) for key, attribute in zip(keys, attributes, strict=True))
     rows = tuples["rows"].to_numpy().astype(np.int64)
     placed = _place(found, tuples, keys)
     return Histogram(
@@ -115,11 +116,11 @@ def _place(found: pl.DataFrame, tuples: pl.DataFrame, keys: list[str]) -> pl.Dat
 
 def _crowd(placed: pl.DataFrame, tuples: int) -> Crowd:
     plain = placed.filter(pl.col("e").is_null())
-    singles = weigh(_ints(plain["t"]), _ints(plain["people"]), tuples).astype(np.int64)
+    singles = weigh(as_ints(plain["t"]), as_ints(plain["people"]), tuples).astype(np.int64)
     pairs = placed.drop_nulls("e").select("t", "e").unique().with_columns(single=pl.len().over("e") == 1)
-    singles += np.bincount(_ints(pairs.filter("single")["t"]), minlength=tuples)
+    singles += np.bincount(as_ints(pairs.filter("single")["t"]), minlength=tuples)
     several = pairs.filter(~pl.col("single"))
-    return Crowd.of(singles, _ints(several["t"]), _number(several["e"]))
+    return Crowd.of(singles, as_ints(several["t"]), number_entities(several["e"]))
 
 
 def _sensitive(placed: pl.DataFrame, key: str, column: str) -> Sensitive:
@@ -138,24 +139,10 @@ def _sensitive(placed: pl.DataFrame, key: str, column: str) -> Sensitive:
     return Sensitive(
         column,
         tuple(values.to_list()),
-        _ints(cells["t"]),
-        _ints(cells["v"]),
-        _ints(cells["people"]),
-        _ints(links["t"]),
-        _number(links["e"]),
-        _ints(links["v"]),
+        as_ints(cells["t"]),
+        as_ints(cells["v"]),
+        as_ints(cells["people"]),
+        as_ints(links["t"]),
+        number_entities(links["e"]),
+        as_ints(links["v"]),
     )
-
-
-def _ints(values: pl.Series) -> Ints:
-    return values.to_numpy().astype(np.int64)
-
-
-def _number(entities: pl.Series) -> Ints:
-    return _ints(entities.rank("dense")) - 1 if len(entities) else np.zeros(0, np.int64)
-
-
-def _index(values: pl.Series, attribute: Attribute) -> Ints:
-    table = pl.DataFrame({"leaf": pl.Series(attribute.leaves, dtype=pl.String)}).with_row_index("code")
-    found = values.to_frame("leaf").join(table, on="leaf", how="left", nulls_equal=True, maintain_order="left")
-    return _ints(found["code"])
