@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from playwright.sync_api import Browser, Page, Playwright
+from playwright.sync_api import Browser, Locator, Page, Playwright
 
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "shuzha/portal/static/vendor/axe.min.js"
@@ -56,6 +56,12 @@ def launch(playwright: Playwright) -> Browser:
     return playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
 
 
+def press(button: Locator) -> None:
+    """Press a button that sends a form, and wait for the page that answers: a long upload is not cut off."""
+    with button.page.expect_navigation():
+        button.click()
+
+
 @dataclass
 class Visit:
     """One person's browser: a page, and the portal's address."""
@@ -75,7 +81,7 @@ class Visit:
         page = self.go("/sign-in")
         page.get_by_label("账户" if self.is_chinese() else "Account", exact=True).fill(login)
         page.get_by_label("密码" if self.is_chinese() else "Password", exact=True).fill(password)
-        page.get_by_role("main").get_by_role("button", name="登录" if self.is_chinese() else "Sign in").click()
+        press(page.get_by_role("main").get_by_role("button", name="登录" if self.is_chinese() else "Sign in"))
         return page
 
     def is_chinese(self) -> bool:
@@ -93,7 +99,7 @@ class Visit:
             folded.locator("summary").click()
         if reason:
             scope.locator("textarea[name=reason]").fill(reason)
-        scope.get_by_role("button", name=label, exact=True).click()
+        press(scope.get_by_role("button", name=label, exact=True))
         return page
 
     def violations(self) -> list[str]:

@@ -28,7 +28,7 @@ from shuzha.server.demo.city import City, pick_subjects
 from shuzha.server.demo.client import Portal, Refused
 from shuzha.server.demo.run import make_city
 from shuzha.server.running import RunningPlatform
-from tests.browser.kit import SCREENSHOTS, launch
+from tests.browser.kit import SCREENSHOTS, launch, press
 
 pytestmark = [pytest.mark.browser, pytest.mark.root, pytest.mark.timeout(400)]
 REASON = "looked at, and it is as it should be"
@@ -57,7 +57,7 @@ class Story:
         page.goto(self.address("/sign-in"))
         page.get_by_label("Account", exact=True).fill(login)
         page.get_by_label("Password", exact=True).fill(self.password)
-        page.get_by_role("main").get_by_role("button", name="Sign in").click()
+        press(page.get_by_role("main").get_by_role("button", name="Sign in"))
         return page
 
     def go(self, login: str, path: str) -> Page:
@@ -107,7 +107,7 @@ def decide(page: Page, button: str, **fields: str) -> None:
         form.locator(f"[name={name}]").fill(text)
     if form.locator("[name=reason]").count():
         form.locator("[name=reason]").fill(REASON)
-    form.get_by_role("button", name=button, exact=True).click()
+    press(form.get_by_role("button", name=button, exact=True))
     expect(page.get_by_role("alert")).to_have_count(0)
 
 
@@ -146,7 +146,7 @@ def list_and_publish(story: Story) -> str:
     page.get_by_label("Title in English").fill("Social insurance payments")
     page.get_by_label("Abstract").fill("Monthly payments by kind; synthetic.")
     page.get_by_label("Sample file").set_input_files(sample)
-    page.get_by_role("button", name="Scan and draft the entry").click()
+    press(page.get_by_role("button", name="Scan and draft the entry"))
     expect(page.get_by_role("heading", level=1)).to_contain_text("Social insurance payments")
     expect(page.get_by_text("CN_RESIDENT_ID").first).to_be_visible()
     page.get_by_label("Whom the rows are about").select_option("person")
@@ -154,7 +154,7 @@ def list_and_publish(story: Story) -> str:
     page.get_by_label("Class code").fill("306010001")
     page.get_by_label("Sharing: condition, or legal basis where none").fill("on application, for one's own duty")
     page.get_by_label("Opening: condition, or legal basis where none").fill("personal information")
-    page.get_by_role("button", name="Save").click()
+    press(page.get_by_role("button", name="Save"))
     decide(page, "Submit for review")
     entry = page.url.split("?")[0].rsplit("/", 1)[1]
     story.picture("provider", "entry")
@@ -168,7 +168,7 @@ def list_and_publish(story: Story) -> str:
 def deliver(story: Story, entry: str) -> None:
     page = story.go("provider", f"/entries/{entry}")
     page.get_by_label("File", exact=False).last.set_input_files(story.city.path("social_insurance"))
-    page.get_by_role("button", name="Replace all rows").click()
+    press(page.get_by_role("button", name="Replace all rows"))
     reload_until(page, "ingested")
     expect(page.get_by_text(f"{SMALL.insurance_rows:,}").first).to_be_visible()
 
@@ -183,7 +183,7 @@ def authorize(story: Story) -> str:
     for name in ("view", "aggregate", "verify", "verification", "report"):
         page.locator(f"input[value={name}]").check()
     page.get_by_label("Rights and duties, security, exit, disposal of assets").fill("as the model agreement says")
-    page.get_by_role("button", name="Apply").click()
+    press(page.get_by_role("button", name="Apply"))
     authorization = page.url.split("?")[0].rsplit("/", 1)[1]
     authority = story.go("authority", f"/authorizations/{authorization}")
     decide(authority, "Qualified: every fact looked up and clear")
@@ -202,7 +202,7 @@ def grant(story: Story, authorization: str) -> str:
     page.get_by_label("Scenario", exact=True).fill("Verify before a loan whether an applicant is insured")
     page.get_by_label("Value").fill("fewer paper proofs")
     page.get_by_label("Columns").fill("resident_id\nname\nperiod\nkind\npaid\ndistrict_code")
-    page.get_by_role("button", name="Draft the demand").click()
+    press(page.get_by_role("button", name="Draft the demand"))
     decide(page, "Submit")
     demand = page.url.split("?")[0].rsplit("/", 1)[1]
     decide(story.go("authority", f"/demands/{demand}"), "Checked: clear, implementable, of value")
@@ -213,7 +213,7 @@ def grant(story: Story, authorization: str) -> str:
 
 def build_release(story: Story, demand: str) -> None:
     page = story.go("operator", f"/demands/{demand}")
-    page.get_by_role("button", name="Request a release at the newest data").click()
+    press(page.get_by_role("button", name="Request a release at the newest data"))
     table = page.get_by_role("table").filter(has_text="social_insurance")
     wait_until(lambda: page.reload() and table.get_by_text("ready").count(), 60, "the release")
     table.get_by_role("link", name="social_insurance").click()
@@ -223,7 +223,7 @@ def build_release(story: Story, demand: str) -> None:
 
 def work_in_the_sandbox(story: Story) -> str:
     page = story.go("analyst", "/workspaces")
-    page.get_by_role("button", name="Open", exact=True).click()
+    press(page.get_by_role("button", name="Open", exact=True))
     reload_until(page, "Open JupyterLab")
     with page.context.expect_page() as opening:
         page.get_by_role("link", name="Open JupyterLab").click(modifiers=["Control"])
@@ -239,7 +239,7 @@ def work_in_the_sandbox(story: Story) -> str:
     lab.keyboard.press("Control+s")
     lab.close()
     page.get_by_label("Context").fill("For loan review: coverage by district, and one claim.")
-    page.get_by_role("button", name="Submit").last.click()
+    press(page.get_by_role("button", name="Submit").last)
     expect(page.get_by_role("alert")).to_have_count(0)
     export = story.go("analyst", "/exports")
     export.get_by_role("link").filter(has_text="insurance-coverage").first.click()
@@ -254,7 +254,7 @@ def review(story: Story, export: str) -> None:
         if login == "checker1":
             story.picture(login, "export-review")
         page.get_by_label("Reason", exact=False).first.fill("every cell has ten people or more")
-        page.get_by_role("button", name="Approve", exact=True).click()
+        press(page.get_by_role("button", name="Approve", exact=True))
         expect(page.get_by_role("alert")).to_have_count(0)
     reload_until(story.page("checker2"), "released")
 
@@ -266,7 +266,7 @@ def register(story: Story, export: str) -> tuple[str, str]:
         ("How often it is refreshed", "monthly"), ("Limits of use", "pension only"), ("Contact", "ops@op.example"),
     ):  # fmt: skip
         page.get_by_label(label).fill(text)
-    page.get_by_role("button", name="Deposit the evidence").click()
+    press(page.get_by_role("button", name="Deposit the evidence"))
     product = page.url.split("?")[0].rsplit("/", 1)[1]
     decide(page, "Apply for registration")
     registry = story.go("registry", f"/products/{product}")
@@ -294,7 +294,7 @@ def make_key(story: Story, product: str) -> str:
     page = story.go("consumer", f"/products/{product}")
     page.get_by_label("Name").fill("loan desk")
     page.get_by_label("loan-review").check()
-    page.get_by_role("button", name="Make the key").click()
+    press(page.get_by_role("button", name="Make the key"))
     secret = page.get_by_text("szk_").first.inner_text().strip()
     story.go("consumer", "/keys")
     assert secret not in story.page("consumer").content()
@@ -317,7 +317,7 @@ def settle_and_oversee(story: Story, usage: str) -> None:
     first = (clock.now().date().replace(day=1) + dt.timedelta(days=32)).replace(day=1)
     story.advance_to(start_of_day(first) + dt.timedelta(minutes=5))
     page = story.go("authority", "/statements")
-    page.get_by_role("button", name="Settle").first.click()
+    press(page.get_by_role("button", name="Settle").first)
     expect(page.get_by_role("alert")).to_have_count(0)
     bill = story.go("consumer", "/statements")
     # 16 calls at 0.0375 yuan are 0.60 yuan.

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.kit import PHONE
+from tests.browser.kit import PHONE, press
 from tests.portal_kit import PASSWORD, PortalCity
 from tests.portal_pages import PUBLIC, pages_of
 
@@ -45,9 +45,9 @@ def test_a_person_signs_in_by_label_and_is_told_when_it_fails(visit) -> None:
         expect(page.get_by_role("alert")).to_contain_text("This was not done")
         person.sign_in("provider", PASSWORD)
         expect(page.get_by_role("heading", name="My tasks")).to_be_visible()
-        page.get_by_role("button", name="中文").click()
+        press(page.get_by_role("button", name="中文"))
         expect(page.get_by_role("heading", name="我的待办", exact=True)).to_be_visible()
-        page.get_by_role("button", name="退出").click()
+        press(page.get_by_role("button", name="退出"))
         expect(page.get_by_role("button", name="登录")).to_be_visible()
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from journey_kit import Walked, refused, settings_in, short_folder, shuzha, wait_until
 
+from products.consumers.service import DEFAULT_RATE
 from shuzha.core.clock import OffsetClock
 from shuzha.metering.reports import UsageQuery, UsageReader
 from shuzha.server.demo.calls import Verified, Verifier
@@ -39,7 +40,7 @@ class Restored:
 
 @contextlib.contextmanager
 def calling(calls: Verifier, subject: Subject) -> Iterator[dict[str, Verified]]:
-    """Call without a pause while the block lasts; the answers are given by idempotency key."""
+    """Call all the time while the block lasts, below the rate of the key; the answers are given by idempotency key."""
     answers: dict[str, Verified] = {}
     ended = threading.Event()
 
@@ -47,6 +48,7 @@ def calling(calls: Verifier, subject: Subject) -> Iterator[dict[str, Verified]]:
         while not ended.is_set():
             name = f"backup-{len(answers)}"
             answers[name] = calls.verify(subject.resident_id, subject.name, idempotency_key=name)
+            ended.wait(2 / DEFAULT_RATE)
 
     thread = threading.Thread(target=call)
     thread.start()
