@@ -75,7 +75,7 @@ class LocalHost:
         self._controls = ControlsWriter(settings.controls)
         self.specs = FileSpecs(
             settings.specs, release_root=settings.releases, home_root=settings.homes,
-            controls=FileControls(settings.controls),
+            controls=FileControls(settings.controls), own_root=settings.own,
         )  # fmt: skip
 
     def prepare(self, workspace: Workspace, releases: tuple[GrantedRelease, ...]) -> None:

@@ -85,7 +85,7 @@ def _configure_spawner(c: Any, settings: HubSettings) -> None:
     spawner = c.BwrapSpawner
     spawner.specs = FileSpecs(
         settings.specs, release_root=settings.releases, home_root=settings.homes,
-        controls=FileControls(settings.controls),
+        controls=FileControls(settings.controls), own_root=settings.own,
     )  # fmt: skip
     spawner.runtime = str(settings.runtime)
     spawner.environment_folder = str(settings.environment)

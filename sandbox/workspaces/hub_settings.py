@@ -37,7 +37,8 @@ class HubSettings:
     """All that the hub needs to know; every path is absolute.
 
     `state` holds the hub's database, cookie secret and logs; `runtime` the sockets (short, lower case); `specs` the
-    workspaces' specifications; `controls` and `usage` are the gate's files; `environment` is the sandbox environment.
+    workspaces' specifications; `own` what units brought into their workspaces (None: no workspace has own files);
+    `controls` and `usage` are the gate's files; `environment` is the sandbox environment.
     `sign_in` is None only in tests, where `test_password` (of everybody) stands instead.
     """
 
@@ -54,6 +55,7 @@ class HubSettings:
     environment: Path
     service_token_file: Path
     starter: Path | None = None
+    own: Path | None = None
     screen_budget: int = 64 * 1024**2
     sign_in: OpenIdProvider | None = None
     test_password: str | None = None
@@ -79,7 +81,7 @@ class HubSettings:
 
 _PATHS = frozenset({
     "state", "runtime", "specs", "releases", "homes", "controls", "usage", "environment", "service_token_file",
-    "starter",
+    "starter", "own",
 })  # fmt: skip
 
 

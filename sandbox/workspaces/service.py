@@ -16,7 +16,8 @@ from typing import Any
 from policies import Context, Policies, Resource, ScopeSource
 from sandbox.workspaces.hosting import Host
 from sandbox.workspaces.model import LIVING, WORKSPACE, Workspace, WorkspaceState, workspace_name
-from sandbox.workspaces.specs import GrantedRelease
+from sandbox.workspaces.own_files import OwnZone
+from sandbox.workspaces.specs import OWN_FILES, GrantedRelease
 from sandbox.workspaces.store import WORKSPACES, find_living, next_uid
 from shuzha.authorization.model import Demand, DemandState, Grant
 from shuzha.authorization.store import DEMANDS, GRANTS
@@ -45,17 +46,18 @@ def workspace_resource(workspace: Workspace) -> Resource:
 
 
 class WorkspaceService:
-    """Workspaces of one installation; `release_folder` says where a release's files lie."""
+    """Workspaces of one installation; `release_folder` says where a release's files lie, `own` where own files do."""
 
     def __init__(
         self, database: Database, policies: Policies, scopes: ScopeSource, host: Host,
-        release_folder: Callable[[Release], Path],
+        release_folder: Callable[[Release], Path], own: OwnZone | None = None,
     ) -> None:  # fmt: skip
         self._database = database
         self._policies = policies
         self._scopes = scopes
         self._host = host
         self._release_folder = release_folder
+        self._own = own
 
     def open_workspace(self, actor: Actor, demand_id: str) -> Workspace:
         """Return the actor's workspace of a granted demand, on its way to open: a new one, or the one he has.
@@ -89,8 +91,10 @@ class WorkspaceService:
             return workspace
         with self._database.read() as work:
             self._check_data(actor, work.get(GRANTS, workspace.grant), now)
-        mounts = tuple(GrantedRelease(one.name, self._release_folder(one)) for one in releases)
-        self._host.prepare(workspace, mounts)
+        mounts = [GrantedRelease(one.name, self._release_folder(one)) for one in releases]
+        if self._own is not None:
+            mounts.append(GrantedRelease(OWN_FILES, self._own.folder(workspace.name)))
+        self._host.prepare(workspace, tuple(mounts))
         try:
             self._host.start(workspace)
         except Unavailable as error:
@@ -131,7 +135,7 @@ class WorkspaceService:
         return self._change(actor, workspace.id, "restore", reason, cause="")
 
     def close_workspace(self, actor: Actor, workspace_id: str, reason: str) -> Workspace:
-        """Return the workspace closed: server ended, home destroyed. What was exported stays."""
+        """Return the workspace closed: server ended, home and own files destroyed. What was exported stays."""
         with self._database.read() as work:
             workspace = self._seen(actor, work.get(WORKSPACES, workspace_id), work.now())
             self._policies.check(actor, "workspace:close", workspace_resource(workspace), Context(at=work.now()))
@@ -140,6 +144,8 @@ class WorkspaceService:
         self._host.hold(workspace, reason)
         self._host.stop(workspace)
         self._host.destroy(workspace)
+        if self._own is not None:
+            self._own.destroy(workspace.name)
         return self._change(actor, workspace.id, "close", reason)
 
     def run_stop(self, workspace_id: str) -> None:

@@ -17,11 +17,16 @@ from sandbox.workspaces.limits import Limits
 FIRST_UID = 200_000
 LAST_UID = 259_999
 """The users that workspaces run as; no account of the host should lie in between."""
+OWN_FILES = "own"
+"""The name under which a workspace sees its unit's own files; no release is mounted under it."""
 
 
 @dataclass(frozen=True, slots=True)
 class GrantedRelease:
-    """One release that a workspace may read: the name it has inside and its folder on the host."""
+    """One release that a workspace may read: the name it has inside and its folder on the host.
+
+    Under the name `own` it is the folder of what the unit was allowed to bring into this one workspace.
+    """
 
     name: str
     path: Path
@@ -63,13 +68,17 @@ class FileSpecs:
     """Specifications as files in one folder that only the platform writes.
 
     `release_root` is where releases live: a specification that points elsewhere is refused, whoever wrote it.
+    `own_root` holds a folder of each workspace's own files; where it is None, no workspace has any.
     """
 
-    def __init__(self, folder: Path, *, release_root: Path, home_root: Path, controls: Controls) -> None:
+    def __init__(
+        self, folder: Path, *, release_root: Path, home_root: Path, controls: Controls, own_root: Path | None = None
+    ) -> None:
         self._folder = folder
         self._release_root = release_root
         self._home_root = home_root
         self._controls = controls
+        self._own_root = own_root
 
     def write(self, spec: WorkspaceSpec) -> None:
         """Keep `spec`, so that its workspace can be started; a later one with the same name takes its place."""
@@ -112,10 +121,16 @@ class FileSpecs:
 
     def _check_places(self, spec: WorkspaceSpec) -> None:
         for release in spec.releases:
-            if not release.path.resolve().is_relative_to(self._release_root.resolve()):
+            if release.name == OWN_FILES:
+                self._check_own(release.path, spec.workspace)
+            elif not release.path.resolve().is_relative_to(self._release_root.resolve()):
                 raise WorkspaceRefused(f"cannot mount release {release.name!r}: it does not lie in the release zone")
         if not spec.home.resolve().is_relative_to(self._home_root.resolve()):
             raise WorkspaceRefused(f"cannot use the home of {spec.workspace!r}: it does not lie in the home zone")
+
+    def _check_own(self, path: Path, workspace: str) -> None:
+        if self._own_root is None or path.resolve() != (self._own_root / workspace).resolve():
+            raise WorkspaceRefused(f"cannot mount {OWN_FILES!r}: it is not the folder of {workspace}'s own files")
 
     def _path(self, workspace: str) -> Path:
         check_workspace_id(workspace)

@@ -70,7 +70,7 @@ def make_specs(folder: Path) -> FileSpecs:
     (folder / "releases" / "rel_1").mkdir(parents=True)
     return FileSpecs(
         folder / "specs", release_root=folder / "releases", home_root=folder / "homes",
-        controls=FileControls(folder / "c.json"),
+        controls=FileControls(folder / "c.json"), own_root=folder / "own",
     )  # fmt: skip
 
 

@@ -99,8 +99,20 @@ def test_library_says_what_it_would_accept(workbench: ModuleType) -> None:
         workbench.table("social_insurance", rows=[], where=[("a", "~", 1)])
     with pytest.raises(wrong, match="no platform here"):
         workbench.status()
-    assert workbench.datasets()[0] == {"name": "social_insurance", "columns": ["who", "district", "base"]}
+    columns = ["who", "district", "base"]
+    assert workbench.datasets()[0] == {"name": "social_insurance", "kind": "release", "columns": columns}
     assert "<table>" in workbench.datasets()._repr_html_()
+
+
+def test_library_loads_an_own_file_beside_the_releases(workbench: ModuleType, tmp_path: Path) -> None:
+    own = tmp_path / "data" / "own" / "branches"
+    own.mkdir(parents=True)
+    pl.DataFrame({"district": ["a"], "branches": [3]}).write_parquet(own / "data.parquet")
+    assert workbench.load("branches").collect().rows() == [("a", 3)]
+    kinds = {one["name"]: one["kind"] for one in workbench.datasets()}
+    assert kinds == {"social_insurance": "release", "branches": "own"}
+    with pytest.raises(workbench.WorkbenchError, match="branches, social_insurance"):
+        workbench.load("own")
 
 
 def test_library_imports_nothing_but_polars_and_the_standard_library() -> None:
