@@ -21,6 +21,8 @@ from sandbox.airlock.service import AirlockService
 from sandbox.airlock.vault import Vault
 from sandbox.workspaces.hosting import LocalHost
 from sandbox.workspaces.hub_settings import HubSettings, OpenIdProvider
+from sandbox.workspaces.notes import Notes, notes_folder
+from sandbox.workspaces.noting import NoteKeeper
 from sandbox.workspaces.service import WorkspaceService
 from sandbox.workspaces.verbs import WorkspaceVerbs
 from shuzha.authorization.service import AuthorizationService, GrantScopes
@@ -206,6 +208,13 @@ class Platform:
         """What a notebook may ask over its workspace's socket."""
         exports = ExportWindow(self.database, self.people, self.airlock)
         return WorkspaceVerbs(self.database, self.host, exports, AnswerWindow(self.people, self.answers))
+
+    @cached_property
+    def notes(self) -> NoteKeeper:
+        """What the gate tells analysts of their workspaces, kept current by the worker."""
+        exports = ExportWindow(self.database, self.people, self.airlock)
+        notes = Notes(notes_folder(self.hub_settings.controls))
+        return NoteKeeper(self.database, notes, exports, self.host.specs.find, self.settings.portal_url)
 
     @cached_property
     def registry(self) -> RegistryService:

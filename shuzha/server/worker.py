@@ -9,6 +9,7 @@ import signal
 from collections.abc import Iterator
 
 from sandbox.workspaces.controls import ControlsWriter
+from sandbox.workspaces.noting import FOLLOWED_TAGS
 from sandbox.workspaces.platform_socket import PlatformSockets
 from shuzha.core.errors import Conflict
 from shuzha.core.logs import start_logging
@@ -46,6 +47,7 @@ def running(platform: Platform) -> Iterator[None]:
         Follower(platform.database, {"*": [record]}, durable_name="audit"),
         Follower(platform.database, suspension_handlers(platform), durable_name="suspension"),
         Follower(platform.database, job_handlers(platform), durable_name="jobs"),
+        Follower(platform.database, {tag: [platform.notes.heard] for tag in FOLLOWED_TAGS}),
     ]
     for follower in followers:
         follower.start()
@@ -67,7 +69,8 @@ async def serve(platform: Platform) -> None:
     mark = platform.settings.folder("run") / "worker.ready"
     sockets = PlatformSockets(platform.hub_settings.runtime, platform.verbs)
     with running(platform):
-        tasks = [asyncio.create_task(sockets.follow(platform.verbs.sockets)), asyncio.create_task(_tick(platform))]
+        endless = (sockets.follow(platform.verbs.sockets), platform.notes.follow(), _tick(platform))
+        tasks = [asyncio.create_task(one) for one in endless]
         mark.touch()
         try:
             await stopped.wait()
