@@ -36,6 +36,7 @@ from sandbox.workspaces.jail import (
     JailSpec,
     Mount,
 )
+from sandbox.workspaces.landlock import LAUNCHER_MOUNT
 from sandbox.workspaces.limits import CgroupHost, Limits
 from sandbox.workspaces.outbox import Collected, OutboxCaps, collect
 from sandbox.workspaces.room_kernel import (
@@ -198,6 +199,7 @@ def build_room(
         Mount(box / "outbox", INSIDE_OUTBOX, writable=True),
         Mount(box / "sockets", INSIDE_SOCKETS, writable=True),
         Mount(box / "connection", str(Path(INSIDE_CONNECTION).parent)),
+        LAUNCHER_MOUNT,
     ]
     variables = {
         "HOME": INSIDE_HOME, "USER": "analyst", "LANG": "C.UTF-8", "TZ": "UTC", "PYTHONHASHSEED": "0",

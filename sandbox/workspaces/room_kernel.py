@@ -19,12 +19,13 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 from nbclient import NotebookClient
 
-from sandbox.workspaces.jail import INSIDE_ENVIRONMENT, Jail, JailSpec, start_jail
+from sandbox.workspaces.jail import Jail, JailSpec, start_jail
+from sandbox.workspaces.landlock import kernel_command
 from sandbox.workspaces.limits import CgroupHost
 
 INSIDE_SOCKETS = "/job/sockets"
 INSIDE_CONNECTION = "/job/connection/kernel.json"
-KERNEL_COMMAND = (f"{INSIDE_ENVIRONMENT}/bin/python", "-m", "ipykernel_launcher", "-f", INSIDE_CONNECTION)
+KERNEL_COMMAND = kernel_command(INSIDE_CONNECTION)
 
 
 class RoomProvisioner(KernelProvisionerBase):

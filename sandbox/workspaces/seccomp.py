@@ -1,7 +1,7 @@
-"""The system calls that a jail is refused, as a filter program for the kernel.
+"""The system calls that a jail may make, as a filter program for the kernel: what `calls.py` does not list is refused.
 
-The list is a deny-list over an allowing default; an allow-list is the stricter step that follows.
-It is checked by the kernel after bubblewrap has built the jail, so nothing inside can take it off.
+The kernel checks it after bubblewrap has built the jail, so nothing inside can take it off. A refused call gives EPERM;
+clone3, and numbers that no kernel we know has, give ENOSYS, for which C libraries have an older way.
 """
 
 from __future__ import annotations
@@ -9,57 +9,88 @@ from __future__ import annotations
 import errno
 import functools
 import os
-import socket
+import struct
 
 import pyseccomp
 
-DENIED = (
-    "mount", "umount2", "pivot_root", "chroot", "move_mount", "open_tree", "fsopen", "fsconfig", "fsmount",
-    "fspick", "mount_setattr", "setns", "unshare", "ptrace", "process_vm_readv", "process_vm_writev",
-    "pidfd_getfd", "kcmp", "bpf", "perf_event_open", "add_key", "request_key", "keyctl", "io_uring_setup",
-    "io_uring_enter", "io_uring_register", "userfaultfd", "open_by_handle_at", "name_to_handle_at",
-    "kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module", "reboot", "personality",
-    "swapon", "swapoff", "acct", "quotactl", "syslog", "settimeofday", "clock_settime", "clock_adjtime",
-    "adjtimex", "sethostname", "setdomainname", "iopl", "ioperm", "lookup_dcookie", "vhangup", "nfsservctl",
-    "fanotify_init", "migrate_pages", "move_pages", "mbind", "set_mempolicy",
-)  # fmt: skip
-"""Calls refused with EPERM whatever their arguments."""
+from sandbox.workspaces.calls import (
+    FILE_KINDS,
+    HIGHEST,
+    IOCTLS,
+    NAMESPACE_FLAGS,
+    NEWER,
+    PERSONALITIES,
+    SOCKETS,
+    list_calls,
+)
 
-SOCKET_FAMILIES = (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK)
-"""Families of sockets that libraries need; with no network namespace but loopback they reach nothing outside."""
-
-_NAMESPACES = (0x00000080, 0x00020000, 0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000)
-_HIGHEST_FAMILY = 46
-_TIOCSTI = 0x5412
-_TIOCLINUX = 0x541C
+_WORD = 0xFFFFFFFF
+_KIND = 0o170000
+_BINARY_TREE = 2
+_LOAD_WORD, _JUMP_IF_GREATER, _RETURN = 0x20, 0x25, 0x06
+_MISSING = -1
 
 
 @functools.cache
-def compile_filter() -> bytes:
-    """Return the filter as the kernel's own program bytes, to be given to bubblewrap."""
-    refuse = pyseccomp.ERRNO(errno.EPERM)
-    filter_ = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
-    for name in DENIED:
-        _refuse(filter_, refuse, name)
-    # clone3 hides its flags in memory, where a filter cannot look: libc falls back to clone.
-    _refuse(filter_, pyseccomp.ERRNO(errno.ENOSYS), "clone3")
-    for flag in _NAMESPACES:
-        _refuse(filter_, refuse, "clone", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, flag, flag))
-    for request in (_TIOCSTI, _TIOCLINUX):
-        _refuse(filter_, refuse, "ioctl", pyseccomp.Arg(1, pyseccomp.MASKED_EQ, 0xFFFFFFFF, request))
-    for family in range(_HIGHEST_FAMILY):
-        if family not in SOCKET_FAMILIES:
-            _refuse(filter_, refuse, "socket", pyseccomp.Arg(0, pyseccomp.EQ, family))
-    _refuse(filter_, refuse, "socket", pyseccomp.Arg(0, pyseccomp.GE, _HIGHEST_FAMILY))
+def compile_filter(refusal: int = errno.EPERM, arch: int = pyseccomp.Arch.NATIVE) -> bytes:
+    """Return the filter as the kernel's own program bytes, to be given to bubblewrap.
+
+    `refusal` is the error that a refused call gives: a test that takes one that nothing else gives can tell this
+    filter's refusals from all others. `arch` is the machine it is for (x86-64 or 64-bit Arm; by default this one).
+    """
+    filter_ = pyseccomp.SyscallFilter(pyseccomp.ERRNO(refusal))
+    if arch not in (pyseccomp.Arch.NATIVE, pyseccomp.system_arch()):
+        filter_.add_arch(arch)
+        filter_.remove_arch(pyseccomp.system_arch())  # libseccomp then cannot take a call by its number alone
+    filter_.set_attr(pyseccomp.Attr.CTL_OPTIMIZE, _BINARY_TREE)
+    for name in list_calls():
+        _add(filter_, pyseccomp.ALLOW, name)
+    # clone3 hides its flags in memory, where a filter cannot look.
+    _add(filter_, pyseccomp.ERRNO(errno.ENOSYS), "clone3")
+    _allow_when(filter_, "clone", _word(0, 0, NAMESPACE_FLAGS))
+    _allow_when(filter_, "socketpair", _word(0, 1))
+    for family, protocol in SOCKETS:
+        _allow_when(filter_, "socket", _word(0, family), *([] if protocol is None else [_word(2, protocol)]))
+    for value in PERSONALITIES:
+        _allow_when(filter_, "personality", _word(0, value))
+    for kind in FILE_KINDS:
+        _allow_when(filter_, "mknod", _word(1, kind, _KIND))
+        _allow_when(filter_, "mknodat", _word(2, kind, _KIND))
+    for request in IOCTLS.values():
+        _allow_when(filter_, "ioctl", _word(1, request))
+    return _unknown_calls() + _export(filter_)
+
+
+def _word(argument: int, value: int, mask: int = _WORD) -> pyseccomp.Arg:
+    """Compare the low 32 bits of an argument, as the kernel does for an int: the upper half may hold anything."""
+    return pyseccomp.Arg(argument, pyseccomp.MASKED_EQ, mask, value)
+
+
+def _allow_when(filter_: pyseccomp.SyscallFilter, name: str, *arguments: pyseccomp.Arg) -> None:
+    _add(filter_, pyseccomp.ALLOW, name, *arguments)
+
+
+def _add(filter_: pyseccomp.SyscallFilter, action: int, name: str, *arguments: pyseccomp.Arg) -> None:
+    """Add one rule; a call that the filter's machine does not have needs none."""
+    number = pyseccomp.resolve_syscall(pyseccomp.Arch.NATIVE, name)
+    if number == _MISSING:
+        if name not in NEWER or not filter_.exist_arch(pyseccomp.Arch.NATIVE):
+            return
+        number = NEWER[name]
+    filter_.add_rule(action, number, *arguments)
+
+
+def _unknown_calls() -> bytes:
+    """Return the program's head: a number above every call that we know is answered ENOSYS at once."""
+    return b"".join((
+        struct.pack("=HBBI", _LOAD_WORD, 0, 0, 0),
+        struct.pack("=HBBI", _JUMP_IF_GREATER, 0, 1, HIGHEST),
+        struct.pack("=HBBI", _RETURN, 0, 0, pyseccomp.ERRNO(errno.ENOSYS)),
+    ))  # fmt: skip
+
+
+def _export(filter_: pyseccomp.SyscallFilter) -> bytes:
     with os.fdopen(os.memfd_create("seccomp"), "w+b") as file:
         filter_.export_bpf(file)
         file.seek(0)
         return file.read()
-
-
-def _refuse(filter_: pyseccomp.SyscallFilter, action: int, name: str, *arguments: pyseccomp.Arg) -> None:
-    """Add one rule; a call that this architecture does not have needs none."""
-    try:
-        filter_.add_rule(action, name, *arguments)
-    except (ValueError, OSError):
-        return

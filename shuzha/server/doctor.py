@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.workspaces import limits
+from sandbox.workspaces import landlock, limits
 from shuzha.core.errors import ShuzhaError
 from shuzha.core.keys import KeyRing
 from shuzha.core.settings import Settings
@@ -94,6 +94,13 @@ def check_limits(_settings: Settings) -> Check:
     return Check("workspace limits", not missing, found, "run as root on a host with cgroups", needed=False)
 
 
+def check_landlock(_settings: Settings) -> Check:
+    """Check how much of the second layer around a notebook's kernel this host has."""
+    abi = landlock.landlock_abi()
+    mend = "a kernel of Linux 6.12 or newer with Landlock switched on (lsm=landlock,…)"
+    return Check("Landlock", abi >= landlock.WHOLE_ABI, landlock.describe_landlock(abi), mend, needed=False)
+
+
 def check_privilege(_settings: Settings) -> Check:
     """Check that workspaces get users of their own."""
     is_root = os.geteuid() == 0
@@ -153,6 +160,7 @@ CHECKS: tuple[Callable[[Settings], Check], ...] = (
     check_python,
     check_bubblewrap,
     check_limits,
+    check_landlock,
     check_privilege,
     check_sandbox_environment,
     check_frontend,
