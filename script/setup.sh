@@ -84,12 +84,14 @@ setup_server() {
 }
 
 setup_sandbox() {
-  local stamp; stamp=$(stamp_of requirements/sandbox.txt $(find notebooks/workbench -type f ! -path '*/__pycache__/*' | sort))
+  local stamp; stamp=$(stamp_of requirements/sandbox.txt $(find notebooks/workbench -type f ! -path '*/__pycache__/*' ! -path '*/.*_cache/*' | sort))
   is_fresh .venv-sandbox/.stamp "$stamp" && return
   say "making .venv-sandbox, which holds nothing of the server"
   bare_environment .venv-sandbox
   "$UV" pip sync -q --python .venv-sandbox/bin/python --require-hashes requirements/sandbox.txt
   drop_slow_extra .venv-sandbox
+  # Nothing is installed from inside a jail; in pip's place the workbench says where to ask.
+  "$UV" pip uninstall -q --python .venv-sandbox/bin/python pip 2>/dev/null || true
   local wheels; wheels=$(mktemp -d)
   (cd notebooks/workbench && "$ROOT/.venv/bin/python" -m hatchling build -t wheel -d "$wheels" >/dev/null 2>&1) || fail "the workbench wheel does not build"
   "$UV" pip install -q --python .venv-sandbox/bin/python --no-deps --no-index --reinstall "$wheels"/*.whl

@@ -4,6 +4,7 @@
     workbench.datasets()                                  # what is granted
     people = workbench.load("social_insurance")           # a polars LazyFrame
     table = workbench.table("social_insurance", rows=["district_code"], aggregate="entities")
+    workbench.check(table)                                # what the airlock would say, and how to mend it
     workbench.dp.count("social_insurance", by=["district_code"], epsilon=0.1, delta=1e-9)   # noisy, from the raw rows
     workbench.export("by_district", table, context="for the annual report")
     workbench.submit("my-notebook.ipynb")                 # asks for the export; the platform runs the notebook again
@@ -13,13 +14,20 @@ The same notebook runs in the clean room: there `export` leaves its declaration 
 
 from workbench import dp
 from workbench.calls import budget, check, status, submit
-from workbench.data import datasets, load
+from workbench.catalogue import Dataset, Datasets, datasets
+from workbench.data import load
 from workbench.errors import WorkbenchError
+from workbench.figures import Figure, plot, regression
+from workbench.magics import load_ipython_extension
 from workbench.outputs import export
+from workbench.packages import packages
 from workbench.specifications import Claim, Table, Verification, claim, table, verification
 
 __all__ = [
     "Claim",
+    "Dataset",
+    "Datasets",
+    "Figure",
     "Table",
     "Verification",
     "WorkbenchError",
@@ -30,8 +38,17 @@ __all__ = [
     "dp",
     "export",
     "load",
+    "load_ipython_extension",
+    "packages",
+    "plot",
+    "regression",
     "status",
     "submit",
     "table",
     "verification",
 ]
+
+
+def __dir__() -> list[str]:
+    """Return what a person looks for at a Tab: the verbs, not the modules behind them."""
+    return [name for name in __all__ if name != "load_ipython_extension"]

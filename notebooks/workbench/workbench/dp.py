@@ -81,27 +81,42 @@ class Answer(Shown):
 
 
 def count(entry: str, *, of: str = "entities", by: Sequence[str] = (), **said: Any) -> Answer:
-    """Return how many entities (or `of="rows"`) of `entry` meet `where`, in each group of `by`."""
+    """Return how many entities (or `of="rows"`) of `entry` meet `where`, in each group of `by`.
+
+    Example: `workbench.dp.count("social_insurance", by=["district_code"], epsilon=0.1, delta=1e-9)`
+    """
     return _ask("count", entry, by=list(by), of=of, **said)
 
 
 def sum(entry: str, value: str, *, lower: float, upper: float, by: Sequence[str] = (), **said: Any) -> Answer:  # noqa: A001
-    """Return the sum of `value`, each row clipped to [lower, upper] (or, with `each="entity"`, each entity's sum)."""
+    """Return the sum of `value`, each row clipped to [lower, upper] (or, with `each="entity"`, each entity's sum).
+
+    Example: `workbench.dp.sum("social_insurance", "base", lower=0, upper=30000, epsilon=0.2)`
+    """
     return _ask("sum", entry, value=value, lower=lower, upper=upper, by=list(by), **said)
 
 
 def mean(entry: str, value: str, *, lower: float, upper: float, by: Sequence[str] = (), **said: Any) -> Answer:
-    """Return the mean of `value`, clipped to [lower, upper]; how many there are is never taken as known."""
+    """Return the mean of `value`, clipped to [lower, upper]; how many there are is never taken as known.
+
+    Example: `workbench.dp.mean("social_insurance", "base", lower=0, upper=30000, epsilon=0.2)`
+    """
     return _ask("mean", entry, value=value, lower=lower, upper=upper, by=list(by), **said)
 
 
 def histogram(entry: str, value: str, *, edges: Sequence[float], **said: Any) -> Answer:
-    """Return how many rows have a `value` between each two `edges`."""
+    """Return how many rows have a `value` between each two `edges`.
+
+    Example: `workbench.dp.histogram("social_insurance", "base", edges=range(0, 30001, 5000), epsilon=0.2)`
+    """
     return _ask("histogram", entry, value=value, edges=list(edges), **said)
 
 
 def quantile(entry: str, value: str, alpha: float, *, candidates: Sequence[float], **said: Any) -> Answer:
-    """Return the one of `candidates` below which about a share `alpha` of the values lies."""
+    """Return the one of `candidates` below which about a share `alpha` of the values lies.
+
+    Example: `workbench.dp.quantile("social_insurance", "base", 0.5, candidates=range(0, 30001, 500), epsilon=0.2)`
+    """
     return _ask("quantile", entry, value=value, alpha=alpha, candidates=list(candidates), **said)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import io
 import json
 import os
@@ -12,11 +11,21 @@ from typing import Any
 
 import polars as pl
 
+from workbench import page
 from workbench.errors import WorkbenchError
+from workbench.figures import Figure
 from workbench.place import outbox
 from workbench.specifications import Table, Verification
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_NEXT = {
+    "table": (
+        "表",
+        "由平台重新计算后出域；可先 workbench.check(…) · the platform computes it anew; try workbench.check first",
+    ),
+    "verification": ("核验规格", "由平台建索引 · the platform builds the index; nothing of the data is in it"),
+    "file": ("文件", "自由格式，一律人工审核 · free-form: people judge it, it never passes by itself"),
+}
 _declared: dict[str, Declaration] = {}
 
 
@@ -33,8 +42,11 @@ class Declaration:
         return f"<declared output {self.name}: {self.kind}>"
 
     def _repr_html_(self) -> str:
-        word = {"table": "表", "verification": "核验规格", "file": "文件（自由格式，须人工审核）"}[self.kind]
-        return f"<p>已声明出域成果 declared output <b>{html.escape(self.name)}</b> · {word} {self.kind}</p>"
+        word, next_ = _NEXT[self.kind]
+        head = page.heading(
+            page.join(["已声明成果 declared output ", page.tag("code", self.name)]), f"{word} {self.kind}"
+        )
+        return page.join([head, page.quiet(self.context), page.quiet(next_)])
 
 
 def export(
@@ -42,11 +54,16 @@ def export(
 ) -> Declaration:
     """Declare `obj` as the output `name`, with a sentence of context; nothing leaves before review.
 
+    Example: `workbench.export("by_district", table, context="for the annual report")`
+
     A table or verification is recomputed by the platform. A frame, text or bytes is free-form: it is checked by content
-    and never passes without a person's review. Refuses a name that is not a-z, 0-9 and _, up to 40.
+    and never passes without a person's review. Refuses a figure, which has no specification yet, and a
+    name that is not a-z, 0-9 and _, up to 40.
     """
     if not _NAME.fullmatch(name):
-        raise WorkbenchError(f"cannot declare {name!r}: names are a-z, 0-9 and _, begin with a letter, at most 40")
+        raise WorkbenchError(
+            f"cannot declare {name!r}", rule="workbench.name", accepted="a-z, 0-9 and _, a letter first, at most 40"
+        )
     kind, specification, content, found = _describe(obj)
     declaration = Declaration(name, kind, context, specification)
     _declared[name] = declaration
@@ -75,8 +92,15 @@ def _describe(obj: Any) -> tuple[str, dict[str, Any] | None, bytes | None, str]:
             return "file", None, obj, "application/octet-stream"
         case str():
             return "file", None, obj.encode(), "text/plain"
-    accepted = "a workbench table or verification, a polars DataFrame, text or bytes"
-    raise WorkbenchError(f"cannot declare an output of type {type(obj).__name__}: accepted is {accepted}")
+        case Figure():
+            raise WorkbenchError(
+                "cannot declare a figure: the airlock has no specification of one yet", rule="airlock.specification",
+                accepted="its table: workbench.export(name, figure.table); draw it again outside",
+            )  # fmt: skip
+    raise WorkbenchError(
+        f"cannot declare an output of type {type(obj).__name__}", rule="workbench.export",
+        accepted="a workbench table or verification, a polars DataFrame, text or bytes",
+    )  # fmt: skip
 
 
 def _leave(box: Path, declaration: Declaration, content: bytes | None, media: str) -> None:

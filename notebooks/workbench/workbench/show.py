@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import html
 import json
+from collections.abc import Iterator
 from typing import Any
+
+from workbench import page
 
 
 class Shown:
@@ -17,11 +19,14 @@ class Shown:
     def __getitem__(self, key: Any) -> Any:
         return self.data[key]
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Any]:
         return iter(self.data)
 
     def __len__(self) -> int:
         return len(self.data)
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return [str(key) for key in self.data] if isinstance(self.data, dict) else []
 
     def __repr__(self) -> str:
         return f"{self.title}\n{json.dumps(self.data, ensure_ascii=False, indent=2, default=str)}"
@@ -30,15 +35,10 @@ class Shown:
         rows = self.data if isinstance(self.data, list) else [self.data]
         rows = [row if isinstance(row, dict) else {"": row} for row in rows]
         heads = list(dict.fromkeys(name for row in rows for name in row))
-        head = "".join(f'<th scope="col">{html.escape(str(name))}</th>' for name in heads)
-        body = "".join("<tr>" + "".join(f"<td>{_cell(row.get(name))}</td>" for name in heads) + "</tr>" for row in rows)
-        caption = html.escape(self.title)
-        return f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return page.table(heads, ([_plain(row.get(name)) for name in heads] for row in rows), page.tag("b", self.title))
 
 
-def _cell(value: Any) -> str:
+def _plain(value: Any) -> Any:
     if isinstance(value, list) and all(isinstance(one, str) for one in value):
-        value = ", ".join(value)
-    if isinstance(value, (dict, list)):
-        value = json.dumps(value, ensure_ascii=False, default=str)
-    return html.escape("" if value is None else str(value))
+        return ", ".join(value)
+    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, (dict, list, bool)) else value

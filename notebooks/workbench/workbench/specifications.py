@@ -13,6 +13,7 @@ from typing import Any
 
 import polars as pl
 
+from workbench import page
 from workbench.data import load
 from workbench.errors import WorkbenchError
 
@@ -60,8 +61,13 @@ class Table:
         return frame.group_by(by).agg(figure).sort(by, nulls_last=True).collect()
 
     def _repr_html_(self) -> str:
-        by = " × ".join([*self.rows, *self.columns]) or "all rows"
-        return f"<p>表 table: <code>{self.aggregate}</code> · {self.release} · {by}</p>"
+        figure = self.aggregate + (f" of {self.value}" if self.value else "")
+        by = " × ".join([*self.rows, *self.columns]) or "全部 all rows"
+        repair = "隐去小格 suppress" if self.repair == "suppress" else "无 none"
+        pairs = [("数据 release", self.release), ("统计 figure", figure), ("分组 by", by),
+                 ("条件 where", _said(self.where) or "无 none"), ("修复 repair", repair)]  # fmt: skip
+        how = page.quiet("预览 ", page.tag("code", ".preview()"), " · 预检 ", page.tag("code", "workbench.check(…)"))
+        return page.join([page.heading("表 table"), page.facts(pairs), how])
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,11 @@ class Verification:
             "claims": [{"name": one.name, "title": one.title, "where": list(one.where)} for one in self.claims],
         }
 
+    def _repr_html_(self) -> str:
+        head = page.heading("核验规格 verification", self.entry, f"主体 subject: {', '.join(self.subject)}")
+        rows = [(page.tag("code", one.name), one.title, _said(one.where)) for one in self.claims]
+        return page.join([head, page.table(("核验项 claim", "标题 title", "成立条件 true when"), rows)])
+
 
 def table(
     release: str,
@@ -104,19 +115,31 @@ def table(
 ) -> Table:
     """Return a table of `release`.
 
+    Example: `workbench.table("social_insurance", rows=["district_code"], columns=["kind"], aggregate="entities")`
+
     A condition reads ("column", ">=", 18), ("column", "in", [...]) or ("column", "not_null").
     Refuses an aggregate that has no disclosure rule and a missing value column; `repair="suppress"` asks the platform
     to suppress cells that a rule blocks.
     """
     if aggregate not in AGGREGATES:
-        raise WorkbenchError(f"cannot make a table of {aggregate!r}: accepted are {', '.join(AGGREGATES)}")
+        raise WorkbenchError(
+            f"cannot make a table of {aggregate!r}", rule="airlock.specification", accepted=", ".join(AGGREGATES)
+        )
     if value is None and aggregate not in {"count", "entities"}:
-        raise WorkbenchError(f"cannot make a table of {aggregate!r} without a value: name the column to compute it of")
+        raise WorkbenchError(
+            f"cannot make a table of {aggregate!r} without a value", rule="airlock.specification",
+            accepted="value: name the column to compute it of",
+        )  # fmt: skip
     return Table(release, tuple(rows), tuple(columns), conditions(where), value, aggregate, repair)
 
 
 def claim(name: str, title: str, where: Iterable[Condition]) -> Claim:
-    """Return a claim; `name` stands in the product's address, `title` is what consumers read."""
+    """Return a claim; `name` stands in the product's address, `title` is what consumers read.
+
+    Example: `workbench.claim("insured", "参保 insured", [("kind", "==", "pension"), ("paid", "==", True)])`
+
+    Refuses a claim without a condition: it would be true of everybody.
+    """
     listed = conditions(where)
     if not listed:
         raise WorkbenchError(f"cannot claim {name!r} of everybody: at least one condition is needed")
@@ -124,7 +147,12 @@ def claim(name: str, title: str, where: Iterable[Condition]) -> Claim:
 
 
 def verification(entry: str, *, subject: Sequence[str], claims: Iterable[Claim]) -> Verification:
-    """Return a verification of `entry`'s subjects; `subject` names the columns that identify one."""
+    """Return a verification of `entry`'s subjects; `subject` names the columns that identify one.
+
+    Example: `workbench.verification("social_insurance", subject=["resident_id", "name"], claims=[claim])`
+
+    Refuses one without a subject or a claim.
+    """
     listed = tuple(claims)
     if not listed or not subject:
         raise WorkbenchError("cannot make a verification without a subject column and a claim")
@@ -143,10 +171,16 @@ def _condition(one: Condition) -> dict[str, Any]:
         column, sign, value = (*one, None)[:3]
     operator = _SIGNS.get(sign, sign)
     if operator not in _OPERATORS:
-        raise WorkbenchError(f"cannot use the operator {sign!r}: accepted are {_ACCEPTED}")
+        raise WorkbenchError(f"cannot use the operator {sign!r}", rule="airlock.specification", accepted=_ACCEPTED)
     if operator == "in":
         value = list(value or ())
     return {"column": column, "op": operator} | ({} if value is None else {"value": value})
+
+
+def _said(where: Sequence[dict[str, Any]]) -> str:
+    signs = {operator: sign for sign, operator in _SIGNS.items() if sign != "="}
+    parts = [" ".join([one["column"], signs.get(one["op"], one["op"]), str(one.get("value", ""))]) for one in where]
+    return "; ".join(part.strip() for part in parts)
 
 
 def _all(where: Sequence[dict[str, Any]]) -> pl.Expr:

@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from workbench_kit import imported_workbench
 from workspace_kit import ROOT
 
 from sandbox.airlock.specification import TableSpecification, VerificationSpecification, parse
@@ -21,9 +22,6 @@ from sandbox.workspaces.outbox import OutputKind, collect
 @pytest.fixture
 def workbench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """The library as a clean room imports it: one release, an outbox, no platform."""
-    monkeypatch.syspath_prepend(str(ROOT / "notebooks" / "workbench"))
-    for name in [name for name in sys.modules if name.split(".")[0] == "workbench"]:
-        monkeypatch.delitem(sys.modules, name)
     release = tmp_path / "data" / "social_insurance"
     release.mkdir(parents=True)
     rows = {"who": ["a", "a", "b", "c"], "district": ["x", "x", "x", "y"], "base": [1, 2, 3, None]}
@@ -32,11 +30,8 @@ def workbench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Modul
     monkeypatch.setenv("SHUZHA_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("SHUZHA_OUTBOX", str(tmp_path / "outbox"))
     monkeypatch.delenv("SHUZHA_PLATFORM_SOCKET", raising=False)
-    import workbench
-
-    yield workbench
-    for name in [name for name in sys.modules if name.split(".")[0] == "workbench"]:
-        del sys.modules[name]
+    with imported_workbench() as found:
+        yield found
 
 
 def test_table_is_a_specification_of_the_airlock(workbench: ModuleType) -> None:
@@ -89,7 +84,7 @@ def test_library_says_what_it_would_accept(workbench: ModuleType) -> None:
         workbench.load("residents")
     with pytest.raises(wrong, match="a-z, 0-9 and _"):
         workbench.export("../x", "text")
-    with pytest.raises(wrong, match="accepted is"):
+    with pytest.raises(wrong, match="accepted: a workbench table"):
         workbench.export("x", object())
     with pytest.raises(wrong, match="count, entities"):
         workbench.table("social_insurance", rows=[], aggregate="list")
@@ -101,7 +96,13 @@ def test_library_says_what_it_would_accept(workbench: ModuleType) -> None:
         workbench.status()
     columns = ["who", "district", "base"]
     assert workbench.datasets()[0] == {"name": "social_insurance", "kind": "release", "columns": columns}
-    assert "<table>" in workbench.datasets()._repr_html_()
+    with pytest.raises(wrong, match="no disclosure rule"):
+        workbench.regression("social_insurance", "base", on=["district"])
+    figure = workbench.plot("social_insurance", rows=["district"])
+    with pytest.raises(wrong, match="draw it again outside"):
+        workbench.export("picture", figure)
+    with pytest.raises(wrong, match="bar, line, histogram"):
+        workbench.plot("social_insurance", rows=["district"], kind="pie")
 
 
 def test_library_loads_an_own_file_beside_the_releases(workbench: ModuleType, tmp_path: Path) -> None:

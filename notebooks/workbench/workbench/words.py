@@ -1,0 +1,59 @@
+"""The words that answers are shown in, Chinese and English side by side: no setting decides which a reader gets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+EXPORT_STATES = {
+    "draft": ("草稿", ""), "submitted": ("已提交", ""), "rerunning": ("重算中", ""), "screened": ("待审核", ""),
+    "under_review": ("审核中", ""), "consolidation": ("合议中", ""), "approved": ("已批准", "good"),
+    "sealed": ("已封装", "good"), "released": ("已出域", "good"), "returned": ("退回修改", "warn"),
+    "rejected": ("已驳回", "bad"), "withdrawn": ("已撤回", ""), "held": ("暂缓", "warn"), "recalled": ("已召回", "bad"),
+}  # fmt: skip
+"""Each state of an export request in Chinese, and how it looks."""
+
+WORKSPACE_STATES = {
+    "requested": "已申请", "opening": "启动中", "open": "已打开", "stopped": "已停止", "suspended": "已暂停",
+    "closed": "已关闭",
+}  # fmt: skip
+
+TYPES = {
+    "String": "文本 text", "Boolean": "是否 yes/no", "Datetime": "时刻 moment", "Date": "日期 date",
+    "Time": "时间 time",
+    "Int": "整数 integer", "UInt": "整数 integer", "Float": "数值 number", "Decimal": "小数 decimal", "Null": "空 null",
+    "Categorical": "类别 category", "Enum": "类别 category", "List": "列表 list",
+}  # fmt: skip
+
+RULES = {
+    "min_count": ("每格至少 N 个主体", "each cell rests on enough different entities"),
+    "dominance_nk": ("前 n 个主体不得占大头", "the largest few entities do not make up most of a cell"),
+    "dominance_p": ("不得据第二大推出最大值", "the largest cannot be worked out from the second largest"),
+    "dof": ("离散程度须有足够自由度", "a figure of spread has enough degrees of freedom"),
+    "zero_cell": ("不得有未申报的空格或独占的边", "no undeclared empty cell, and none holds a whole margin"),
+    "class_disclosure": ("同格成员不得取值全同", "the members of a cell do not all share one value"),
+    "extreme": ("极值、中位数须由足够多主体取得", "an extreme or median is the value of enough entities"),
+    "differencing": ("两份成果相减不得暴露少数人", "two outputs do not differ by a few people"),
+    "unknown_aggregate": ("没有规则的统计量不放行", "a figure that no rule covers does not pass"),
+    "specification": ("规格须合语法且与数据相符", "a specification is of the grammar and fits the data"),
+    "checker_failed": ("检查失败即不通过", "a check that failed has not passed"),
+    "label_pii": ("标题、标签中不得有标识符", "no identifier stands in a heading or label"),
+    "file_type": ("内容须为允许的类型", "the content is of a type on the list"),
+    "file_size": ("行数、大小在限额内", "rows and bytes stay within the limits"),
+    "scope": ("只读取授权范围内的数据", "only what the grant gives is read"),
+    "kernel_differs": ("以平台的计算为准", "what is released is the platform's own result"),
+    "rerun_differs": ("重算须得到每项声明的成果", "run again, the notebook declares every output"),
+    "free_form": ("自由格式须人工判断", "people judge what the platform cannot compute itself"),
+    "suppressed": ("已隐去格子", "cells were left out"),
+    "rounding": ("可以修复", "a repair is on offer"),
+    "claims_counted_later": ("提交时才清点核验项", "claims are counted when it is submitted"),
+}
+"""The airlock's rules in few words; its own list has the parameters."""
+
+SEVERITIES = {"block": ("不放行 block", "bad"), "review": ("须人工审核 review", "warn"), "note": ("提示 note", "")}
+VERDICTS = {"pass": ("通过 pass", "good"), "review": ("须人工审核 review", "warn"), "block": ("不放行 block", "bad")}
+
+
+def type_word(dtype: Any) -> str:
+    """Return a column's type in words, as a schema or a certificate names it (`Int64`, `Datetime(...)`)."""
+    name = str(dtype)
+    return next((word for start, word in TYPES.items() if name.startswith(start)), name)
