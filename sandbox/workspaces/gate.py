@@ -13,18 +13,25 @@ import asyncio
 import hmac
 import logging
 import os
+import resource
 import signal
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import uvloop
 from aiohttp import web
 
 from sandbox.workspaces.controls import Controls, FileControls
-from sandbox.workspaces.gate_proxy import Front, Gatekeeper
+from sandbox.workspaces.gate_door import Door, DoorLimits, listen
+from sandbox.workspaces.gate_keeper import Gatekeeper
+from sandbox.workspaces.gate_proxy import Front, Tell
+from sandbox.workspaces.gauge import Gauge
 from sandbox.workspaces.limits import CgroupHost
-from sandbox.workspaces.meter import Meter
+from sandbox.workspaces.meter import CannotCount, Meter
+from sandbox.workspaces.notes import Notes, notes_folder
+from sandbox.workspaces.status import StatusDesk
 from sandbox.workspaces.upstream import Clients, RouteTable
 from sandbox.workspaces.warden import Warden
 
@@ -32,6 +39,7 @@ log = logging.getLogger("sandbox.workspaces.gate")
 
 POLL_SECONDS = 0.1
 SAVE_SECONDS = 0.25
+_CLOSE_SECONDS = 2.0
 DEFAULT_SCREEN_BUDGET = 64 * 1024**2
 
 
@@ -51,30 +59,31 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--usage", type=Path, required=True)
     parser.add_argument("--static", type=Path)
     parser.add_argument("--screen-budget", type=int, default=DEFAULT_SCREEN_BUDGET)
+    parser.add_argument("--connections-per-address", type=int, default=DoorLimits().per_address, help="0: not counted")
     parser.add_argument("--runtime", type=Path, help="the workspaces' sockets; without it no process is ever frozen")
     return parser.parse_args(arguments)
 
 
 @dataclass(slots=True)
 class Gate:
-    """A gate that is put together: its two applications, its keeper, its routes."""
+    """A gate that is put together: its door for browsers, its API for the hub, its keeper, its routes."""
 
     keeper: Gatekeeper
     routes: RouteTable
     clients: Clients
-    front: web.Application
+    front: Door
     api: web.Application
 
 
 def build_gate(
-    controls: Controls, meter: Meter, *, token: str, static: Path | None = None, default_target: str | None = None
-) -> Gate:
-    """Return a gate over `controls` and `meter`; whoever knows `token` may change its routes."""
+    controls: Controls, meter: Meter, *, token: str, static: Path | None = None, default_target: str | None = None,
+    limits: DoorLimits | None = None, tell: Tell | None = None,
+) -> Gate:  # fmt: skip
+    """Return a gate over `controls` and `meter`; whoever knows `token` may change its routes. Needs a running loop."""
     keeper, routes, clients = Gatekeeper(controls, meter), RouteTable(default_target), Clients()
     keeper.refresh()
-    front = web.Application(client_max_size=0)
-    front.router.add_route("*", "/{path:.*}", Front(keeper, routes, clients, static).handle)
-    return Gate(keeper, routes, clients, front, RoutesApi(routes, clients, token).application())
+    door = Door(Front(keeper, routes, clients, static, tell).handle, limits)
+    return Gate(keeper, routes, clients, door, RoutesApi(routes, clients, token).application())
 
 
 class RoutesApi:
@@ -142,9 +151,17 @@ async def watch(gate: Gate, warden: Warden | None) -> None:
                 log.error("cannot freeze: %s", error)
             freezing = loop.run_in_executor(None, warden.obey, gate.keeper.orders)
         if loop.time() - saved >= SAVE_SECONDS:
-            gate.keeper.meter.save()
+            _save(gate.keeper.meter)
             saved = loop.time()
         await asyncio.sleep(POLL_SECONDS)
+
+
+def _save(meter: Meter) -> None:
+    """Write the counts; where that fails, what goes beyond the last reservation is held back until it does not."""
+    try:
+        meter.save()
+    except CannotCount as error:
+        log.error("%s", error)
 
 
 async def run(options: argparse.Namespace) -> None:
@@ -153,24 +170,27 @@ async def run(options: argparse.Namespace) -> None:
     meter = Meter(options.usage, default_budget=options.screen_budget)
     gate = build_gate(
         FileControls(options.controls), meter, token=token, static=options.static,
-        default_target=options.default_target,
+        default_target=options.default_target, limits=DoorLimits(per_address=options.connections_per_address),
+        tell=StatusDesk(Notes(notes_folder(options.controls)), Gauge(), options.runtime).find,
     )  # fmt: skip
     warden = None if options.runtime is None else Warden(CgroupHost.detect(), options.runtime)
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    runners = [web.AppRunner(app, access_log=None, handler_cancellation=True) for app in (gate.front, gate.api)]
-    for runner in runners:
-        await runner.setup()
-    await _listen(runners[0], options.socket, options.ip, options.port)
-    await _listen(runners[1], options.api_socket, options.api_ip, options.api_port or options.port + 1)
+    api = web.AppRunner(gate.api, access_log=None, handler_cancellation=True)
+    await api.setup()
+    for path in (options.socket, options.api_socket):
+        _remove_dead_socket(path)
+    server = await listen(gate.front, path=options.socket, ip=options.ip, port=options.port)
+    await _listen(api, options.api_socket, options.api_ip, options.api_port or options.port + 1)
     watching = asyncio.create_task(watch(gate, warden))
     await asyncio.wait({watching, asyncio.create_task(ended.wait())}, return_when=asyncio.FIRST_COMPLETED)
     watching.cancel()
+    server.close()
     for exchange in list(gate.keeper.exchanges):
         exchange.cut()
-    for runner in runners:
-        await runner.cleanup()
+    await gate.front.shutdown(_CLOSE_SECONDS)
+    await api.cleanup()
     await gate.clients.close()
     meter.close()
 
@@ -179,13 +199,13 @@ async def _listen(runner: web.AppRunner, path: str | None, ip: str, port: int) -
     if path is None:
         site: web.BaseSite = web.TCPSite(runner, ip, port, reuse_address=True)
     else:
-        _remove_dead_socket(Path(path))
         site = web.UnixSite(runner, path)
     await site.start()
 
 
-def _remove_dead_socket(path: Path) -> None:
+def _remove_dead_socket(name: str | None) -> None:
     """Take away the socket that a killed gate left; one that somebody listens on stays, and starting then fails."""
+    path = Path(name or "")
     if not path.is_socket():
         return
     with socket.socket(socket.AF_UNIX) as probe:
@@ -198,7 +218,15 @@ def main() -> None:
     options = parse_arguments()
     level = {"warn": "warning"}.get(options.log_level, options.log_level).upper()
     logging.basicConfig(level=level, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    asyncio.run(run(options))
+    _raise_open_files()
+    uvloop.run(run(options))
+
+
+def _raise_open_files() -> None:
+    """Let the gate have as many connections as the host allows it: each passed request has two."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 if __name__ == "__main__":

@@ -25,6 +25,12 @@ class Refusal:
     title: str
     title_zh: str
     reason: str
+    retry_after: int = 0
+
+    @property
+    def close_code(self) -> int:
+        """The code with which a websocket is closed for this refusal: 4000 and the status (4429, 4403, 4503)."""
+        return 4000 + self.status
 
 
 def suspended(reason: str) -> Refusal:
@@ -38,13 +44,42 @@ def orders_unknown() -> Refusal:
     return Refusal(503, "controls_unreadable", "Workspaces are held back", "工作区暂不可用", why)
 
 
-def budget_used(limit_left: int) -> Refusal:
+def budget_used(limit_left: int, retry_after: int = 0) -> Refusal:
     """Return the refusal of a workspace that has shown as many bytes today as it may."""
     why = (
         "the screen budget of today is used up; results leave by an export request, and the authority can raise the"
         f" budget ({max(limit_left, 0)} bytes left) / 今日显示额度已用完，结果请通过出域申请带出"
     )
-    return Refusal(429, "screen_budget_used", "Screen budget used up", "显示额度已用完", why)
+    return Refusal(429, "screen_budget_used", "Screen budget used up", "显示额度已用完", why, retry_after)
+
+
+def cannot_count() -> Refusal:
+    """Return the refusal of every workspace while what it shows cannot be written down."""
+    why = "what is shown cannot be written down now, so nothing is shown / 暂时无法记录显示量，暂不放行"
+    return Refusal(503, "screen_count_failed", "Workspaces are held back", "工作区暂不可用", why)
+
+
+def stranger() -> Refusal:
+    """Return the refusal of somebody whom the workspace's own server does not know."""
+    return Refusal(403, "not_signed_in", "Sign in first", "请先登录", "sign in to this workspace / 请先登录该工作区")
+
+
+def coded_answer() -> Refusal:
+    """Return what is said instead of an answer whose bytes a browser would unpack into more than was counted."""
+    why = "its server answered in packed form, which the gate does not pass / 服务返回了压缩内容，已拒绝"
+    return Refusal(502, "answer_packed", "The answer cannot be shown", "无法显示该内容", why)
+
+
+def bad_request(reason: str) -> Refusal:
+    """Return the refusal of a request whose head could be read in two ways, or that no server here answers."""
+    return Refusal(400, "bad_request", "This request is not accepted", "请求不被接受", reason)
+
+
+def too_slow() -> Refusal:
+    """Return the refusal of a body that does not arrive in time."""
+    return Refusal(
+        408, "body_too_slow", "Too slow", "上传过慢", "the request's body did not arrive in time / 请求体未及时到达"
+    )
 
 
 def closed_route(reason: str) -> Refusal:
@@ -75,9 +110,11 @@ def unreachable() -> Refusal:
     return Refusal(503, "server_unreachable", "The workspace does not answer", "工作区没有响应", why)
 
 
-def answer(request: web.Request, refusal: Refusal) -> web.Response:
+def answer(request: web.BaseRequest, refusal: Refusal) -> web.Response:
     """Return `refusal` as a page for a browser, as problem+json for anything else."""
     headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    if refusal.retry_after:
+        headers["Retry-After"] = str(refusal.retry_after)
     if "text/html" not in request.headers.get("Accept", ""):
         body = {
             "type": "about:blank", "title": refusal.title, "status": refusal.status, "code": refusal.code,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from urllib.parse import parse_qsl, unquote, urlencode
+from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 
 class Action(StrEnum):
@@ -17,6 +17,7 @@ class Action(StrEnum):
 
     PASS = "pass"  # noqa: S105 - not a password
     STATIC = "static"
+    OWN = "own"
     ABSORB = "absorb"
     REFUSE = "refuse"
 
@@ -29,6 +30,10 @@ class Traffic(StrEnum):
     HTTP = "http"
 
 
+_IN_NAME = "@~"
+_IN_REST = "/@~!*'(),;:=+$&"
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """A path taken apart: whose server, which workspace, and the rest of the path, decoded."""
@@ -36,6 +41,15 @@ class Address:
     user: str
     workspace: str
     rest: str
+
+    @property
+    def path(self) -> str:
+        """The path in its one plain spelling, as it is handed on: the server reads what was judged, and nothing else.
+
+        Letters, digits and `-._~` are never escaped in it, whatever the browser did.
+        """
+        head = f"/user/{quote(self.user, safe=_IN_NAME)}/{quote(self.workspace, safe=_IN_NAME)}"
+        return f"{head}/{quote(self.rest, safe=_IN_REST)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +81,10 @@ _STATIC = Verdict(Action.STATIC)
 _KERNEL = Verdict(Action.PASS, Traffic.KERNEL)
 _SWALLOW = Verdict(Action.ABSORB)
 
+BUDGET = "shuzha/budget"
+STATUS = "shuzha/status"
+"""The gate's own routes beneath a workspace, as JSON: its screen budget, and all that its panel shows."""
+
 RULES = (
     _rule("GET HEAD", r"", _PASS),
     _rule("GET", r"lab(/tree(/.*)?|/workspaces(/.*)?|/doc(/.*)?)?", _PASS),
@@ -84,9 +102,16 @@ RULES = (
     _rule("GET", r"api/config/\w+", Verdict(Action.ABSORB, body="{}")),
     _rule("GET", r"lab/api/extensions", Verdict(Action.ABSORB, body="[]")),
     _rule("GET", r"api/nbconvert", Verdict(Action.ABSORB, body="{}")),
+    _rule("GET", f"{BUDGET}|{STATUS}", Verdict(Action.OWN)),
 )
 """Every route but the contents API, which `_judge_contents` decides by what is asked for."""
 
+_CONTENTS_QUERY = {
+    "content": frozenset({"0", "1"}),
+    "hash": frozenset({"0", "1"}),
+    "type": frozenset({"notebook", "directory"}),
+    "format": frozenset({"json"}),
+}
 _NOTEBOOK = ".ipynb"
 _NOTEBOOKS_ONLY = "only notebooks (.ipynb) and folders of them pass between a workspace and a browser"
 
@@ -100,7 +125,7 @@ def parse_address(path: str) -> Address | None:
         return None
     segments = [unquote(segment, errors="strict") for segment in path.split("/")[2:]]
     for place, segment in enumerate(segments):
-        if segment in {".", ".."} or (not segment and 0 < place < len(segments) - 1):
+        if segment in {".", ".."} or (not segment and place < len(segments) - 1):
             raise ValueError("the path has an empty, . or .. segment")
         if re.search(r"[/\\\x00-\x1f\x7f]|%[0-9a-fA-F]{2}", segment):
             raise ValueError("the path has an encoded separator or is encoded twice")
@@ -121,25 +146,49 @@ def judge(method: str, address: Address, query: str, *, websocket: bool) -> Verd
 
 
 def _judge_contents(method: str, path: str, query: str) -> Verdict:
-    asked = parse_qsl(query, keep_blank_values=True)
-    if any(name in {"format", "type"} and value in {"base64", "file", "text"} for name, value in asked):
+    """Decide by what is asked for; the query goes on in a form that no two readers read differently.
+
+    What it may say is an allow-list of names and values: a server that strips spaces would read `base64%20` as base64.
+    """
+    asked = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name in _CONTENTS_QUERY]
+    if any(value not in _CONTENTS_QUERY[name] for name, value in asked):
         return _refuse(_NOTEBOOKS_ONLY)
+    kept = dict(asked)
     if "/checkpoints" in path:
         stem, _, rest = path.rpartition("/checkpoints")
         if method in {"GET", "POST"} and stem.endswith(_NOTEBOOK) and not rest:
-            return Verdict(Action.PASS, Traffic.CONTENTS)
+            return _contents(kept)
         return _refuse("checkpoints can be made and listed, and not handed out")
     if path.endswith(_NOTEBOOK):
         if method in {"GET", "PUT", "PATCH", "DELETE", "POST"}:
-            return Verdict(Action.PASS, Traffic.CONTENTS)
+            return _contents(kept)
         return _refuse("this method is not used on notebooks")
     if method == "GET":
         # Anything but a notebook is asked for as a folder: the server then refuses a file.
-        kept = [(name, value) for name, value in asked if name not in {"type", "format"}]
-        return Verdict(Action.PASS, Traffic.CONTENTS, query=urlencode([*kept, ("type", "directory")]))
+        folder = {name: value for name, value in kept.items() if name not in {"type", "format"}}
+        return _contents({**folder, "type": "directory"})
     if method in {"POST", "PATCH", "DELETE"}:
-        return Verdict(Action.PASS, Traffic.CONTENTS)
+        return _contents(kept)
     return _refuse(_NOTEBOOKS_ONLY)
+
+
+def _contents(query: dict[str, str]) -> Verdict:
+    return Verdict(Action.PASS, Traffic.CONTENTS, query=urlencode(query))
+
+
+def describe_rules() -> list[str]:
+    """Return a Markdown table row for each rule, for the reference page; a test holds the page to it."""
+    said = {
+        Action.PASS: "handed on", Action.STATIC: "from the gate's disk", Action.OWN: "the gate's own answer",
+        Action.ABSORB: "swallowed",
+    }  # fmt: skip
+    rows = []
+    for rule in RULES:
+        methods = "websocket" if rule.websocket else " ".join(sorted(rule.methods))
+        counted = f"`{rule.verdict.traffic}`" if rule.verdict.action is Action.PASS else "-"
+        pattern = rule.pattern.pattern.replace("|", "\\|")
+        rows.append(f"| {methods} | `{pattern}` | {said[rule.verdict.action]} | {counted} |")
+    return rows
 
 
 def _refuse(reason: str) -> Verdict:

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 import aiohttp
 
 _CONNECT_SECONDS = 30
+_NOT_ADDED = frozenset({"User-Agent", "Accept", "Accept-Encoding", "Content-Type"})
 
 
 @dataclass(slots=True)
@@ -90,7 +91,7 @@ class Clients:
             self._sessions[key] = aiohttp.ClientSession(
                 connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None, connect=_CONNECT_SECONDS), json_serialize=json.dumps,
-                read_bufsize=2**18, max_line_size=65536, max_field_size=65536,
+                read_bufsize=2**18, max_line_size=65536, max_field_size=65536, skip_auto_headers=_NOT_ADDED,
             )  # fmt: skip
         return self._sessions[key], "http://localhost" if unix else f"http://{parts.netloc}"
 
