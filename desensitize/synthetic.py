@@ -7,6 +7,7 @@ certificate.
 from __future__ import annotations
 
 import json
+import platform
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -16,14 +17,14 @@ from typing import Any
 import polars as pl
 
 from desensitize.certificate import CERTIFICATE_FILE, CERTIFICATE_VERSION, ENGINE_VERSION, describe
-from desensitize.dp.accounting import Accountant
+from desensitize.dp.answers import Debits
 from desensitize.dp.synthetic import Synthesis, synthesize
 from desensitize.dp.synthetic_domain import Column, Domain
 from desensitize.errors import InvalidInput, InvalidPlan
 from desensitize.tables import Table, hide, open_table, run_quietly
 from desensitize.transform.expressions import build_expressions
 from desensitize.transform.keys import SecretKey
-from desensitize.transform.plan import Plan
+from desensitize.transform.plan import Plan, write_toml
 from desensitize.writing import store
 
 
@@ -102,6 +103,15 @@ class SyntheticPlan:
         wanted |= {"columns": {name: column.to_dict() for name, column in self.columns.items()}} if self.columns else {}
         return {**self.plan.to_dict(), "synthetic": wanted}
 
+    def to_toml(self, language: str | None = None) -> str:
+        """Return the plan as TOML; `from_toml` gives the same plan back. With a language, comments as `Plan` has."""
+        values = self.to_dict()["synthetic"]
+        columns = values.pop("columns", {})
+        lines = [self.plan.to_toml(language), "[synthetic]", *write_toml(values), ""]
+        for name, options in columns.items():
+            lines += [f"[synthetic.columns.{json.dumps(name, ensure_ascii=False)}]", *write_toml(options), ""]
+        return "\n".join(lines)
+
 
 @dataclass(frozen=True, slots=True)
 class SyntheticRelease:
@@ -125,7 +135,11 @@ class SyntheticRelease:
         return {
             "kind": "desensitization certificate",
             "version": CERTIFICATE_VERSION,
-            "engine": {"desensitize": ENGINE_VERSION, "polars": pl.__version__},
+            "engine": {
+                "desensitize": ENGINE_VERSION,
+                "polars": pl.__version__,
+                "python": platform.python_version(),
+            },
             "input": None,
             "output": run_quietly(lambda: describe(self.frame)),
             "found": None,
@@ -151,7 +165,7 @@ def release_synthetic(
     plan: SyntheticPlan,
     key: bytes | None = None,
     *,
-    accountant: Accountant | None = None,
+    accountant: Debits | None = None,
     seed: int | None = None,
 ) -> SyntheticRelease:
     """Return the synthetic release of a table by a plan. Its budget is spent at once, and by every call anew.

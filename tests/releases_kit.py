@@ -9,6 +9,8 @@ from pathlib import Path
 import polars as pl
 
 from shuzha.authorization.model import Grant
+from shuzha.budgets.purse import ReleasePurse
+from shuzha.budgets.service import BudgetService
 from shuzha.catalog.lake import RawZone
 from shuzha.catalog.model import BatchMode, Entry
 from shuzha.releases.build import ReleaseBuilder
@@ -49,8 +51,9 @@ class ReleaseCity(City):
         self.use(RiskPolicy())
 
     def use(self, policy: RiskPolicy) -> None:
-        self.builder = ReleaseBuilder(self.folder / "releases", self.zone, self.keys, policy)
-        self.releases = ReleaseService(self.database, self.policies, self.keys, self.builder)
+        purse = ReleasePurse(self.database, BudgetService(self.database, self.policies))
+        self.builder = ReleaseBuilder(self.folder / "releases", self.zone, self.keys, policy, purse)
+        self.releases = ReleaseService(self.database, self.policies, self.keys, self.builder, purse)
 
     def ingest(self, entry: Entry, frame: pl.DataFrame, batch: str = "bat_1") -> Entry:
         source = self.folder / f"{batch}.parquet"

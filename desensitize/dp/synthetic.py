@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from desensitize.dp.accounting import Accountant
-from desensitize.dp.loss import concentrated
+from desensitize.dp.answers import Debits
+from desensitize.dp.loss import Loss, concentrated
 from desensitize.dp.synthetic_domain import Domain
 from desensitize.dp.synthetic_noise import Budget, Cost
 from desensitize.dp.synthetic_report import UtilityReport, report_utility
@@ -64,6 +64,14 @@ class Synthesis:
         )
 
 
+def synthetic_loss(epsilon: float, delta: float) -> Loss:
+    """Return what `synthesize` debits for (epsilon, delta): the largest rho within it, whichever way it is used.
+
+    Refuses an epsilon that is no finite number above 0, and a delta outside (0, 1).
+    """
+    return concentrated(Budget.within(epsilon, delta).left)
+
+
 def synthesize(
     table: Table,
     domain: Domain,
@@ -77,7 +85,7 @@ def synthesize(
     rows: int | None = None,
     most_cells: int = _MOST_CELLS,
     seed: int | None = None,
-    accountant: Accountant | None = None,
+    accountant: Debits | None = None,
 ) -> Synthesis:
     """Return a synthetic table that is (epsilon, delta)-differentially private.
 
@@ -95,7 +103,7 @@ def synthesize(
     _check(domain, method, degree, rows, most_cells, entity, rows_per_entity)
     budget = Budget.within(epsilon, delta, rows_per_entity)
     if accountant is not None:
-        accountant.debit(concentrated(budget.left))
+        accountant.debit(synthetic_loss(epsilon, delta))
     counted = tally(table, domain, entity, rows_per_entity)
     # A column of one cell says nothing; a table of such columns still has a number of rows.
     used = [at for at, size in enumerate(domain.sizes) if size > 1] or [0]

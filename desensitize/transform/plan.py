@@ -239,6 +239,11 @@ def _one_line(text: str) -> str:
     return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
 
 
+def write_toml(options: Mapping[str, object]) -> list[str]:
+    """Return plain options as lines of TOML, one each."""
+    return [f"{key} = {_toml(value)}" for key, value in options.items()]
+
+
 def _toml(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -119,6 +119,9 @@ def find_source(sources: Sequence[Source], asked: str, *, by_entry: bool) -> Sou
         if asked
         in ((source.entry, source.entry_code, source.entry_name) if by_entry else (source.release, source.name))
     ]
+    if by_entry:
+        # Two releases of one grant, such as its rows and a synthetic table, stand for the same raw rows.
+        found = list({(source.entry, source.grant): source for source in found}.values())
     if len(found) != 1:
         what = "an entry" if by_entry else "a release"
         known = ", ".join(sorted({source.name for source in sources}))

@@ -10,7 +10,13 @@ from sandbox.workspaces.model import Workspace, WorkspaceState
 from sandbox.workspaces.store import WORKSPACES, find_by_name
 from shuzha.core.errors import NotAllowed, NotFound
 from shuzha.core.work import Database
+from shuzha.releases.model import ReleaseKind
 from shuzha.releases.store import RELEASES
+
+SYNTHETIC_NOTICE = (
+    "合成数据：行非真人，不得据以认定个人，合计非官方数字 "
+    "synthetic: no row is anybody's, and no sum is an official figure"
+)
 
 
 class ExportDesk(Protocol):
@@ -53,18 +59,20 @@ class WorkspaceVerbs:
         self._answers = answers
 
     def datasets(self, workspace: str) -> list[dict[str, Any]]:
-        """Return name, rows and columns of each granted release."""
+        """Return name, kind, rows and columns of each granted release."""
         found = self._open(workspace)
         with self._database.read() as work:
             releases = [work.get(RELEASES, one) for one in found.releases]
         return [
             {
                 "name": one.name,
+                "kind": "synthetic" if one.kind is ReleaseKind.SYNTHETIC else "release",
                 "release": one.id,
                 "rows": one.rows,
                 "columns": list(one.columns),
                 "version": one.raw_version,
             }
+            | ({"notice": SYNTHETIC_NOTICE} if one.kind is ReleaseKind.SYNTHETIC else {})
             for one in releases
         ]
 

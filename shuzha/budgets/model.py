@@ -99,6 +99,8 @@ class Budget:
 class Spend:
     """One answer: what it cost, who asked, and what was said; `answer` is empty where computing it failed.
 
+    A synthetic release is an answer too: `kind` is synthetic, no workspace asked, and `answer` names the release.
+
     `question` is the hash of all that was asked of which version of the data, so that the same question is known again.
     """
 

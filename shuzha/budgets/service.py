@@ -65,13 +65,18 @@ class BudgetService:
             work.emit("budget:set", budget.id, "privacy budget set", data=data, approver=actor.id)
         return budget
 
-    def spend(self, actor: Actor, spend: Spend, loss: Loss) -> Spend:
+    def spend(self, actor: Actor, spend: Spend, loss: Loss, *, method: str = "socket", once: bool = False) -> Spend:
         """Return the spend once it is stored and both budgets are debited; nothing gives it back.
+
+        With `once`, a spend of this id that is there is returned as it is, and nothing is debited again.
 
         Refuses an entry without a budget, and a cost that does not fit into the entry's budget or the authorization's
         own. Two spenders never see the same budget: the unit of work is one writer at a time.
         """
         with self._database.work(actor) as work:
+            known = work.find(SPENDS, spend.id) if once else None
+            if known is not None:
+                return known
             budgets = self._standing(work, spend.entry, spend.authorization)
             changed = [budget.with_loss(loss) for budget in budgets]
             for budget in changed:
@@ -83,7 +88,7 @@ class BudgetService:
                 "epsilon": spend.epsilon, "rho": spend.rho, "delta": spend.delta, "question": spend.question,
                 "raw_version": spend.raw_version,
             }  # fmt: skip
-            work.emit("budget:spend", spend.id, f"privacy budget spent on a {spend.kind}", data=data, method="socket")
+            work.emit("budget:spend", spend.id, f"privacy budget spent on a {spend.kind}", data=data, method=method)
         return spend
 
     def keep_answer(self, spend: Spend, answer: dict[str, Any]) -> Spend:

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 
+from shuzha.catalog.domains import read_domain
 from shuzha.catalog.model import (
     ENTRY,
     MAX_GRADE,
@@ -62,6 +63,8 @@ def check_elements(sheet: EntryDraft) -> None:
     _require(not twice, sheet, f"element `{''.join(twice[:1])}` stands there twice", "entry.elements", "each name once")
     for element in sheet.elements:
         _check_element(sheet, element)
+        if element.domain is not None:
+            read_domain(element, element.domain)
 
 
 def _check_element(sheet: EntryDraft, element: Element) -> None:

@@ -13,6 +13,7 @@ import datetime as dt
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from shuzha.catalog.value_domain import ValueDomain
 from shuzha.core.lifecycle import Lifecycle, Move
 
 _STRICT = {"extra": "forbid"}  # An API body with a misspelt field is refused, not read past.
@@ -126,7 +127,10 @@ class Title:
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """One column; `reason` says why its role or grade is milder than what the scan found, where it is."""
+    """One column; `reason` says why its role or grade is milder than what the scan found, where it is.
+
+    `domain` is needed for synthetic tables alone.
+    """
 
     __pydantic_config__ = _STRICT
     name: str
@@ -137,6 +141,7 @@ class Element:
     nullable: bool = True
     scale: int = 2
     reason: str = ""
+    domain: ValueDomain | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
@@ -20,22 +21,26 @@ from shuzha.authorization.model import (
     Demand,
     DemandDraft,
     DemandState,
+    Grant,
     Mode,
     clear_checks,
 )  # fmt: skip
 from shuzha.authorization.service import AuthorizationService
-from shuzha.catalog.model import EntryState
+from shuzha.budgets.purse import ReleasePurse
+from shuzha.catalog.model import Entry, EntryState
 from shuzha.catalog.service import CatalogService
 from shuzha.core.actor import Actor
 from shuzha.core.calendar import Due
 from shuzha.core.clock import city_date
 from shuzha.core.errors import Invalid
 from shuzha.portal.desk import Desk, Show, Verb, actor_of, parse, progress
+from shuzha.portal.synthetic import SyntheticOffer, offer_synthetic, read_options
 from shuzha.releases.service import ReleaseService
 
 _A = AuthorizationState
 WAY = (_A.APPLIED, _A.QUALIFIED, _A.REVIEWED, _A.APPROVED, _A.PUBLICIZED, _A.SIGNED, _A.ACTIVE)
 DEMAND_WAY = (DemandState.DRAFT, DemandState.SUBMITTED, DemandState.CHECKED, DemandState.GRANTED)
+NOTHING_ASKED: Mapping[str, str] = MappingProxyType({})
 VERBS = (
     Verb("qualify", "Qualified: every fact looked up and clear", reason=True),
     Verb("review", "Record the experts' score", reason=True),
@@ -63,12 +68,14 @@ class AuthorizationPages:
     """The pages of this room."""
 
     def __init__(
-        self, desk: Desk, service: AuthorizationService, catalog: CatalogService, releases: ReleaseService
-    ) -> None:
+        self, desk: Desk, service: AuthorizationService, catalog: CatalogService, releases: ReleaseService,
+        purse: ReleasePurse,
+    ) -> None:  # fmt: skip
         self._desk = desk
         self._service = service
         self._catalog = catalog
         self._releases = releases
+        self._purse = purse
 
     def router(self) -> APIRouter:
         """Return the routes of these pages."""
@@ -79,6 +86,7 @@ class AuthorizationPages:
         router.add_api_route("/authorizations/{authorization_id}/demands", self.demand, methods=["POST"])
         router.add_api_route("/authorizations/{authorization_id}/{verb}", self.move, methods=["POST"])
         router.add_api_route("/demands/{demand_id}", self.show_demand, methods=["GET"])
+        router.add_api_route("/demands/{demand_id}/synthetic", self.synthesize, methods=["POST"])
         router.add_api_route("/demands/{demand_id}/{verb}", self.move_demand, methods=["POST"])
         return router
 
@@ -181,6 +189,22 @@ class AuthorizationPages:
         show: Show = lambda errors, status: self._demand(request, demand_id, errors, status)  # noqa: E731
         return self._desk.act(request, actions, verb, f"/demands/{demand_id}", show)
 
+    def synthesize(
+        self, request: Request, demand_id: str, epsilon: Annotated[str, Form()], rows: Annotated[str, Form()] = "1",
+        method: Annotated[str, Form()] = "aim", without: Annotated[str, Form()] = "",
+        domains: Annotated[str, Form()] = "",
+    ) -> Response:  # fmt: skip
+        """Request a synthetic release, paid for from the entry's privacy budget when it is built."""
+        actor = actor_of(request)
+        asked = {"epsilon": epsilon, "rows": rows, "method": method, "without": without, "domains": domains}
+
+        def ask() -> object:
+            options = read_options(epsilon, rows, method, without, domains)
+            return self._releases.request_release(actor, self._service.get_demand(actor, demand_id).grant, options)
+
+        show: Show = lambda errors, status: self._demand(request, demand_id, errors, status, asked)  # noqa: E731
+        return self._desk.attempt(request, ask, f"/demands/{demand_id}", show, "release")
+
     def _list(self, request: Request, errors: Sequence[str] = (), status: int = 200) -> Response:
         actor = actor_of(request)
         own = Resource("authorization", organisation=actor.organisation, author=actor.id)
@@ -210,7 +234,10 @@ class AuthorizationPages:
             may_demand=found.state is _A.ACTIVE and self._desk.can(actor, "demand:draft", demand),
         )  # fmt: skip
 
-    def _demand(self, request: Request, demand_id: str, errors: Sequence[str] = (), status: int = 200) -> Response:
+    def _demand(
+        self, request: Request, demand_id: str, errors: Sequence[str] = (), status: int = 200,
+        asked: Mapping[str, str] = NOTHING_ASKED,
+    ) -> Response:  # fmt: skip
         actor = actor_of(request)
         found = self._service.get_demand(actor, demand_id)
         # A demand is the operating unit's and, once checked, the provider's to answer: either relation counts.
@@ -218,13 +245,22 @@ class AuthorizationPages:
         offered = [verb for own in both for verb in self._desk.verbs(actor, DEMAND, found.state, own, DEMAND_VERBS)]
         verbs = {verb.name: verb for verb in sorted(offered, key=lambda verb: verb.refusal is None)}
         grant = self._service.get_grant(actor, found.grant) if found.grant else None
+        entry = self._catalog.get_entry(actor, found.entry)
+        may_release = found.state is DemandState.GRANTED and self._may_release(actor, found)
+        offer = self._offer(entry, grant) if grant and may_release else None
         return self._desk.page(
             request, "demand.html", status, errors=errors, demand=found, grant=grant, verbs=list(verbs.values()),
-            steps=progress(DEMAND, DEMAND_WAY, found.state), entry=self._catalog.get_entry(actor, found.entry),
-            releases=self._releases.list_releases(actor, demand=found.id),
-            may_release=found.state is DemandState.GRANTED and self._may_release(actor, found),
+            steps=progress(DEMAND, DEMAND_WAY, found.state), entry=entry,
+            releases=self._releases.list_releases(actor, demand=found.id), may_release=may_release,
+            offer=offer, asked=asked, written={**offer.proposed, **asked} if offer else {},
             left=None if found.due is None else self._desk.law.remaining(Due(found.due), self._desk.clock.now()),
         )  # fmt: skip
+
+    def _offer(self, entry: Entry, grant: Grant) -> SyntheticOffer | None:
+        """Return what a synthetic release could be; None where no row has a subject whose privacy could be kept."""
+        if entry.entity_key is None:
+            return None
+        return offer_synthetic(entry, grant, self._purse.left_epsilon(entry.id, grant.authorization))
 
     def _may_release(self, actor: Actor, found: Demand) -> bool:
         own = Resource("release", organisation=found.operator, authorization=found.authorization, grant=found.grant)

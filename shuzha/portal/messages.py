@@ -41,7 +41,7 @@ from shuzha.portal.desk import word
 from shuzha.portal.i18n import catalogue
 from shuzha.portal.oversight import TRACED
 from shuzha.portal.tasks import LINKS
-from shuzha.releases.model import NOT_MEASURED, NOT_PROMISED, RELEASE
+from shuzha.releases.model import NOT_MEASURED, NOT_PROMISED, RELEASE, SYNTHETIC_NOT_PROMISED
 from shuzha.settlement.model import INFRASTRUCTURE, PARTIES
 
 LIFECYCLES: tuple[Lifecycle[StrEnum], ...] = (
@@ -115,7 +115,7 @@ def _all() -> Iterator[str]:
         yield from map(word, words)
     yield from (word(field.name) for field in fields(Risk))
     yield from (word(name) for name in (*PERSONAL_ROLES, *PARTIES, INFRASTRUCTURE, *NAMES, *LOOSE))
-    yield from (*NOT_PROMISED, NOT_MEASURED, *_cannot())
+    yield from (*NOT_PROMISED, *SYNTHETIC_NOT_PROMISED, NOT_MEASURED, *_cannot())
     for table in (AUTHORITY_TURN, REGISTRY_TURN, OPERATOR_TURN):
         yield from table.values()
     yield from (label for links in LINKS.values() for _, label in links)

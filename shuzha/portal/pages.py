@@ -69,7 +69,7 @@ def make_pages(services: Services, desk: Desk) -> APIRouter:
         TaskPages(desk, services),
         PublicPages(desk, services.disclosure),
         EntryPages(desk, services.catalog, services.budgets),
-        AuthorizationPages(desk, services.authorization, services.catalog, services.releases),
+        AuthorizationPages(desk, services.authorization, services.catalog, services.releases, services.purse),
         ReleasePages(desk, services.releases, services.catalog),
         WorkspacePages(desk, services),
         ExportPages(desk, services),

@@ -10,12 +10,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from math import prod
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
+from desensitize.certificate import LEAST_ROWS_TO_HASH
 from shuzha.portal.charts import Change, bands_of, draw_changes, draw_share, draw_sizes
 from shuzha.portal.i18n import Speech
 
@@ -35,6 +37,17 @@ class ColumnLine:
     said: str
     level: int | None
     utility: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class MarginalLine:
+    """One measured marginal of a synthetic table: its columns, its number of cells, and shares of rows moved."""
+
+    columns: tuple[str, ...]
+    cells: int
+    distance: float
+    distance_of_noise: float
+    at_most: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +76,34 @@ class Paper:
     def limits(self) -> Mapping[str, Any]:
         """The limits that the risk is judged by."""
         return self.engine.get("limits") or {}
+
+    @property
+    def synthetic(self) -> Mapping[str, Any]:
+        """What a synthetic table is and cost; empty for every other."""
+        return (self.engine.get("done") or {}).get("synthetic") or {}
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The granted columns that a synthetic table does not hold."""
+        steps = (self.engine.get("done") or {}).get("plan", {}).get("columns", {})
+        return tuple(name for name, step in steps.items() if step.get("technique") == "drop")
+
+    def marginals(self, several: bool) -> tuple[MarginalLine, ...]:
+        """Return what is reported of single columns, or of `several` together."""
+        cells = {name: _count_cells(domain) for name, domain in self.synthetic.get("domain", {}).items()}
+        return tuple(
+            MarginalLine(
+                tuple(each["columns"]), prod(cells[name] for name in each["columns"]), each["distance"],
+                each["distance_of_noise"], each["at_most"],
+            )
+            for each in self.synthetic["utility"]["marginals"]
+            if (len(each["columns"]) > 1) == several
+        )  # fmt: skip
+
+    @property
+    def too_few_rows(self) -> bool:
+        """Whether the input has so few rows that its hash was withheld for that alone."""
+        return int((self.engine.get("input") or {}).get("rows") or 0) < LEAST_ROWS_TO_HASH
 
     @property
     def smallest_accepted(self) -> int:
@@ -170,6 +211,11 @@ def _environment() -> Environment:
         loader=FileSystemLoader(_TEMPLATES), autoescape=select_autoescape(default=True), undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
+
+
+def _count_cells(domain: Mapping[str, Any]) -> int:
+    listed = len(domain["values"]) if "values" in domain else len(domain["edges"]) - 1
+    return listed + bool(domain.get("null"))
 
 
 def _type_name(found: object) -> str:

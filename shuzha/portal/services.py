@@ -10,9 +10,11 @@ from products.registry.service import RegistryService
 from sandbox.airlock.model import ExportRequest
 from sandbox.airlock.service import AirlockService
 from sandbox.workspaces.hosting import Host
+from sandbox.workspaces.screens import ScreenService
 from sandbox.workspaces.service import WorkspaceService
 from shuzha.authorization.service import AuthorizationService
 from shuzha.budgets.answering import AnswerService
+from shuzha.budgets.purse import ReleasePurse
 from shuzha.budgets.service import BudgetService
 from shuzha.catalog.service import CatalogService
 from shuzha.core.actor import Actor
@@ -77,6 +79,11 @@ class Services(Protocol):
         ...
 
     @property
+    def purse(self) -> ReleasePurse:
+        """What synthetic releases are paid from."""
+        ...
+
+    @property
     def answers(self) -> AnswerService:
         """What is left of the privacy budget for a grant."""
         ...
@@ -84,6 +91,11 @@ class Services(Protocol):
     @property
     def workspaces(self) -> WorkspaceService:
         """Workspaces."""
+        ...
+
+    @property
+    def screens(self) -> ScreenService:
+        """What workspaces show on screens, and may."""
         ...
 
     @property

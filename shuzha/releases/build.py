@@ -31,8 +31,9 @@ from shuzha.core.errors import Invalid
 from shuzha.core.keys import KeyRing
 from shuzha.releases import certificate as paper
 from shuzha.releases.filters import to_expression
-from shuzha.releases.model import NOT_MEASURED, NOT_PROMISED, Release, RiskPolicy
+from shuzha.releases.model import NOT_MEASURED, NOT_PROMISED, Release, ReleaseKind, RiskPolicy
 from shuzha.releases.planning import found_in, make_plan
+from shuzha.releases.synthetic import Purse, write_synthetic
 
 WORK_FOLDER = ".building"
 _FILES = (paper.DATA_FILE, paper.PLAN_FILE)
@@ -45,8 +46,9 @@ class ReleaseBuilder:
     and nothing that it cannot name.
     """
 
-    def __init__(self, folder: Path, zone: RawZone, keys: KeyRing, policy: RiskPolicy) -> None:
+    def __init__(self, folder: Path, zone: RawZone, keys: KeyRing, policy: RiskPolicy, purse: Purse) -> None:
         self._folder = folder
+        self._purse = purse
         self._zone = zone
         self._keys = keys
         self._policy = policy
@@ -70,7 +72,8 @@ class ReleaseBuilder:
         """Return the finished folder; one that is there and whole is kept as it is.
 
         `earlier` are the scenario's ready releases, which someone can join with this one. Refuses what the engine
-        refuses: a table that cannot meet the limits, an entity key with nulls.
+        refuses: a table that cannot meet the limits, an entity key with nulls. A synthetic one is paid for once: what
+        an earlier attempt paid stands, and nothing that it made was ever seen.
         """
         with self._lock(release):
             target = self.path(release)
@@ -97,6 +100,16 @@ class ReleaseBuilder:
     def _write(
         self, folder: Path, release: Release, grant: Grant, entry: Entry, made_at: str, earlier: Sequence[Release]
     ) -> Path:
+        if release.kind is ReleaseKind.SYNTHETIC:
+            frame = self._cut(release, grant, entry)
+            part = write_synthetic(folder, release, grant, entry, frame, self._purse)
+        else:
+            part = self._write_rows(folder, release, grant, entry, earlier)
+        return self._sign(folder, _head(release, grant, entry, made_at) | part)
+
+    def _write_rows(
+        self, folder: Path, release: Release, grant: Grant, entry: Entry, earlier: Sequence[Release]
+    ) -> dict[str, Any]:
         try:
             frame = self._cut(release, grant, entry)
             plan = make_plan(entry, grant.scope.columns, self._policy, frame)
@@ -107,11 +120,12 @@ class ReleaseBuilder:
         except DesensitizeError as error:
             raise Invalid(f"cannot release entry {entry.code}: {error}", rule="release.risk") from None
         except pl.exceptions.PolarsError as error:
-            # The engine's message may quote a value.
-            raise Invalid(f"cannot read entry {entry.code}: {type(error).__name__}", rule="release.read") from None
+            raise _unreadable(entry, error) from None
         (folder / paper.PLAN_FILE).write_text(plan.to_toml(), "utf-8")
-        content = self._certify(folder, release, grant, entry, plan, table, made_at, joined)
-        written = paper.write_certificate(content)
+        return _say_rows(entry, plan, table, joined)
+
+    def _sign(self, folder: Path, content: dict[str, Any]) -> Path:
+        written = paper.write_certificate(content | {"files": paper.describe_files(folder, _FILES)})
         (folder / paper.CERTIFICATE_FILE).write_bytes(written)
         signature = paper.sign_certificate(written, self._keys.signing_key(paper.SIGNING_KEY))
         (folder / paper.SIGNATURE_FILE).write_text(signature + "\n", "ascii")
@@ -120,7 +134,10 @@ class ReleaseBuilder:
     def _cut(self, release: Release, grant: Grant, entry: Entry) -> pl.LazyFrame:
         """Return the raw rows and columns that the grant allows, and the entity key, by which classes are counted."""
         raw = self._zone.scan(release.entry, release.raw_version)
-        schema = raw.collect_schema()
+        try:
+            schema = raw.collect_schema()
+        except pl.exceptions.PolarsError as error:
+            raise _unreadable(entry, error) from None
         needed = grant.scope.columns | ({entry.entity_key} if entry.entity_key else set())
         names = [element.name for element in entry.elements if element.name in needed and element.name in schema]
         missing = sorted(needed - set(names))
@@ -166,35 +183,6 @@ class ReleaseBuilder:
             )  # fmt: skip
         return {"releases": list(columns), "by": key, "measured": found.to_dict()}
 
-    def _certify(
-        self, folder: Path, release: Release, grant: Grant, entry: Entry, plan: Plan, table: Desensitized,
-        made_at: str, joined: dict[str, Any] | None,
-    ) -> dict[str, Any]:  # fmt: skip
-        engine = table.certificate
-        measured = table.risk is not None
-        return {
-            "kind": "shuzha release certificate",
-            "version": 2,
-            "release": release.id,
-            "made_at": made_at,
-            "grant": {
-                "id": grant.id, "scope_version": grant.scope.version, "clause": grant.scope.clause,
-                "columns": sorted(grant.scope.columns), "row_filter": filter_text(grant.row_filter),
-            },
-            "scenario": {"authorization": release.authorization, "demand": release.demand},
-            "source": {
-                "entry": entry.id, "code": entry.code, "entry_version": entry.version, "grade": entry.grade,
-                "raw_version": release.raw_version, "provider": entry.provider,
-            },
-            "found": engine.get("found") or found_in(entry, plan.columns),
-            "desensitization": engine,
-            "joined": joined,
-            "limits": engine.get("limits"),
-            "level": engine.get("level") if measured else None,
-            "not_promised": [*NOT_PROMISED, *([] if measured else [NOT_MEASURED])],
-            "files": paper.describe_files(folder, _FILES),
-        }  # fmt: skip
-
     @contextmanager
     def _lock(self, release: Release) -> Iterator[None]:
         handle = os.open(self._work / f"{release.id}.lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -203,6 +191,43 @@ class ReleaseBuilder:
             yield
         finally:
             os.close(handle)
+
+
+def _unreadable(entry: Entry, error: pl.exceptions.PolarsError) -> Invalid:
+    # The engine's own message may quote a value.
+    return Invalid(f"cannot read entry {entry.code}: {type(error).__name__}", rule="release.read")
+
+
+def _head(release: Release, grant: Grant, entry: Entry, made_at: str) -> dict[str, Any]:
+    """Return what every certificate says: of which release, grant, scenario and source it is."""
+    return {
+        "release": release.id,
+        "made_at": made_at,
+        "grant": {
+            "id": grant.id, "scope_version": grant.scope.version, "clause": grant.scope.clause,
+            "columns": sorted(grant.scope.columns), "row_filter": filter_text(grant.row_filter),
+        },
+        "scenario": {"authorization": release.authorization, "demand": release.demand},
+        "source": {
+            "entry": entry.id, "code": entry.code, "entry_version": entry.version, "grade": entry.grade,
+            "raw_version": release.raw_version, "provider": entry.provider,
+        },
+    }  # fmt: skip
+
+
+def _say_rows(entry: Entry, plan: Plan, table: Desensitized, joined: dict[str, Any] | None) -> dict[str, Any]:
+    engine = table.certificate
+    measured = table.risk is not None
+    return {
+        "kind": "shuzha release certificate",
+        "version": 2,
+        "found": engine.get("found") or found_in(entry, plan.columns),
+        "desensitization": engine,
+        "joined": joined,
+        "limits": engine.get("limits"),
+        "level": engine.get("level") if measured else None,
+        "not_promised": [*NOT_PROMISED, *([] if measured else [NOT_MEASURED])],
+    }
 
 
 def _publish(made: Path, target: Path) -> None:

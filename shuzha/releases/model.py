@@ -1,17 +1,21 @@
 """A release: its lifecycle, its record, and what its certificate does not promise.
 
-Words: a *release* is the desensitized table of one grant at one version of the raw data; its *certificate* says what
-was found, done and measured, and is signed over its bytes; *destruction* removes the files and, with the demand's last
-release, the scenario's key.
+Words: a *release* is the table of one grant at one version of the raw data, of one *kind*: the desensitized *rows*, or
+*synthetic* ones under differential privacy, which are nobody's; its *certificate* says what was found, done and
+measured, and is signed over its bytes; *destruction* removes the files and, with the demand's last release, the
+scenario's key.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
+from shuzha.catalog.value_domain import ValueDomain
+from shuzha.core.errors import Invalid
 from shuzha.core.lifecycle import Lifecycle, Move
 
 
@@ -38,9 +42,52 @@ RELEASE: Lifecycle[ReleaseState] = Lifecycle(
 STANDING = frozenset({ReleaseState.BUILDING, ReleaseState.READY})
 
 
+class ReleaseKind(StrEnum):
+    """What the rows of a release are: the grant's own, desensitized, or nobody's, drawn from noisy marginals."""
+
+    ROWS = "rows"
+    SYNTHETIC = "synthetic"
+
+
+METHODS = ("aim", "mst")
+SYNTHETIC_RULE = "release.synthetic"
+MOST_ROWS_PER_ENTITY = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class SyntheticOptions:
+    """What a synthetic release is to cost and hold; `delta` is the platform's, by the entry's budget.
+
+    At most `rows_per_entity` rows of one entity are looked at, drawn at random. `domains` are of columns whose domain
+    the entry's sheet does not say, or says otherwise; the columns `without` are left out.
+    """
+
+    epsilon: float
+    delta: float = 0.0
+    rows_per_entity: int = 1
+    method: str = "aim"
+    without: tuple[str, ...] = ()
+    domains: Mapping[str, ValueDomain] = field(default_factory=dict)
+
+
+def check_options(options: SyntheticOptions) -> None:
+    """Refuse an unknown method and a number of rows that bounds nothing; the price refuses a bad epsilon."""
+    if options.method not in METHODS:
+        raise Invalid("the method of a synthetic release is unknown", rule=SYNTHETIC_RULE, accepted=", ".join(METHODS))
+    if not 1 <= options.rows_per_entity <= MOST_ROWS_PER_ENTITY:
+        raise Invalid(
+            "the number of rows of one entity is out of range",
+            rule=SYNTHETIC_RULE,
+            accepted=f"1 to {MOST_ROWS_PER_ENTITY:,}",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Release:
-    """One release: `name` is what notebooks call it, `sha256` that of its data file, `certificate` the signed JSON."""
+    """One release: `name` is what notebooks call it, `sha256` that of its data file, `certificate` the signed JSON.
+
+    `synthetic` is what was asked for where `kind` is synthetic, else None.
+    """
 
     id: str
     name: str
@@ -65,6 +112,8 @@ class Release:
     sha256: str = ""
     ready_at: dt.datetime | None = None
     reason: str = ""
+    kind: ReleaseKind = ReleaseKind.ROWS
+    synthetic: SyntheticOptions | None = None
     revision: int = 1
 
 
@@ -89,5 +138,12 @@ NOT_PROMISED = (
     "joins are measured with earlier releases of the same scenario only: those with other data are not",
     "sensitive values such as amounts pass unchanged; the airlock checks what leaves",
     "redaction of free text finds written forms that it knows; it is no proof of their absence",
+)
+SYNTHETIC_NOT_PROMISED = (
+    "synthetic rows look real and are not: no row may be held against a person, no sum taken for an official figure",
+    "only the measured marginals are kept: all other relations are a model's guess",
+    "the cost counts in this entry's budget: other entries about the same people have budgets of their own",
+    "values outside the stated domains count as missing, numbers and days beyond the edges as the nearest bin",
+    "the time that it took is not hidden",
 )
 NOT_MEASURED = "no quasi-identifier was granted: no risk was measured"

@@ -20,8 +20,17 @@ from shuzha.core.keys import KeyRing
 from shuzha.core.work import Database, Work
 from shuzha.releases import certificate as paper
 from shuzha.releases.build import ReleaseBuilder
-from shuzha.releases.model import RELEASE, STANDING, Release, ReleaseState
+from shuzha.releases.model import (
+    RELEASE,
+    STANDING,
+    Release,
+    ReleaseKind,
+    ReleaseState,
+    SyntheticOptions,
+    check_options,
+)
 from shuzha.releases.store import RELEASES
+from shuzha.releases.synthetic import Purse, loss_of, make_synthetic_plan
 
 
 def release_resource(release: Release, organisation: str = "") -> Resource:
@@ -35,16 +44,21 @@ def release_resource(release: Release, organisation: str = "") -> Resource:
 class ReleaseService:
     """Releases of one installation. `run_build` and `run_destroy` are jobs: they take an id and bear a repeat."""
 
-    def __init__(self, database: Database, policies: Policies, keys: KeyRing, builder: ReleaseBuilder) -> None:
+    def __init__(
+        self, database: Database, policies: Policies, keys: KeyRing, builder: ReleaseBuilder, purse: Purse
+    ) -> None:
         self._database = database
         self._policies = policies
         self._keys = keys
         self._builder = builder
+        self._purse = purse
 
-    def request_release(self, actor: Actor, grant_id: str) -> Release:
+    def request_release(self, actor: Actor, grant_id: str, synthetic: SyntheticOptions | None = None) -> Release:
         """Return the release of a grant at the newest raw data: the standing one, or a new one that is to be built.
 
-        Refuses a grant that is not in force, and an entry without raw data.
+        With `synthetic` it is a synthetic one, which is paid for from the entry's privacy budget when it is built.
+        Refuses a grant that is not in force, and an entry without raw data; of a synthetic one also a column whose
+        values nobody said, and an epsilon that the budget does not hold.
         """
         with self._database.work(actor) as work:
             grant = work.get(GRANTS, grant_id)
@@ -56,8 +70,11 @@ class ReleaseService:
                 raise Invalid(
                     f"entry {entry.code} has no raw data yet", rule="release.raw", accepted="a batch that was ingested"
                 )
-            standing = _find_standing(work, grant.id, entry.raw_version)
-            return standing or self._add(work, actor, grant, entry, entry.raw_version)
+            asked = None if synthetic is None else self._check_synthetic(work, grant, entry, synthetic)
+            standing = _find_standing(work, grant.id, entry.raw_version, asked)
+            if standing is None and asked is not None:
+                self._purse.check(work, entry, grant.authorization, loss_of(asked))
+            return standing or self._add(work, actor, grant, entry, entry.raw_version, asked)
 
     def run_build(self, release_id: str) -> Release:
         """Build a release and return it ready; one that cannot be built is failed, with the reason, and returned so.
@@ -71,7 +88,9 @@ class ReleaseService:
                 return release
             grant, entry, now = work.get(GRANTS, release.grant), work.get(ENTRIES, release.entry), work.now()
             earlier = tuple(
-                one for one in work.list(RELEASES, demand=release.demand) if one.state is ReleaseState.READY
+                one
+                for one in work.list(RELEASES, demand=release.demand)
+                if one.state is ReleaseState.READY and one.kind is ReleaseKind.ROWS
             )
         try:
             self._check_scope(actor, grant, now)
@@ -167,17 +186,28 @@ class ReleaseService:
         asked = Context(at=at, entry=grant.entry, columns=grant.scope.columns)
         self._policies.check(actor, "data:release", resource, asked)
 
+    def _check_synthetic(self, work: Work, grant: Grant, entry: Entry, asked: SyntheticOptions) -> SyntheticOptions:
+        """Return the options with the delta of the entry's budget, once a plan without a fault follows from them."""
+        check_options(asked)
+        options = replace(asked, delta=self._purse.find_delta(work, entry))
+        loss_of(options)
+        make_synthetic_plan(entry, grant, options)
+        return options
+
     def _can_see(self, actor: Actor, release: Release, at: dt.datetime) -> bool:
         views = (release_resource(release), release_resource(release, release.provider))
         return any(self._policies.can(actor, "release:view", view, Context(at=at)) for view in views)
 
-    def _add(self, work: Work, actor: Actor, grant: Grant, entry: Entry, raw_version: int) -> Release:
-        release_id = new_id("rel")
+    def _add(
+        self, work: Work, actor: Actor, grant: Grant, entry: Entry, raw_version: int, synthetic: SyntheticOptions | None
+    ) -> Release:
+        release_id, kind = new_id("rel"), ReleaseKind.ROWS if synthetic is None else ReleaseKind.SYNTHETIC
         release = Release(
-            id=release_id, name=entry.name, grant=grant.id, demand=grant.demand, authorization=grant.authorization,
+            id=release_id, name=name_of(entry, kind), grant=grant.id, demand=grant.demand,
+            authorization=grant.authorization,
             operator=grant.operator, provider=grant.provider, entry=entry.id, entry_version=entry.version,
             scope_version=grant.scope.version, raw_version=raw_version, requested_by=actor.id, requested_at=work.now(),
-            state=RELEASE.initial, folder=release_id,
+            state=RELEASE.initial, folder=release_id, kind=kind, synthetic=synthetic,
         )  # fmt: skip
         work.add(RELEASES, release)
         work.emit("release:request", release.id, f"release of entry {entry.code} requested", data=_data(release))
@@ -220,9 +250,14 @@ class ReleaseService:
         return standing
 
 
-def _find_standing(work: Work, grant_id: str, raw_version: int) -> Release | None:
+def name_of(entry: Entry, kind: ReleaseKind) -> str:
+    """Return what notebooks call a release: a workspace may have one of each kind."""
+    return entry.name if kind is ReleaseKind.ROWS else f"{entry.name}_{kind.value}"
+
+
+def _find_standing(work: Work, grant_id: str, raw_version: int, synthetic: SyntheticOptions | None) -> Release | None:
     for release in work.list(RELEASES, grant=grant_id, raw_version=raw_version):
-        if release.state in STANDING:
+        if release.state in STANDING and release.synthetic == synthetic:
             return release
     return None
 
@@ -231,4 +266,5 @@ def _data(release: Release, reason: str = "") -> dict[str, Any]:
     return {
         "release": release.id, "grant": release.grant, "demand": release.demand, "authorization": release.authorization,
         "entry": release.entry, "operator": release.operator, "raw_version": release.raw_version, "reason": reason,
+        "kind": release.kind.value,
     }  # fmt: skip

@@ -27,6 +27,7 @@ from sandbox.workspaces.service import WorkspaceService
 from sandbox.workspaces.verbs import WorkspaceVerbs
 from shuzha.authorization.service import AuthorizationService, GrantScopes
 from shuzha.budgets.answering import AnswerService
+from shuzha.budgets.purse import ReleasePurse
 from shuzha.budgets.service import BudgetService
 from shuzha.catalog.aggregation import Aggregation
 from shuzha.catalog.lake import RawZone
@@ -139,13 +140,19 @@ class Platform:
     @cached_property
     def releases(self) -> ReleaseService:
         """Desensitized releases."""
-        builder = ReleaseBuilder(self.settings.folder("releases"), self.raw_zone, self.keys, RiskPolicy())
-        return ReleaseService(self.database, self.policies, self.keys, builder)
+        folder, purse = self.settings.folder("releases"), self.purse
+        builder = ReleaseBuilder(folder, self.raw_zone, self.keys, RiskPolicy(), purse)
+        return ReleaseService(self.database, self.policies, self.keys, builder, purse)
 
     @cached_property
     def budgets(self) -> BudgetService:
         """Privacy budgets."""
         return BudgetService(self.database, self.policies)
+
+    @cached_property
+    def purse(self) -> ReleasePurse:
+        """What synthetic releases are paid from."""
+        return ReleasePurse(self.database, self.budgets)
 
     @cached_property
     def answers(self) -> AnswerService:
