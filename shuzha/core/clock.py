@@ -13,6 +13,7 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from shuzha.core.errors import Invalid
+from shuzha.core.service_user import give_like_folder
 
 CITY_ZONE = ZoneInfo("Asia/Shanghai")
 
@@ -73,6 +74,7 @@ class OffsetClock:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         half = self._path.with_suffix(f".{os.getpid()}.new")
         half.write_text(repr(seconds))
+        give_like_folder(half)
         half.replace(self._path)
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from shuzha.core.clock import Clock, OffsetClock, SystemClock
 from shuzha.core.errors import Invalid
+from shuzha.core.service_user import choose_user
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,8 @@ class Settings:
     sandbox_port: int = 8002
     sandbox_environment: Path = Path(".venv-sandbox")
     scheme: str = "http"
+    service_user: str = ""
+    runtime_folder: str = ""
     demo: bool = False
 
     @property
@@ -55,7 +58,19 @@ class Settings:
     @property
     def runtime(self) -> Path:
         """The folder of the workspaces' sockets: a short path, since a unix socket's name ends at 107 bytes."""
-        return Path("/run/shuzha" if os.geteuid() == 0 else f"/tmp/shuzha-{os.geteuid()}") / str(self.sandbox_port)  # noqa: S108
+        own = "/run/shuzha" if os.geteuid() == 0 else f"/tmp/shuzha-{os.geteuid()}"  # noqa: S108
+        return Path(self.runtime_folder or own) / str(self.sandbox_port)
+
+    def pinned(self) -> Settings:
+        """Return the settings with what depends on who asks settled now: services run as another user than root."""
+        user = choose_user(self.service_user, self.data)
+        named = str(user.uid) if user is not None else ("root" if os.geteuid() == 0 else "")
+        return replace(self, service_user=named, runtime_folder=str(self.runtime.parent))
+
+    @property
+    def service_uid(self) -> int | None:
+        """The number of the service user, once the settings are `pinned`; None: services stay who starts them."""
+        return int(self.service_user) if self.service_user.isdigit() else None
 
     def folder(self, name: str) -> Path:
         """Return a folder of the data directory (raw, releases, homes, vault, products, logs, usage, keys, run)."""
@@ -92,6 +107,9 @@ HELP: Mapping[str, str] = {
     "sandbox_port": "the sandbox's port",
     "sandbox_environment": "the analysts' Python environment, which holds nothing of the server",
     "scheme": "https where a TLS proxy stands in front: cookies are then marked secure",
+    "service_user": "who services run as where root starts the platform, by name or number; empty: the owner of the data"
+    " folder, else the account shuzha, else 61000",
+    "runtime_folder": "the folder of sockets, a short path; empty: /run/shuzha as root, else one below /tmp",
     "demo": "true allows the forward-only clock offset; production refuses to start with one",
 }
 """What each setting is, for the reference page."""

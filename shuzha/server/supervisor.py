@@ -2,13 +2,13 @@
 
 A *unit* is one process. Units start together and stop in the reverse of their order. A unit that dies is started again
 at once, with a growing pause when it keeps dying young. Each gets a parent-death signal, so that killing the supervisor
-leaves nothing.
+leaves nothing. Where the supervisor is root, a unit becomes the service user before its program starts, unless it
+needs root.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import logging
 import os
 import signal
@@ -20,18 +20,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shuzha.core.errors import Unavailable
+from shuzha.core.service_user import ServiceUser, acting_as, starting_as
 
 log = logging.getLogger(__name__)
 
-_PR_SET_PDEATHSIG = 1
 _YOUNG_SECONDS = 3.0
 _LONGEST_PAUSE = 5.0
-_LIBC = ctypes.CDLL(None)
+_OF_ROOT = frozenset({"HOME", "USER", "LOGNAME", "MAIL", "SUDO_COMMAND", "SUDO_GID", "SUDO_UID", "SUDO_USER"})
+"""What the environment says of the person who became root; a unit that is not root is told nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """One process: its command, what it adds to the environment, and a probe that is true once it answers."""
+    """One process: its command, what it adds to the environment, and a probe that is true once it answers.
+
+    One that `needs_root` keeps what the supervisor has.
+    """
 
     name: str
     command: Sequence[str]
@@ -39,14 +43,19 @@ class Unit:
     environment: Mapping[str, str] = field(default_factory=dict)
     ready_seconds: float = 30.0
     stop_seconds: float = 10.0
+    needs_root: bool = False
 
 
 class Supervisor:
-    """Runs units until told to stop; `run_folder` gets `<name>.log` and `<name>.pid` of each."""
+    """Runs units until told to stop; `run_folder` gets `<name>.log` and `<name>.pid` of each.
 
-    def __init__(self, units: Sequence[Unit], run_folder: Path) -> None:
+    `user` is whom the units become and whose `run_folder` is; None: they stay who the supervisor is.
+    """
+
+    def __init__(self, units: Sequence[Unit], run_folder: Path, user: ServiceUser | None = None) -> None:
         self._units = tuple(units)
         self._folder = run_folder
+        self._user = user
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._started: dict[str, float] = {}
         self._pauses: dict[str, float] = {}
@@ -56,7 +65,8 @@ class Supervisor:
 
     def start(self) -> None:
         """Start every unit and return when all answer; on a failure stop what was started and raise Unavailable."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        with acting_as(self._user):
+            self._folder.mkdir(parents=True, exist_ok=True)
         try:
             for unit in self._units:
                 self._spawn(unit)
@@ -77,7 +87,8 @@ class Supervisor:
             process = self._processes.get(unit.name)
             if process is not None:
                 _end(process, unit.stop_seconds)
-                (self._folder / f"{unit.name}.pid").unlink(missing_ok=True)
+                with acting_as(self._user):
+                    (self._folder / f"{unit.name}.pid").unlink(missing_ok=True)
 
     def pid(self, name: str) -> int:
         """Return the process id of a unit."""
@@ -93,19 +104,24 @@ class Supervisor:
         self._stopping.set()
 
     def _spawn(self, unit: Unit) -> None:
-        with (self._folder / f"{unit.name}.log").open("ab") as log_file:
+        user = None if unit.needs_root else self._user
+        with acting_as(self._user):
+            log_file = (self._folder / f"{unit.name}.log").open("ab")
+        with log_file:
             process = subprocess.Popen(
                 list(unit.command),
                 stdin=subprocess.DEVNULL,
                 stdout=log_file,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **unit.environment},
+                cwd="/",
+                env={**_environment(None if user is None else self._folder), **unit.environment},
                 start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one prctl call, safe between fork and exec
+                preexec_fn=starting_as(user),  # noqa: PLW1509 - only system calls in it, safe between fork and exec
             )
         self._processes[unit.name] = process
         self._started[unit.name] = time.monotonic()
-        (self._folder / f"{unit.name}.pid").write_text(str(process.pid))
+        with acting_as(self._user):
+            (self._folder / f"{unit.name}.pid").write_text(str(process.pid))
 
     def _wait_ready(self, unit: Unit) -> None:
         deadline = time.monotonic() + unit.ready_seconds
@@ -119,7 +135,8 @@ class Supervisor:
         raise Unavailable(f"{unit.name} did not answer within {unit.ready_seconds:.0f} s", accepted=self._hint(unit))
 
     def _hint(self, unit: Unit) -> str:
-        tail = (self._folder / f"{unit.name}.log").read_text(errors="replace").strip().splitlines()[-3:]
+        with acting_as(self._user):
+            tail = (self._folder / f"{unit.name}.log").read_text(errors="replace").strip().splitlines()[-3:]
         return f"see {self._folder.name}/{unit.name}.log, which ends: " + " | ".join(tail)
 
     def _watch(self) -> None:
@@ -139,8 +156,11 @@ class Supervisor:
             self._spawn(unit)
 
 
-def _die_with_parent() -> None:
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def _environment(home: Path | None) -> dict[str, str]:
+    """Return what every unit is told, and where its home is when it is another user's than the supervisor's."""
+    # No unit finds modules where it happens to stand: that folder could be anybody's.
+    kept = {name: value for name, value in os.environ.items() if home is None or name not in _OF_ROOT}
+    return {**kept, "PYTHONSAFEPATH": "1"} | ({} if home is None else {"HOME": str(home)})
 
 
 def _end(process: subprocess.Popen[bytes], seconds: float) -> None:
