@@ -107,8 +107,8 @@ HELP: Mapping[str, str] = {
     "sandbox_port": "the sandbox's port",
     "sandbox_environment": "the analysts' Python environment, which holds nothing of the server",
     "scheme": "https where a TLS proxy stands in front: cookies are then marked secure",
-    "service_user": "who services run as where root starts the platform, by name or number; empty: the data folder's owner"
-    ", else the account shuzha, else 61000",
+    "service_user": "who services run as where root starts the platform, a name or a number; empty: the data's owner,"
+    " else the account shuzha, else 61000",
     "runtime_folder": "the folder of sockets, a short path; empty: /run/shuzha as root, else one below /tmp",
     "demo": "true allows the forward-only clock offset; production refuses to start with one",
 }
