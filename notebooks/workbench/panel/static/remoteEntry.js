@@ -29,7 +29,6 @@
     compute: ['计算用量', 'Compute used'],
     processor: ['处理器时间', 'Processor time'],
     memory: ['内存', 'Memory'],
-    processes: ['进程', 'Processes'],
     storage: ['主目录存储', 'Home storage'],
     unknown: ['本主机未计量', 'not counted on this host'],
     hits: ['触及的限制', 'Limits hit'],
@@ -92,10 +91,10 @@
     .szp-item.warn, .szp-item.bad { font-weight: 700; }
   `;
 
-  /** Return a function that says a message in the browser's language, and the language itself. */
+  /** Return what says messages in the reader's language: JupyterLab's where it was set, else the browser's. */
   function makeSpeech(locale) {
-    const wanted = [locale, ...(navigator.languages || [navigator.language])].filter(tag => tag && tag !== 'default');
-    const chinese = /^zh/i.test(wanted[0] || 'zh');
+    const chosen = locale && !/^(en|default)/i.test(locale) ? locale : navigator.language;
+    const chinese = /^zh/i.test(chosen || 'zh');
     const say = (key, values = {}) =>
       MESSAGES[key][chinese ? 0 : 1].replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
     const state = word => (STATES[word] ? STATES[word][chinese ? 0 : 1] : word);
@@ -148,12 +147,18 @@
 
   /** How the screen budget stands: '', 'warn' from 80 % on, 'bad' when nothing more passes. */
   function toneOf(screen) {
-    return screen.stopped ? 'bad' : screen.warned ? 'warn' : '';
+    return { used: 'bad', low: 'warn' }[screen.state] || '';
+  }
+
+  /** Which limit was hit, what came of it, and what to do. */
+  function sayHit(hit, say) {
+    const words = { memory: 'hitMemory', processes: 'hitProcesses', storage: 'hitStorage', scratch: 'hitScratch' }[hit.limit];
+    return words ? say(words, { limit: hit.limit === 'processes' ? hit.most : size(hit.most), times: hit.times }) : hit.limit;
   }
 
   /** The parts of the panel, each a function of the status and the language. */
   const PARTS = {
-    head({ status, say }) {
+    head({ status }) {
       return make('header', {}, make('h2', {}, status.scenario || status.workspace), make('p', { class: 'quiet' }, status.workspace));
     },
 
@@ -194,11 +199,7 @@
 
     hits({ status, say }) {
       if (!status.hits.length) return null;
-      const words = { memory: 'hitMemory', processes: 'hitProcesses', storage: 'hitStorage', scratch: 'hitScratch' };
-      const shown = status.hits.map(hit => {
-        const limit = hit.limit === 'processes' ? hit.most : size(hit.most);
-        return make('p', { class: 'note bad', role: 'status' }, words[hit.limit] ? say(words[hit.limit], { limit, times: hit.times }) : hit.limit);
-      });
+      const shown = status.hits.map(hit => make('p', { class: 'note bad', role: 'status' }, sayHit(hit, say)));
       return section('hits', say('hits'), ...shown);
     },
 
@@ -230,7 +231,7 @@
     class Panel extends Widget {
       constructor(speech, settings) {
         super();
-        Object.assign(this, { speech, settings, seen: { tone: '', hits: {} }, watchers: [] });
+        Object.assign(this, { speech, settings, seen: { tone: '', hits: null }, watchers: [] });
         this.id = NAME;
         this.addClass('szp');
         this.title.icon = icon;
@@ -255,7 +256,7 @@
         try {
           const answer = await ServerConnection.makeRequest(URLExt.join(this.settings.baseUrl, 'shuzha/status'), { cache: 'no-store' }, this.settings);
           const body = await answer.json();
-          if (answer.ok) this.show(body); else this.refuse(body.detail || this.speech.say('noAnswer'));
+          if (answer.ok) this.tell(body); else this.refuse(body.detail || this.speech.say('noAnswer'));
         } catch (error) {
           this.refuse(this.speech.say('noAnswer'));
         }
@@ -267,7 +268,7 @@
         this.node.prepend(make('p', { class: 'note bad refusal', role: 'alert' }, reason));
       }
 
-      show(status) {
+      tell(status) {
         const { say, language } = this.speech;
         const parts = Object.values(PARTS).map(part => part({ status, ...this.speech })).filter(part => part !== null);
         const button = make('button', { type: 'button' }, say('refresh'));
@@ -292,14 +293,10 @@
         }
         this.seen.tone = tone;
         for (const hit of status.hits) {
-          const before = this.seen.hits[hit.limit];
-          if (before !== undefined ? hit.times > before : hit.recent) {
-            const words = PARTS.hits({ status: { hits: [hit] }, say });
-            Notification.error(words.querySelector('.note').textContent, { autoClose: false });
-          }
-          this.seen.hits[hit.limit] = hit.times;
+          // The first reading says what was hit before this page was opened: the panel shows it, and nobody is startled.
+          if (this.seen.hits && hit.times > (this.seen.hits[hit.limit] || 0)) Notification.error(sayHit(hit, say), { autoClose: false });
         }
-        for (const name of ['memory', 'processes', 'storage', 'scratch']) this.seen.hits[name] ??= 0;
+        this.seen.hits = Object.fromEntries(status.hits.map(hit => [hit.limit, hit.times]));
       }
     }
 
