@@ -126,6 +126,7 @@ class Permission(StrEnum):
     STATEMENT_SETTLE = "statement:settle"
     STATEMENT_VIEW = "statement:view"
     USAGE_VIEW = "usage:view"
+    WORKSPACE_BUDGET = "workspace:budget"
     WORKSPACE_CLOSE = "workspace:close"
     WORKSPACE_FREEZE = "workspace:freeze"
     WORKSPACE_OPEN = "workspace:open"

@@ -12,7 +12,7 @@ from sandbox.workspaces.homes import NOTEBOOKS, UnsafePath, read_beneath
 from sandbox.workspaces.hub_client import HubClient, HubRefused, HubUnavailable
 from sandbox.workspaces.hub_settings import HubSettings
 from sandbox.workspaces.limits import Limits
-from sandbox.workspaces.meter import read_usage
+from sandbox.workspaces.meter import read_usage, today
 from sandbox.workspaces.model import Workspace
 from sandbox.workspaces.specs import FileSpecs, GrantedRelease, WorkspaceRefused, WorkspaceSpec
 from shuzha.core.errors import Invalid, NotFound, Unavailable
@@ -159,7 +159,8 @@ class LocalHost:
     def screen_budget(self, workspace: Workspace) -> int:
         """Return the budget that the gate applies."""
         orders = FileControls(self._settings.controls).read()
-        return orders.budgets.get(workspace.name, self._settings.screen_budget)
+        ordered = orders.budget_of(workspace.name, today())
+        return self._settings.screen_budget if ordered is None else ordered
 
     def _home(self, workspace: Workspace) -> Path:
         return self._settings.homes / workspace.name

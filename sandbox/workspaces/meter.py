@@ -232,16 +232,19 @@ class Meter:
         self._store.execute("delete from screen_reserved where day < ?", (self._day(),))
 
 
-def read_usage(path: Path, workspace: str | None = None) -> tuple[tuple[str, str, str, Count], ...]:
-    """Return (workspace, day, class, count) as last written, for one workspace or all; empty when there is no file."""
+def read_usage(path: Path, workspace: str | None = None, *, since: str = "") -> tuple[tuple[str, str, str, Count], ...]:
+    """Return (workspace, day, class, count) as last written, for one workspace or all, from the day `since` on.
+
+    Empty when there is no file.
+    """
     if not path.exists():
         return ()
     store = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     try:
         rows = store.execute(
             "select workspace, day, traffic, shown, received, messages from screen_usage"
-            " where ?1 is null or workspace = ?1 order by workspace, day, traffic",
-            (workspace,),
+            " where (?1 is null or workspace = ?1) and day >= ?2 order by workspace, day, traffic",
+            (workspace, since),
         ).fetchall()
     finally:
         store.close()

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Depends
 
 from sandbox.workspaces.model import Workspace
+from sandbox.workspaces.screen import Standing
+from sandbox.workspaces.screen_store import ScreenBudget, ScreenDay
+from sandbox.workspaces.screens import ScreenService
 from sandbox.workspaces.service import WorkspaceService
 from shuzha.core.actor import Actor
 
@@ -28,7 +31,28 @@ class Reason:
     reason: str
 
 
-def make_router(service: WorkspaceService, actor: ActorDependency) -> APIRouter:
+@dataclass(frozen=True, slots=True)
+class BudgetDecision:
+    """How many bytes a day may be shown on screens: today only, or lastingly; and why."""
+
+    budget: int
+    reason: str
+    lasting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenUse:
+    """What a workspace shows and may: today by class, the days before, the decisions on its budget."""
+
+    shown: int
+    left: int
+    state: str
+    today: Standing
+    days: tuple[ScreenDay, ...]
+    decisions: tuple[ScreenBudget, ...]
+
+
+def make_router(service: WorkspaceService, screens: ScreenService, actor: ActorDependency) -> APIRouter:
     """Return the routes below `/workspaces`."""
     router = APIRouter(prefix="/workspaces", tags=["workspaces"])
 
@@ -61,5 +85,17 @@ def make_router(service: WorkspaceService, actor: ActorDependency) -> APIRouter:
     @router.post("/{workspace_id}/close")
     def close_workspace(workspace_id: str, body: Reason, who: Actor = Depends(actor)) -> Workspace:
         return service.close_workspace(who, workspace_id, body.reason)
+
+    @router.get("/{workspace_id}/screen")
+    def get_screen(workspace_id: str, who: Actor = Depends(actor)) -> ScreenUse:
+        standing = screens.get_standing(who, workspace_id)
+        return ScreenUse(
+            standing.shown, standing.left, standing.state, standing, screens.list_days(who, workspace_id),
+            screens.list_budgets(who, workspace_id),
+        )  # fmt: skip
+
+    @router.post("/{workspace_id}/screen-budget")
+    def set_screen_budget(workspace_id: str, body: BudgetDecision, who: Actor = Depends(actor)) -> ScreenBudget:
+        return screens.set_budget(who, workspace_id, body.budget, body.reason, lasting=body.lasting)
 
     return router

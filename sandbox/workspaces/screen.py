@@ -65,7 +65,8 @@ class Standing:
         """Return the standing as the gate's status route answers it."""
         return {
             "workspace": self.workspace, "day": self.day, "shown": self.shown, "budget": self.budget,
-            "left": self.left, "state": self.state, "warn_at": WARN_AT, "resets_at": resets_at.isoformat(),
+            "left": self.left, "state": self.state, "warned": self.state != "fine", "stopped": self.state == "used",
+            "warn_at": WARN_AT, "resets_at": resets_at.isoformat(),
             "classes": {
                 name: {"shown": one.shown, "received": one.received, "messages": one.messages}
                 for name, one in sorted(self.classes.items())

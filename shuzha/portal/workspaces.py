@@ -9,12 +9,11 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
 from policies import Resource
-from sandbox.workspaces.model import WORKSPACE, Workspace, WorkspaceState
+from sandbox.workspaces.model import LIVING, WORKSPACE, Workspace, WorkspaceState
 from sandbox.workspaces.service import workspace_resource
 from shuzha.authorization.model import Demand, DemandState
 from shuzha.core.actor import Actor
-from shuzha.core.clock import city_date
-from shuzha.core.errors import NotFound
+from shuzha.core.errors import Invalid, NotFound
 from shuzha.portal.desk import Desk, Show, Verb, actor_of, progress
 from shuzha.portal.services import Services
 from shuzha.releases.model import Release, ReleaseState
@@ -28,6 +27,12 @@ VERBS = (
     Verb("restore", "Restore", reason=True),
     Verb("close", "Close for good", reason=True, tone="bad"),
 )
+
+
+SCREEN_WORDS = {
+    "kernelws": "Kernel output", "contents": "Notebooks", "http": "Answers of the server",
+    "unsettled": "Unsettled after a fault of the gate",
+}  # fmt: skip
 
 
 class WorkspacePages:
@@ -45,6 +50,7 @@ class WorkspacePages:
         router.add_api_route("/workspaces", self.open, methods=["POST"])
         router.add_api_route("/workspaces/{workspace_id}", self.show, methods=["GET"])
         router.add_api_route("/workspaces/{workspace_id}/exports", self.submit, methods=["POST"])
+        router.add_api_route("/workspaces/{workspace_id}/screen-budget", self.set_screen_budget, methods=["POST"])
         router.add_api_route("/workspaces/{workspace_id}/{verb}", self.move, methods=["POST"])
         return router
 
@@ -92,6 +98,20 @@ class WorkspacePages:
         show = self._again(request, workspace_id)
         return self._desk.attempt(request, submit, lambda made: f"/exports/{made.id}", show, "submit")
 
+    def set_screen_budget(
+        self, request: Request, workspace_id: str, mebibytes: Annotated[str, Form()],
+        reason: Annotated[str, Form()] = "", span: Annotated[str, Form()] = "today",
+    ) -> Response:  # fmt: skip
+        """Set how much a workspace may show a day: today only, or lastingly."""
+        actor = actor_of(request)
+
+        def set_budget() -> object:
+            budget = _mebibytes(mebibytes)
+            return self._services.screens.set_budget(actor, workspace_id, budget, reason, lasting=span == "lasting")
+
+        show = self._again(request, workspace_id)
+        return self._desk.attempt(request, set_budget, f"/workspaces/{workspace_id}", show, "set")
+
     def _again(self, request: Request, workspace_id: str) -> Show:
         return lambda errors, status: self._workspace(request, workspace_id, errors, status)
 
@@ -118,17 +138,20 @@ class WorkspacePages:
         actor = actor_of(request)
         found = self._workspaces.get_workspace(actor, workspace_id)
         verbs = self._desk.verbs(actor, WORKSPACE, found.state, workspace_resource(found), self._offered(actor, found))
-        today = city_date(self._desk.clock.now()).isoformat()
-        host = self._services.host
+        screens = self._services.screens
         mine = actor.id == found.author
         return self._desk.page(
             request, "workspace.html", status, errors=errors, workspace=found, verbs=verbs, mine=mine,
             steps=progress(WORKSPACE, WAY, found.state), moving=found.state in MOVING,
             lab=self._lab(found) if mine and found.state is WorkspaceState.OPEN else "",
-            shown=host.screen_bytes(found).get(today, 0), budget=host.screen_budget(found),
+            screen=screens.get_standing(actor, found.id), screen_days=screens.list_days(actor, found.id),
+            screen_budgets=screens.list_budgets(actor, found.id), may_set_screen=screens.may_set(actor, found),
+            screen_word=lambda name: SCREEN_WORDS.get(name, name),
             privacy=self._services.answers.budget(found.grant), releases=self._releases(actor, found),
             left=self._days_left(found),
             exports=self._services.airlock.list_exports(actor, workspace=found.id),
+            imports=self._services.inbound.list_imports(actor, workspace=found.id), most=self._services.inbound.rules,
+            may_bring=found.state in LIVING and self._desk.can(actor, "import:receive", workspace_resource(found)),
         )  # fmt: skip
 
     def _offered(self, actor: Actor, found: Workspace) -> tuple[Verb, ...]:
@@ -149,3 +172,12 @@ class WorkspacePages:
             except NotFound:
                 continue  # Not everybody who sees a workspace sees each release in it.
         return shown
+
+
+def _mebibytes(text: str) -> int:
+    """Return the bytes that a person wrote as mebibytes."""
+    if not text.strip().isdigit():
+        raise Invalid(
+            "a screen budget that is no number", rule="workspace.screen_budget", accepted="a whole number of MiB"
+        )
+    return int(text) * 1024**2

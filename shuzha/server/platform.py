@@ -23,6 +23,8 @@ from sandbox.workspaces.hosting import LocalHost
 from sandbox.workspaces.hub_settings import HubSettings, OpenIdProvider
 from sandbox.workspaces.notes import Notes, notes_folder
 from sandbox.workspaces.noting import NoteKeeper
+from sandbox.workspaces.screen_files import ScreenFiles
+from sandbox.workspaces.screens import ScreenService
 from sandbox.workspaces.service import WorkspaceService
 from sandbox.workspaces.verbs import WorkspaceVerbs
 from shuzha.authorization.service import AuthorizationService, GrantScopes
@@ -197,6 +199,11 @@ class Platform:
     def workspaces(self) -> WorkspaceService:
         """Workspaces as records, and what their host does for them."""
         return WorkspaceService(self.database, self.policies, self.scopes, self.host, self.releases.path)
+
+    @cached_property
+    def screens(self) -> ScreenService:
+        """What workspaces show on screens, and may."""
+        return ScreenService(self.database, self.policies, ScreenFiles(self.hub_settings))
 
     @cached_property
     def airlock(self) -> AirlockService:

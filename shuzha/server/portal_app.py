@@ -80,7 +80,7 @@ def _api(platform: Platform) -> APIRouter:
     router.include_router(shuzha.authorization.routes.make_router(platform.authorization, actor))
     router.include_router(shuzha.releases.routes.make_router(platform.releases, actor))
     router.include_router(shuzha.budgets.routes.make_router(platform.budgets, actor))
-    router.include_router(sandbox.workspaces.routes_api.make_router(platform.workspaces, actor))
+    router.include_router(sandbox.workspaces.routes_api.make_router(platform.workspaces, platform.screens, actor))
     router.include_router(sandbox.airlock.routes.make_router(platform.airlock, actor))
     router.include_router(products.registry.routes.make_router(platform.registry, actor))
     router.include_router(products.consumers.routes.make_router(platform.consumers, actor))

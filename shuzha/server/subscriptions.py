@@ -79,6 +79,7 @@ def job_handlers(platform: Platform) -> Handlers:
     handlers["export:*"] = [airlock]
     handlers["batch:ingest"] = [refresh_indexes]
     handlers["grant:close"] = [close_releases]
+    handlers["workspace:close"] = [*handlers.get("workspace:close", ()), platform.screens.record_closed]
     return handlers
 
 

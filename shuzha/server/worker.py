@@ -35,6 +35,7 @@ def running(platform: Platform) -> Iterator[None]:
     audit.start()
     register_jobs(platform)
     platform.workspaces.reconcile()
+    platform.screens.restore_orders()
     platform.catalog.aggregation.sweep_inbox()
     for batch in platform.catalog.aggregation.list_unfinished():
         platform.jobs.enqueue(INGEST, batch)
@@ -87,6 +88,7 @@ async def _tick(platform: Platform) -> None:
         try:
             await asyncio.to_thread(platform.authorization.expire_due, platform.actor("clock"))
             await asyncio.to_thread(platform.workspaces.reconcile)
+            await asyncio.to_thread(platform.screens.record_due)
         except Exception:  # The boundary of this task: one bad moment must not stop the clock of all terms.
             log.exception("what the clock asks for could not be done; trying again")
         await asyncio.sleep(CLOCK_SECONDS)
