@@ -15,9 +15,9 @@ import numpy as np
 import polars as pl
 
 from desensitize.anonymity.boxes import BoxSearch
-from desensitize.anonymity.generalizing import Generalizing, list_classes
+from desensitize.anonymity.generalizing import Generalizing, list_classes, write_rows
 from desensitize.anonymity.guard import Guard, Verdict
-from desensitize.anonymity.histogram import Histogram
+from desensitize.anonymity.histogram import Bools, Histogram, Levels
 from desensitize.anonymity.lattice import Budget, Outcome, Search
 from desensitize.anonymity.metrics import cover, measure_loss
 from desensitize.anonymity.task import Task, count_limit, make_task
@@ -88,23 +88,21 @@ def anonymize(
     limit = count_limit(suppression_limit, histogram.total_rows)
     outcome = search(histogram, guard, metric, limit, Budget(max_visits, time_limit), progress)
     verdict = guard.judge(histogram, outcome.levels, limit)
-    return _write(frame, task, histogram, outcome, verdict, metric, limits or limits_of("agreement"))
+    return _write(task, histogram, outcome, verdict, metric, limits or limits_of("agreement"))
 
 
 def _write(
-    frame: Table, task: Task, histogram: Histogram, outcome: Outcome, verdict: Verdict, metric: str, limits: Limits
+    task: Task, histogram: Histogram, outcome: Outcome, verdict: Verdict, metric: str, limits: Limits
 ) -> Anonymized:
     """Return the table at the levels of the outcome, and what can be said about it."""
     gone = verdict.failing[verdict.key]
     failing = np.flatnonzero(gone)
     covered = cover(histogram, outcome.levels, verdict)
     columns = list(task.hierarchies)
-    made = Generalizing.of(histogram, outcome.levels, failing).rewrite(task.table)
-    result: pl.DataFrame | pl.LazyFrame = run_quietly(made.collect) if isinstance(frame, pl.DataFrame) else made
     classes = list_classes(histogram, outcome.levels, failing)
     sizes = classes.select(rows="class_rows", size="class_entities")
     return Anonymized(
-        frame=result,
+        frame=_rewrite(task, histogram, outcome.levels, gone),
         levels=dict(zip(columns, outcome.levels, strict=True)),
         suppressed=outcome.suppressed,
         loss=outcome.loss,
@@ -118,6 +116,14 @@ def _write(
         coverage={column: one / max(1, histogram.total_rows) for column, one in zip(columns, covered, strict=True)},
         geometric_loss=measure_loss(histogram, covered),
     )
+
+
+def _rewrite(task: Task, histogram: Histogram, levels: Levels, gone: Bools) -> pl.DataFrame | pl.LazyFrame:
+    """Return the rows at their levels without the gone ones: of a table in memory at once, else when asked for."""
+    if task.frame is not None and histogram.place is not None:
+        return write_rows(task.frame, histogram, levels, gone)
+    made = Generalizing.of(histogram, levels, np.flatnonzero(gone)).rewrite(task.table)
+    return made if task.frame is None else run_quietly(made.collect)
 
 
 def search(

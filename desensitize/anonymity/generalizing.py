@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from desensitize.anonymity.histogram import Histogram, Ints, Levels
+from desensitize.anonymity.histogram import Bools, Histogram, Ints, Levels
 from desensitize.leaves import as_leaf
 
 
@@ -97,6 +97,30 @@ class Generalizing:
         every = pl.struct(pl.all()).hash()
         gone, kept = (table.select(every.alias("h")).to_series() for table in (self.gone, self.kept))
         return None if kept.is_in(gone.implode()).any() else gone
+
+
+def write_rows(frame: pl.DataFrame, histogram: Histogram, levels: Levels, failing: Bools) -> pl.DataFrame:
+    """Return the rows of a table in memory at their levels, without those of the `failing` tuples.
+
+    The histogram knows the tuple of every row, so each label is looked up by a number, and nothing is compared again.
+    """
+    assert histogram.place is not None
+    place = pl.Series(histogram.place)
+    lifted = {
+        attribute.column: labels_at(histogram, position, level).gather(histogram.leaf[position])
+        for position, (attribute, level) in enumerate(zip(histogram.attributes, levels, strict=True))
+        if level
+    }
+    rest = frame.select(column for column in frame.columns if column not in lifted)
+    if failing.any():
+        kept = pl.Series(~failing[histogram.place])
+        rest, place = rest.filter(kept), place.filter(kept)
+    kinds = {attribute.column: frame.schema[attribute.column] for attribute in histogram.attributes}
+    made = {column: Relabelling(column, None, None).write(kind) for column, kind in kinds.items() if column in rest}
+    rest = rest.with_columns(**{column: written for column, written in made.items() if written is not None})
+    return pl.DataFrame(
+        [(lifted[column].gather(place) if column in lifted else rest[column]).alias(column) for column in frame.columns]
+    )
 
 
 def labels_at(histogram: Histogram, position: int, level: int) -> pl.Series:

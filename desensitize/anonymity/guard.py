@@ -60,6 +60,9 @@ class _Size:
         self._k = k
 
     def fails(self, view: View) -> Bools:
+        if view.histogram.is_plain:
+            small: Bools = view.rows < self._k
+            return small
         return view.histogram.entities.lack(view.key, view.space, self._k)
 
     def least_removed(self, view: View) -> Floats:
@@ -116,7 +119,8 @@ class _Presence:
 class Guard:
     """The privacy models of one anonymization, judging nodes of a histogram.
 
-    `least_rows` is how many rows a class that passes has at the least.
+    `least_rows` is how many rows a class that passes has at the least; `asks_for_k_alone` says that no model but
+    k-anonymity is asked for.
     """
 
     def __init__(self, models: Sequence[Model], histogram: Histogram) -> None:
@@ -124,6 +128,7 @@ class Guard:
         checks = [check for model in models for check in _make(model, places, histogram)]
         self._sure = [check for check in checks if check.monotone]
         self._other = [check for check in checks if not check.monotone]
+        self.asks_for_k_alone = all(isinstance(model, KAnonymity) for model in models)
         self.least_rows = max([1, *(model.k for model in models if isinstance(model, KAnonymity))])
 
     def judge(self, histogram: Histogram, levels: Levels, limit: int) -> Verdict:

@@ -21,9 +21,11 @@ from desensitize.hierarchy import Hierarchy
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+Places = npt.NDArray[np.uint32]
 Levels = tuple[int, ...]
 _KEY_SPACE = 2**62
 _COUNTING_SPACE = 300_000
+_MARKS_PER_KEY = 64
 _REMEMBERED_CODES = 8_000_000
 _ROUNDING = 1e-12
 
@@ -74,6 +76,12 @@ class Crowd:
         """Return the crowd; each entity's pairs together weigh one."""
         share = 1.0 / np.bincount(pair_entity)[pair_entity] if len(pair_entity) else np.zeros(0, np.float64)
         return cls(singles, pair_tuple, pair_entity, share)
+
+    @classmethod
+    def of_rows(cls, rows: Ints) -> Crowd:
+        """Return the crowd in which every row is an entity of its own."""
+        empty = np.zeros(0, np.int64)
+        return cls.of(rows, empty, empty)
 
     def count(self, member: Ints, classes: int) -> Ints:
         """Return how many distinct entities each class holds; `member` is the class of every tuple."""
@@ -174,7 +182,8 @@ class Histogram:
     """Distinct tuples with the rows, the entities and the sensitive values behind each.
 
     `marginals` counts the rows of every leaf; `floor` gives the levels below which tuples are merged already. Tuples
-    without rows come from a population, whose entities are its own.
+    without rows come from a population, whose entities are its own. `place` is the tuple of every row of a table that
+    was read in memory, None for one that was streamed.
     """
 
     attributes: tuple[Attribute, ...]
@@ -185,7 +194,13 @@ class Histogram:
     floor: Levels
     sensitive: tuple[Sensitive, ...] = ()
     population: Crowd | None = None
+    place: Places | None = None
     _codes: dict[tuple[int, int], Ints] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def is_plain(self) -> bool:
+        """Say whether every row is an entity of its own."""
+        return self.entities.singles is self.rows
 
     @property
     def total_rows(self) -> int:
@@ -195,17 +210,21 @@ class Histogram:
     def classes(self, levels: Levels) -> tuple[Ints, int]:
         """Return, for every tuple, the number of its class at these levels, and how many class numbers there may be."""
         key = np.zeros(len(self.rows), np.int64)
-        space = 1
+        space, most = 1, _MARKS_PER_KEY * len(key)
         for position, level in enumerate(levels):
             size = len(self.attributes[position].labels[level])
             if size == 1:
                 continue
-            if space * size >= _KEY_SPACE:
-                key, space = _densify(key)
+            if space * size >= _KEY_SPACE or space <= most < space * size:
+                key, found = number_keys(key, space)
+                space = len(found)
             key *= size
             key += self._code(position, level)
             space *= size
-        return (key, space) if space <= max(_COUNTING_SPACE, 4 * len(key)) else _densify(key)
+        if space <= max(1, 4 * len(key)):
+            return key, space
+        key, found = number_keys(key, space)
+        return key, len(found)
 
     def _code(self, position: int, level: int) -> Ints:
         """Return the code of one attribute at a level for every tuple."""
@@ -219,21 +238,34 @@ class Histogram:
     def rebase(self, levels: Levels) -> Histogram:
         """Return the histogram with all tuples merged that are equal at these levels.
 
-        It serves every node at or above them.
+        It serves every node at or above them. Where each row of the table went is no longer known.
         """
-        key, _ = self.classes(levels)
-        _, first, member = np.unique(key, return_index=True, return_inverse=True)
-        size = len(first)
-        return replace(
+        return self._merge(levels)[0]
+
+    def in_order(self) -> Histogram:
+        """Return the histogram with its tuples in the order of their leaves, and those equal at its floor merged."""
+        merged, member = self._merge(self.floor)
+        return merged if self.place is None else replace(merged, place=member.astype(np.uint32)[self.place])
+
+    def _merge(self, levels: Levels) -> tuple[Histogram, Ints]:
+        """Return the merged histogram, and the new tuple of every old one."""
+        member, found = number_keys(*self.classes(levels))
+        size = len(found)
+        first = np.empty(size, np.int64)
+        first[member] = np.arange(len(member))
+        rows = np.bincount(member, self.rows, size).astype(np.int64)
+        merged = replace(
             self,
             leaf=tuple(leaf[first] for leaf in self.leaf),
-            rows=np.bincount(member, self.rows, size).astype(np.int64),
-            entities=self.entities.merge(member, size),
+            rows=rows,
+            entities=Crowd.of_rows(rows) if self.is_plain else self.entities.merge(member, size),
             floor=tuple(max(pair) for pair in zip(levels, self.floor, strict=True)),
             sensitive=tuple(one.merge(member) for one in self.sensitive),
             population=None if self.population is None else self.population.merge(member, size),
+            place=None,
             _codes={},
         )
+        return merged, member
 
 
 def distinct(keys: Ints) -> Ints:
@@ -264,6 +296,17 @@ def sum_by_key(keys: Ints, weights: Floats) -> tuple[Ints, Floats]:
     return ordered[starts], np.add.reduceat(weights[order], starts)
 
 
-def _densify(key: Ints) -> tuple[Ints, int]:
-    values, dense = np.unique(key, return_inverse=True)
-    return dense.astype(np.int64), len(values)
+def number_keys(key: Ints, space: int) -> tuple[Ints, Ints]:
+    """Return the number of every key among the distinct ones in order, and these; keys are below `space`.
+
+    Marking those that occur in a table is ten times as fast as sorting, if the table is not much longer.
+    """
+    if space > _MARKS_PER_KEY * len(key):
+        values, dense = np.unique(key, return_inverse=True)
+        return dense.astype(np.int64, copy=False), values
+    occurs = np.zeros(space, bool)
+    occurs[key] = True
+    found: Ints = np.flatnonzero(occurs)
+    numbered = np.empty(space, np.int64)
+    numbered[found] = np.arange(len(found))
+    return numbered[key], found

@@ -110,8 +110,11 @@ class Search:
         budget: Budget,
         progress: Progress | None = None,
     ) -> None:
-        self._zoom, self._guard, self._limit = Zoom(histogram), guard, limit
+        self._guard, self._limit = guard, limit
         self._metric: Metric = make_metric(metric, histogram, limit, guard.least_rows)
+        # A glance tells nothing about the nodes above, and counts rows, not entities.
+        self._glances = histogram.is_plain and not self._metric.learns_above
+        self._zoom = self._zoom_into(histogram)
         self._budget, self._progress = budget, progress
         self._top = tuple(attribute.height - 1 for attribute in histogram.attributes)
         shape = tuple(attribute.height for attribute in histogram.attributes)
@@ -123,6 +126,7 @@ class Search:
         self._unfit: Bools = np.zeros(shape, bool)
         self._best = Best()
         self._visited = 0
+        self._order: list[int] | None = None
 
     def run(self) -> Outcome:
         """Return the cheapest fit node, or when the budget is spent the best so far.
@@ -142,22 +146,43 @@ class Search:
         left = self._lower[self._open()]
         return self._best.outcome(float(left.min()) if left.size else None, self._visited)
 
+    def _zoom_into(self, histogram: Histogram) -> Zoom:
+        return Zoom(histogram, glances=self._glances and self._guard.asks_for_k_alone)
+
     def _visit(self, node: Levels) -> bool:
         self._visited += 1
+        self._closed[node] = True
+        fit = not self._is_hopeless_at_a_glance(node) and self._judge(node)
+        if self._progress is not None:
+            self._progress(int(self._closed.size - np.count_nonzero(self._open())), self._closed.size)
+        return fit
+
+    def _is_hopeless_at_a_glance(self, node: Levels) -> bool:
+        """Say whether a quick look proves the node and all below it unfit, and rule them out if so."""
+        if (
+            not self._glances
+            or self._zoom.fold(node).least_suppressed(node, self._guard.least_rows) <= self._limit + _ROW
+        ):
+            return False
+        self._rule_out(node)
+        return True
+
+    def _rule_out(self, node: Levels) -> None:
+        self._unfit[tuple(slice(0, level + 1) for level in node)] = True
+
+    def _judge(self, node: Levels) -> bool:
         histogram = self._zoom.at(node)
         verdict = self._guard.judge(histogram, node, self._limit)
         hopeless = verdict.least_below > self._limit + _ROW
-        if not hopeless and self._metric.needs_leaves:
+        if hopeless:
+            self._rule_out(node)
+        elif self._metric.needs_leaves:
             histogram = self._zoom.base
             verdict = self._guard.judge(histogram, node, self._limit)
-        fit = self._offer(histogram, node, verdict)
-        if hopeless:
-            self._unfit[tuple(slice(0, level + 1) for level in node)] = True
+        fit = not hopeless and self._offer(histogram, node, verdict)
         if not hopeless or self._metric.learns_above:
             self._metric.learn(self._lower, histogram, node, verdict)
-        self._closed[node] = True
-        if self._progress is not None:
-            self._progress(int(self._closed.size - np.count_nonzero(self._open())), self._closed.size)
+            self._order = None
         return fit
 
     def _offer(self, histogram: Histogram, node: Levels, verdict: Verdict) -> bool:
@@ -197,7 +222,7 @@ class Search:
             for axis in axes
         )
         if any(level > floor for level, floor in zip(meet, histogram.floor, strict=True)):
-            self._zoom = Zoom(histogram.rebase(meet))
+            self._zoom = self._zoom_into(histogram.rebase(meet))
 
     def _descend(self) -> None:
         """Walk down from the top to a good first answer: always to the fit neighbour with the least lower bound."""
@@ -218,8 +243,14 @@ class Search:
 
     def _choose(self) -> Levels | None:
         """Return the open node to visit next: the one with the greatest lower bound, or None when none is open."""
-        candidates = self._open() & ~self._coarse
-        if not candidates.any():
-            return None
-        position = int(np.argmax(np.where(candidates, self._lower, -1.0)))
-        return tuple(int(level) for level in np.unravel_index(position, self._lower.shape))
+        if self._order is None:
+            candidates = np.flatnonzero(self._open() & ~self._coarse)
+            bounds = self._lower.ravel()[candidates]
+            # The last is taken first; of equal bounds the first in the order of levels.
+            self._order = candidates[::-1][np.argsort(bounds[::-1], kind="stable")].tolist()
+        closed, unfit, lower, bar = self._closed.ravel(), self._unfit.ravel(), self._lower.ravel(), self._best.bar
+        while self._order:
+            place = self._order.pop()
+            if not closed[place] and not unfit[place] and lower[place] < bar:
+                return tuple(int(level) for level in np.unravel_index(place, self._lower.shape))
+        return None

@@ -25,7 +25,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 from desensitize.anonymity.guard import Verdict
-from desensitize.anonymity.histogram import Floats, Histogram, Levels, weigh
+from desensitize.anonymity.histogram import Bools, Floats, Histogram, Levels, weigh
 
 _ROUNDING = 1e-12
 Costs = list[Floats]
@@ -67,6 +67,8 @@ class Separable(Metric):
     def __init__(self, histogram: Histogram, limit: int, least_rows: int) -> None:
         super().__init__(histogram, limit, least_rows)
         self._bases = self._make_bases(histogram)
+        self._none: Bools = np.zeros(0, bool)
+        self._last: tuple[Bools | None, Costs] = (None, [])
 
     @abstractmethod
     def _make_bases(self, histogram: Histogram) -> Costs: ...
@@ -84,8 +86,11 @@ class Separable(Metric):
 
     def _parts(self, histogram: Histogram, verdict: Verdict | None, *, sure: bool) -> Costs:
         """Return, per attribute and level, the part that is added up when the failing rows are suppressed."""
+        failing = self._none if verdict is None else verdict.sure if sure else verdict.failing
+        if failing is self._last[0]:  # as when every failing class fails surely
+            return self._last[1]
         costs: Costs = [np.zeros(len(base)) for base in self._bases]
-        if verdict is not None and (failing := verdict.sure if sure else verdict.failing).any():
+        if verdict is not None and failing.any():
             gone = np.flatnonzero(failing[verdict.key])
             rows = histogram.rows[gone]
             weights = [
@@ -96,10 +101,12 @@ class Separable(Metric):
             for cost, floor in zip(costs, histogram.floor, strict=True):
                 # Below the floor tuples are merged; suppressing costs at least as much there as at the floor.
                 cost[:floor] = cost[floor]
-        return [
+        parts = [
             self._part(position, base + cost)
             for position, (base, cost) in enumerate(zip(self._bases, costs, strict=True))
         ]
+        self._last = (failing, parts)
+        return parts
 
     def value(self, histogram: Histogram, node: Levels, verdict: Verdict) -> float:
         """Return what a node costs."""
@@ -290,9 +297,10 @@ def cover(histogram: Histogram, levels: Levels, verdict: Verdict) -> list[float]
     A suppressed row covers all of it.
     """
     gone = verdict.failing[verdict.key]
-    kept, suppressed = histogram.rows[~gone], float(histogram.rows[gone].sum())
+    suppressed = float(histogram.rows[gone].sum())
+    kept = np.where(gone, 0, histogram.rows)
     return [
-        float(kept @ attribute.shares[level][leaf[~gone]]) + suppressed
+        float(weigh(leaf, kept, len(attribute.leaves)) @ attribute.shares[level]) + suppressed
         for attribute, leaf, level in zip(histogram.attributes, histogram.leaf, levels, strict=True)
     ]
 

@@ -12,18 +12,34 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from desensitize.anonymity.histogram import Attribute, Crowd, Floats, Histogram, Ints, Levels, Sensitive, bind, weigh
+from desensitize.anonymity.histogram import (
+    Attribute,
+    Crowd,
+    Floats,
+    Histogram,
+    Ints,
+    Levels,
+    Places,
+    Sensitive,
+    bind,
+    weigh,
+)
+from desensitize.anonymity.placing import place_rows
 from desensitize.errors import InvalidInput
 from desensitize.hierarchy import Hierarchy
 from desensitize.leaves import as_entity, as_leaf
 from desensitize.tables import collect, shown
 
 MOST_TUPLES = 2_000_000
+_TUPLE = "\x00tuple"
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What is read: the table, its hierarchies, whose data a row is, sensitive columns, and a population."""
+    """What is read: the table, its hierarchies, whose data a row is, sensitive columns, and a population.
+
+    `frame` is the same table, if it is in memory.
+    """
 
     table: pl.LazyFrame
     hierarchies: Mapping[str, Hierarchy]
@@ -31,6 +47,7 @@ class Source:
     sensitive: tuple[str, ...] = ()
     population: pl.LazyFrame | None = None
     most_tuples: int = MOST_TUPLES
+    frame: pl.DataFrame | None = None
 
     @property
     def keys(self) -> dict[str, str]:
@@ -46,6 +63,9 @@ def build(source: Source) -> Histogram:
     _check_columns(source)
     leaves = _leaf_expressions(source.table, source.keys)
     coarse = _coarsen(source, leaves)
+    if source.frame is not None and coarse is None and source.population is None:
+        tuples, place = place_rows(source.frame, leaves)
+        return _assemble(source, tuples, place=place)
     found = _collect(source.table, coarse.apply(leaves) if coarse else leaves, source.sensitive, source.entity)
     crowd = None
     if source.population is not None:
@@ -154,14 +174,19 @@ def _collect(
 
 
 def _assemble(
-    source: Source, found: pl.DataFrame, population: pl.DataFrame | None, coarse: _Coarse | None
+    source: Source,
+    found: pl.DataFrame,
+    population: pl.DataFrame | None = None,
+    coarse: _Coarse | None = None,
+    place: Places | None = None,
 ) -> Histogram:
+    """Return the histogram of the combinations `found`; with `place`, they are of the tuples alone."""
     keys = list(source.keys)
     every = found.select(*keys, "rows")
     if population is not None:
         every = pl.concat([every, population.select(*keys, pl.lit(0, pl.Int64).alias("rows"))])
-    plain = population is None and not source.sensitive and source.entity is None
-    tuples = (every if plain else every.group_by(keys).agg(pl.col("rows").sum())).with_row_index("t")
+    distinct = population is None and len(found.columns) == len(every.columns)
+    tuples = (every if distinct else every.group_by(keys).agg(pl.col("rows").sum())).with_row_index("t")
     if coarse:
         attributes = coarse.attributes
     else:
@@ -171,21 +196,26 @@ def _assemble(
         )
     leaf = tuple(index_leaves(tuples[key], attribute) for key, attribute in zip(keys, attributes, strict=True))
     rows = tuples["rows"].to_numpy().astype(np.int64)
-    placed = tuples if plain else _place(found, tuples, keys)
+    if place is not None and (source.sensitive or source.entity is not None):
+        numbered = source.table.with_columns(pl.Series(_TUPLE, place))
+        placed = _collect(numbered, {"t": pl.col(_TUPLE).alias("t")}, source.sensitive, source.entity)
+    else:
+        placed = tuples if distinct else _place(found, tuples, keys)
     made = Histogram(
         attributes=attributes,
         leaf=leaf,
         rows=rows,
-        entities=_crowd(placed, tuples.height),
+        entities=_crowd(placed, tuples.height) if source.entity is not None else Crowd.of_rows(rows),
         marginals=coarse.marginals
         if coarse
         else tuple(weigh(one, rows, len(a.leaves)) for one, a in zip(leaf, attributes, strict=True)),
         floor=coarse.floor if coarse else (0,) * len(keys),
-        sensitive=tuple(_sensitive(placed, f"s{place}", column) for place, column in enumerate(source.sensitive)),
+        sensitive=tuple(_sensitive(placed, f"s{number}", column) for number, column in enumerate(source.sensitive)),
         population=None if population is None else _crowd(_place(population, tuples, keys), tuples.height),
+        place=place,
     )
     # Tuples come from the table engine in any order; merging at the floor merges none of them and puts them in one.
-    return made.rebase(made.floor)
+    return made.in_order()
 
 
 def _place(found: pl.DataFrame, tuples: pl.DataFrame, keys: list[str]) -> pl.DataFrame:

@@ -27,12 +27,16 @@ from desensitize.transform.goals import (
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A checked request: the opened table, its quasi-identifiers, the models, the entity column."""
+    """A checked request: the opened table, its quasi-identifiers, the models, the entity column.
+
+    `frame` is the table, if it is in memory.
+    """
 
     table: pl.LazyFrame
     hierarchies: Mapping[str, Hierarchy]
     models: tuple[Model, ...]
     entity: str | None
+    frame: pl.DataFrame | None = None
 
     @property
     def sensitive(self) -> tuple[str, ...]:
@@ -46,8 +50,9 @@ class Task:
         if any(one is not populations[0] for one in populations):
             raise InvalidPlan("delta-presence and k-map of one anonymization take the same population")
         population = open_table(populations[0]) if populations else None
-        source = Source(self.table, self.hierarchies, self.entity, self.sensitive, population, most_tuples)
-        histogram = build(source)
+        histogram = build(
+            Source(self.table, self.hierarchies, self.entity, self.sensitive, population, most_tuples, frame=self.frame)
+        )
         return histogram, Guard(self.models, histogram)
 
 
@@ -71,7 +76,8 @@ def make_task(
     wanted: list[Model] = [KAnonymity(k)]
     wanted += [parse_goal(LDiversity, one) for one in _list(l_diversity)]
     wanted += [parse_goal(TCloseness, one) for one in _list(t_closeness)]
-    return Task(open_table(frame), dict(quasi_identifiers), (*wanted, *models), entity)
+    held = frame if isinstance(frame, pl.DataFrame) else None
+    return Task(open_table(frame), dict(quasi_identifiers), (*wanted, *models), entity, held)
 
 
 def count_limit(share: float, rows: int) -> int:
