@@ -19,7 +19,7 @@ from sandbox.workspaces.upstream import Clients
 
 log = logging.getLogger(__name__)
 
-_MAX_BODY = 64 * 1024
+MAX_BODY = 64 * 1024
 _KEPT_HEADERS = ("Authorization", "Content-Type", "Accept", "User-Agent")
 _KEPT_ANSWERS = ("Content-Type", "X-JupyterHub-Version")
 
@@ -47,7 +47,7 @@ class OutGate:
         """Answer on the socket from now on; an open gate stays as it is."""
         if self._runner is not None:
             return
-        app = web.Application(client_max_size=_MAX_BODY)
+        app = web.Application(client_max_size=MAX_BODY)
         app.router.add_route("*", "/{path:.*}", self._answer)
         self._path.unlink(missing_ok=True)
         runner = web.AppRunner(app, access_log=None, handle_signals=False)
@@ -68,15 +68,20 @@ class OutGate:
         if not allows(request.method, path, self._account):
             log.warning("out gate of %s refuses %s %.80s", self._path.parent.parent.name, request.method, path)
             return web.json_response({"status": 403, "message": "this route of the hub is closed here"}, status=403)
-        body = await request.read()
-        headers = CIMultiDict((name, request.headers[name]) for name in _KEPT_HEADERS if name in request.headers)
-        session, base = self._clients.session(self._hub_url)
-        try:
-            async with session.request(
-                request.method, URL(base + request.rel_url.raw_path_qs, encoded=True), data=body, headers=headers
-            ) as upstream:
-                answer = await upstream.read()
-                kept = {n: upstream.headers[n] for n in _KEPT_ANSWERS if n in upstream.headers}
-                return web.Response(status=upstream.status, body=answer, headers=kept)
-        except aiohttp.ClientError:
-            return web.json_response({"status": 503, "message": "the hub does not answer"}, status=503)
+        return await forward(self._clients, self._hub_url, request)
+
+
+async def forward(clients: Clients, hub_url: str, request: web.Request) -> web.Response:
+    """Return the hub's answer to a request that may pass, with the headers that are needed and no others."""
+    body = await request.read()
+    headers = CIMultiDict((name, request.headers[name]) for name in _KEPT_HEADERS if name in request.headers)
+    session, base = clients.session(hub_url)
+    try:
+        async with session.request(
+            request.method, URL(base + request.rel_url.raw_path_qs, encoded=True), data=body, headers=headers
+        ) as upstream:
+            answer = await upstream.read()
+            kept = {n: upstream.headers[n] for n in _KEPT_ANSWERS if n in upstream.headers}
+            return web.Response(status=upstream.status, body=answer, headers=kept)
+    except aiohttp.ClientError:
+        return web.json_response({"status": 503, "message": "the hub does not answer"}, status=503)
