@@ -112,7 +112,7 @@ async def running_place(limits: DoorLimits | None = None) -> AsyncIterator[Place
     with tempfile.TemporaryDirectory(prefix="sz-", dir="/tmp") as name:
         place = Place(Path(name), limits)
         await place.start()
-        watching = asyncio.create_task(watch(place.gate, None))
+        watching = asyncio.create_task(watch(place.gate))
         yield place
         watching.cancel()
         place.server.close()

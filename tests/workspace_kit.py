@@ -15,7 +15,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,13 @@ import polars as pl
 from sandbox.workspaces.controls import ControlsWriter, FileControls
 from sandbox.workspaces.hub_client import HubClient
 from sandbox.workspaces.hub_settings import VARIABLE, HubSettings
+from sandbox.workspaces.jail import start_jail
+from sandbox.workspaces.jailer_client import JailerClient
 from sandbox.workspaces.limits import CgroupHost, Limits
 from sandbox.workspaces.runtime import runtime_paths
 from sandbox.workspaces.specs import FileSpecs, GrantedRelease, WorkspaceSpec
-from sandbox.workspaces.warden import group_name
+from sandbox.workspaces.warden import end_workspace
+from sandbox.workspaces.workspace_jails import Places, build_server_jail
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = ROOT / ".venv-sandbox"
@@ -66,6 +69,7 @@ class RunningHub:
     settings: HubSettings
     token: str
     process: subprocess.Popen[bytes] | None = None
+    jailer_process: subprocess.Popen[bytes] | None = None
     workspaces: list[str] = field(default_factory=list)
     _uid: int = 210_000
     _kernels: dict[str, str] = field(default_factory=dict)
@@ -88,18 +92,36 @@ class RunningHub:
     def client(self) -> HubClient:
         return HubClient(self.token, socket=self.settings.hub_socket)
 
+    def jailer(self) -> JailerClient:
+        return JailerClient(self.settings.jailer_socket)
+
     def start(self) -> None:
-        log = (self.folder / "hub.log").open("ab")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "jupyterhub", "-f", str(ROOT / "sandbox/workspaces/hub_config.py")],
-            cwd=self.settings.state, stdout=log, stderr=log, start_new_session=True,
-            env={**os.environ, VARIABLE: str(self.folder / "hub.json"), "PYTHONPATH": str(ROOT)},
-        )  # fmt: skip
-        log.close()
+        """Start what does not run: the jailer, and a hub with its gate."""
+        self.start_jailer()
+        self.process = self._spawn(["jupyterhub", "-f", str(ROOT / "sandbox/workspaces/hub_config.py")])
         with self.client() as client:
             wait_until(lambda: self.process.poll() is not None or client.is_up(), 60, "the hub")
             assert self.process.poll() is None, self.log_tail()
         wait_until(self._gate_up, 30, "the gate")
+
+    def start_jailer(self) -> None:
+        if self.jailer_process is None or self.jailer_process.poll() is not None:
+            self.jailer_process = self._spawn(["sandbox.workspaces.jailer"])
+        wait_until(lambda: self.jailer_process.poll() is not None or self.jailer().is_up(), 20, "the jailer")
+        assert self.jailer_process.poll() is None, self.log_tail()
+
+    def kill_jailer(self) -> None:
+        assert self.jailer_process is not None
+        self.jailer_process.kill()
+        self.jailer_process.wait(timeout=20)
+
+    def _spawn(self, module: list[str]) -> subprocess.Popen[bytes]:
+        with (self.folder / "hub.log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", *module], cwd=self.settings.state, stdout=log, stderr=log,
+                start_new_session=True,
+                env={**os.environ, VARIABLE: str(self.folder / "hub.json"), "PYTHONPATH": str(ROOT)},
+            )  # fmt: skip
 
     def _gate_up(self) -> bool:
         with socket.socket() as probe:
@@ -152,11 +174,26 @@ class RunningHub:
             if pid.exists():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(int(pid.read_text()), 9)
+            if self.jailer_process is not None and self.jailer_process.poll() is None:
+                self.kill_jailer()
             for name in self.workspaces:
-                group = host.group(group_name(self.settings.runtime, name))
-                group.kill()
-                group.remove()
+                end_workspace(host, self.settings.runtime, name)
             shutil.rmtree(self.folder, ignore_errors=True)
+
+    def run_in_server_jail(self, workspace: str, code: str) -> str:
+        """Run `code` where the workspace's server runs: in a jail that is built as its own, beside it."""
+        spec = self.specs.find(workspace)
+        assert spec is not None
+        paths = runtime_paths(self.settings.runtime, workspace)
+        built = build_server_jail(spec, Places(ENVIRONMENT, paths, paths.notebooks, paths.sockets), {}, 0)
+        probe = replace(built, name=f"probe-{workspace}", command=("/opt/env/bin/python", "-I", "-c", code))
+        reading, writing = os.pipe()
+        jail = start_jail(probe, CgroupHost.detect(), output=writing)
+        os.close(writing)
+        with os.fdopen(reading) as said:
+            text = said.read()
+        jail.stop(grace=0)
+        return text
 
     # --- as a person's browser -------------------------------------------------------------------------------------
 

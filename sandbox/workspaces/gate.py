@@ -2,8 +2,8 @@
 
     python -m sandbox.workspaces.gate --controls FILE --usage FILE [--static ENV] [--screen-budget BYTES] + CHP options
 
-It listens for browsers, obeys the hub through the REST API (token in CONFIGPROXY_AUTH_TOKEN), reads its orders several
-times a second, and freezes the processes of a suspended workspace when it runs with the rights to.
+It listens for browsers, obeys the hub through the REST API (token in CONFIGPROXY_AUTH_TOKEN), and reads its orders
+several times a second. Processes of a suspended workspace are frozen by the jailer, on the same orders.
 """
 
 from __future__ import annotations
@@ -28,12 +28,10 @@ from sandbox.workspaces.gate_door import Door, DoorLimits, listen
 from sandbox.workspaces.gate_keeper import Gatekeeper
 from sandbox.workspaces.gate_proxy import Front, Tell
 from sandbox.workspaces.gauge import Gauge
-from sandbox.workspaces.limits import CgroupHost
 from sandbox.workspaces.meter import CannotCount, Meter
 from sandbox.workspaces.notes import Notes, notes_folder
 from sandbox.workspaces.status import StatusDesk
 from sandbox.workspaces.upstream import Clients, RouteTable
-from sandbox.workspaces.warden import Warden
 
 log = logging.getLogger("sandbox.workspaces.gate")
 
@@ -60,7 +58,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--static", type=Path)
     parser.add_argument("--screen-budget", type=int, default=DEFAULT_SCREEN_BUDGET)
     parser.add_argument("--connections-per-address", type=int, default=DoorLimits().per_address, help="0: not counted")
-    parser.add_argument("--runtime", type=Path, help="the workspaces' sockets; without it no process is ever frozen")
+    parser.add_argument("--runtime", type=Path, help="the workspaces' sockets: it names their control groups")
     return parser.parse_args(arguments)
 
 
@@ -139,17 +137,12 @@ def _prefix(request: web.Request) -> str:
     return request.rel_url.raw_path.removeprefix("/api/routes") or "/"
 
 
-async def watch(gate: Gate, warden: Warden | None) -> None:
-    """Read the orders for ever and act on them; the orders are read on time even while processes are being frozen."""
+async def watch(gate: Gate) -> None:
+    """Read the orders for ever and act on them, and write down what was counted."""
     saved = 0.0
     loop = asyncio.get_running_loop()
-    freezing: asyncio.Future[None] | None = None
     while True:
         gate.keeper.refresh()
-        if warden is not None and (freezing is None or freezing.done()) and gate.keeper.orders is not None:
-            if freezing is not None and (error := freezing.exception()) is not None:
-                log.error("cannot freeze: %s", error)
-            freezing = loop.run_in_executor(None, warden.obey, gate.keeper.orders)
         if loop.time() - saved >= SAVE_SECONDS:
             _save(gate.keeper.meter)
             saved = loop.time()
@@ -173,7 +166,6 @@ async def run(options: argparse.Namespace) -> None:
         default_target=options.default_target, limits=DoorLimits(per_address=options.connections_per_address),
         tell=StatusDesk(Notes(notes_folder(options.controls)), Gauge(), options.runtime).find,
     )  # fmt: skip
-    warden = None if options.runtime is None else Warden(CgroupHost.detect(), options.runtime)
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
@@ -183,7 +175,7 @@ async def run(options: argparse.Namespace) -> None:
         _remove_dead_socket(path)
     server = await listen(gate.front, path=options.socket, ip=options.ip, port=options.port)
     await _listen(api, options.api_socket, options.api_ip, options.api_port or options.port + 1)
-    watching = asyncio.create_task(watch(gate, warden))
+    watching = asyncio.create_task(watch(gate))
     await asyncio.wait({watching, asyncio.create_task(ended.wait())}, return_when=asyncio.FIRST_COMPLETED)
     watching.cancel()
     server.close()

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 from sandbox.workspaces.controls import ControlsWriter, FileControls
-from sandbox.workspaces.homes import NOTEBOOKS, UnsafePath, read_beneath
 from sandbox.workspaces.hub_client import HubClient, HubRefused, HubUnavailable
 from sandbox.workspaces.hub_settings import HubSettings
+from sandbox.workspaces.jailer_client import JailerClient
 from sandbox.workspaces.limits import Limits
 from sandbox.workspaces.meter import read_usage, today
 from sandbox.workspaces.model import Workspace
 from sandbox.workspaces.specs import FileSpecs, GrantedRelease, WorkspaceRefused, WorkspaceSpec
-from shuzha.core.errors import Invalid, NotFound, Unavailable
+from shuzha.core.errors import Invalid, Unavailable
 
-MOST_NOTEBOOK_BYTES = 8 * 1024**2
 _READY_SECONDS = 60.0
 
 
@@ -73,6 +71,7 @@ class LocalHost:
         self._token = token
         self._limits = limits or Limits()
         self._controls = ControlsWriter(settings.controls)
+        self._jailer = JailerClient(settings.jailer_socket)
         self.specs = FileSpecs(
             settings.specs, release_root=settings.releases, home_root=settings.homes,
             controls=FileControls(settings.controls), own_root=settings.own,
@@ -128,26 +127,12 @@ class LocalHost:
     def destroy(self, workspace: Workspace) -> None:
         """Remove home and specification; the hold, if any, is taken back last, when nothing can start any more."""
         self.specs.remove(workspace.name)
-        home = self._home(workspace)
-        if home.exists():
-            shutil.rmtree(home)
-        shutil.rmtree(self._settings.runtime / workspace.name, ignore_errors=True)
+        self._jailer.destroy(workspace.name)
         self._controls.resume(workspace.name)
 
     def read_notebook(self, workspace: Workspace, name: str) -> bytes:
         """Return the notebook as it is saved now; no link is followed. Refuses other names and large files."""
-        if not name.endswith(".ipynb"):
-            raise Invalid(f"cannot read {name!r} as a notebook", rule="workspace.notebook", accepted="a name.ipynb")
-        try:
-            # From the home on: the analyst's code may have put a link in the place of the folder of notebooks.
-            return read_beneath(self._home(workspace), f"{NOTEBOOKS}/{name}", MOST_NOTEBOOK_BYTES)
-        except UnsafePath as error:
-            raise NotFound(
-                f"cannot read notebook {name!r}: {error}", rule="workspace.notebook",
-                accepted="a notebook saved in notebooks/",
-            ) from None  # fmt: skip
-        except FileNotFoundError:
-            raise NotFound(f"workspace {workspace.id} has no home yet", rule="workspace.notebook") from None
+        return self._jailer.read_notebook(workspace.name, name)
 
     def screen_bytes(self, workspace: Workspace) -> dict[str, int]:
         """Return what the gate has counted, as it last wrote it."""

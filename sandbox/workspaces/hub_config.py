@@ -12,7 +12,7 @@ from typing import Any
 
 from sandbox.workspaces.controls import FileControls
 from sandbox.workspaces.hub_settings import HubSettings, load_settings, read_secret
-from sandbox.workspaces.runtime import unix_url
+from sandbox.workspaces.runtime import make_runtime, unix_url
 from sandbox.workspaces.spawner import BwrapSpawner
 from sandbox.workspaces.specs import FileSpecs
 
@@ -22,8 +22,7 @@ PLATFORM_SERVICE = "platform"
 def configure(c: Any, settings: HubSettings) -> None:
     """Put the whole configuration of a hub with `settings` into `c`."""
     settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    settings.runtime.mkdir(parents=True, exist_ok=True)
-    settings.runtime.chmod(0o711)
+    make_runtime(settings.runtime, settings.service_uid)
     _configure_hub(c, settings)
     _configure_gate(c, settings)
     _configure_spawner(c, settings)
@@ -88,9 +87,7 @@ def _configure_spawner(c: Any, settings: HubSettings) -> None:
         controls=FileControls(settings.controls), own_root=settings.own,
     )  # fmt: skip
     spawner.runtime = str(settings.runtime)
-    spawner.environment_folder = str(settings.environment)
-    spawner.starter_folder = str(settings.starter or "")
-    spawner.log_folder = str(settings.state / "servers")
+    spawner.jailer_socket = str(settings.jailer_socket)
     spawner.hub_connect_url = "http+unix://%2Fgate%2Fout%2Fout.sock"
     spawner.disable_user_config = True
     spawner.default_url = "/lab"

@@ -39,6 +39,7 @@ class HubSettings:
     `state` holds the hub's database, cookie secret and logs; `runtime` the sockets (short, lower case); `specs` the
     workspaces' specifications; `own` what units brought into their workspaces (None: no workspace has own files);
     `controls` and `usage` are the gate's files; `environment` is the sandbox environment.
+    `service_uid` is the user that hub, gate and the platform's services run as; None: the one who started them.
     `sign_in` is None only in tests, where `test_password` (of everybody) stands instead.
     """
 
@@ -60,6 +61,7 @@ class HubSettings:
     sign_in: OpenIdProvider | None = None
     test_password: str | None = None
     idle_seconds: int = 0
+    service_uid: int | None = None
 
     @property
     def hub_socket(self) -> Path:
@@ -70,6 +72,16 @@ class HubSettings:
     def gate_socket(self) -> Path:
         """The socket of the gate's REST API."""
         return self.runtime / "gate.sock"
+
+    @property
+    def jailer_socket(self) -> Path:
+        """The socket on which the jailer answers the platform."""
+        return self.runtime / "jailer.sock"
+
+    @property
+    def server_logs(self) -> Path:
+        """The folder in which the jailer keeps what workspaces' servers say."""
+        return self.state.with_name("servers")
 
     def to_json(self) -> str:
         """Return the settings as the text of the file."""

@@ -34,6 +34,7 @@ ETC = {
 """The whole of /etc inside, but for the server's configuration; nothing of the host's /etc is shown."""
 
 _INFO_SECONDS = 10.0
+_END_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,9 @@ class Mount:
 class JailSpec:
     """All that a jail is: who runs in it, what it sees, what it may use, what it starts.
 
-    `name` names its control group, `uid` is its own user on the host. `variables` may hold tokens,
-    `scratch` are folders that are writable, made new in memory and gone with the jail.
+    `name` names its control group, `uid` is its own user on the host. `variables` and `files` (path inside: text) may
+    hold secrets, `scratch` are folders that are writable, made new in memory and gone with the jail. Jails that share
+    a group have its limits together, and each is ended by its first process.
     """
 
     name: str
@@ -62,7 +64,9 @@ class JailSpec:
     limits: Limits = field(default_factory=Limits)
     directory: str = INSIDE_HOME
     scratch: tuple[str, ...] = ()
+    files: tuple[tuple[str, str], ...] = ()
     ends_with_parent: bool = False
+    shares_group: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what could widen a jail: root, relative paths, a mount outside the folders meant for mounts."""
@@ -73,10 +77,13 @@ class JailSpec:
                 raise ValueError(f"cannot mount at {mount.inside}: both paths must be absolute and without ..")
             if not mount.inside.startswith((INSIDE_HOME, f"{INSIDE_DATA}/", "/gate/", "/etc/jupyter", "/job/")):
                 raise ValueError(f"cannot mount at {mount.inside}: only home, /data, /gate, /job, /etc/jupyter fit")
+        for path, _ in self.files:
+            if not path.startswith("/job/") or ".." in Path(path).parts:
+                raise ValueError(f"cannot put a file at {path}: only /job fits")
 
 
-def bwrap_arguments(spec: JailSpec, etc: Mapping[str, int], seccomp: int, info: int) -> tuple[str, ...]:
-    """Return bubblewrap's options for `spec`; `etc`, `seccomp` and `info` are the numbers of open files."""
+def bwrap_arguments(spec: JailSpec, files: Mapping[str, int], seccomp: int, info: int) -> tuple[str, ...]:
+    """Return bubblewrap's options for `spec`; `files` (by path inside), `seccomp` and `info` number open files."""
     options = [
         "--unshare-user", "--unshare-all", "--disable-userns", "--uid", str(INSIDE_UID), "--gid", str(INSIDE_UID),
         "--new-session", "--cap-drop", "ALL", "--clearenv", "--hostname", "workspace",
@@ -88,12 +95,12 @@ def bwrap_arguments(spec: JailSpec, etc: Mapping[str, int], seccomp: int, info: 
     ]  # fmt: skip
     if spec.ends_with_parent:
         options.append("--die-with-parent")
-    for path, number in sorted(etc.items()):
+    for path, number in sorted(files.items()):
         options += ["--ro-bind-data", str(number), path]
-    for mount in spec.mounts:
-        options += ["--bind" if mount.writable else "--ro-bind", str(mount.host), mount.inside]
     for path in spec.scratch:
         options += ["--size", str(spec.limits.scratch_bytes), "--tmpfs", path]
+    for mount in spec.mounts:
+        options += ["--bind" if mount.writable else "--ro-bind", str(mount.host), mount.inside]
     options += ["--remount-ro", "/", "--seccomp", str(seccomp), "--info-fd", str(info)]
     for name, value in spec.variables:
         options += ["--setenv", name, value]
@@ -102,41 +109,71 @@ def bwrap_arguments(spec: JailSpec, etc: Mapping[str, int], seccomp: int, info: 
 
 @dataclass(slots=True)
 class Jail:
-    """A running jail: its outer process, the first process inside as the host sees it, and its group."""
+    """A running jail: its outer process, the first process inside as the host sees it, and its group.
+
+    `started` is when the first process inside began: its number alone could be another process's by now.
+    """
 
     outer: int
     inner: int
     group: Cgroup
     process: subprocess.Popen[bytes] | None = None
+    started: int = 0
+    shares_group: bool = False
+
+    @classmethod
+    def find(cls, mark: Path, group: Cgroup, *, shares_group: bool = False) -> Jail | None:
+        """Return the jail that left its mark at `mark` and still runs, None when there is none."""
+        try:
+            inner, started, outer = (int(part) for part in mark.read_text().split())
+        except (OSError, ValueError):
+            return None
+        return cls(outer, inner, group, None, started, shares_group) if _started(inner) == started else None
 
     def exit_code(self) -> int | None:
-        """Return None while anything of the jail lives, else its exit code (0 when it is not known)."""
+        """Return None while the jail's command lives, else its exit code (0 when it is not known).
+
+        The kernel ends every process of a jail with its first one.
+        """
         if self.process is not None:
             return self.process.poll()
-        if self.group.paths:
-            return None if self.group.list_processes() else 0
-        return None if Path(f"/proc/{self.inner}").exists() else 0
+        return None if self._is_alive() else 0
 
     def leave_mark(self, path: Path) -> None:
-        """Write at `path` which process is the first inside, for `end_marked`: a host may have no control groups."""
-        path.write_text(f"{self.inner} {_started(self.inner)}\n")
+        """Write at `path` which process is the first inside, for `find` and `end_marked`, whatever the host offers."""
+        path.write_text(f"{self.inner} {self.started} {self.outer}\n")
 
     def stop(self, grace: float = 2.0) -> bool:
-        """Ask the jail's command to end, then end everything; return whether nothing is left."""
+        """Ask the jail's command to end, then end everything; return whether nothing is left.
+
+        Jails that share the group are left alone.
+        """
         if grace > 0 and not self.group.is_frozen():
             self._ask_to_end(grace)
-        gone = self.group.kill()
-        if not self.group.paths:
-            _kill(self.inner)
-            _kill(self.outer)
+        gone = self.group.kill() if self.group.paths and not self.shares_group else self._end_first()
         if self.process is not None:
             self.process.wait(timeout=5)
-        self.group.remove()
+        if not self.shares_group:
+            self.group.remove()
         return gone
 
+    def _is_alive(self) -> bool:
+        return self.started > 0 and _started(self.inner) == self.started
+
+    def _end_first(self) -> bool:
+        """End the first process inside, and with it all others; the outer one ends when it sees that."""
+        deadline = time.monotonic() + _END_SECONDS
+        if self._is_alive():
+            _kill(self.inner)
+        while self.exit_code() is None:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.005)
+        return True
+
     def _ask_to_end(self, grace: float) -> None:
-        if self.group.paths and self.inner not in self.group.list_processes():
-            return  # Its number may be another process's by now: after a restart of the host, for one.
+        if not self._is_alive():
+            return
         # bubblewrap forwards no signal, so the command itself (the child of the first process inside) is told.
         children = Path(f"/proc/{self.inner}/task/{self.inner}/children")
         try:
@@ -156,7 +193,7 @@ def end_marked(path: Path) -> bool:
     The kernel ends every process of a jail with its first one. A number that another process has by now is left alone.
     """
     try:
-        inner, started = (int(part) for part in path.read_text().split())
+        inner, started = (int(part) for part in path.read_text().split()[:2])
     except (OSError, ValueError):
         return False
     if _started(inner) != started:
@@ -173,11 +210,11 @@ def start_jail(
     group = host.group(spec.name)
     group.create(spec.limits)
     read_info, write_info = os.pipe()
-    etc = {path: _memory_file(path, text.encode()) for path, text in ETC.items()}
+    files = {path: _memory_file(path, text.encode()) for path, text in (*ETC.items(), *spec.files)}
     filter_ = _memory_file("seccomp", compile_filter())
-    arguments = "\0".join(bwrap_arguments(spec, etc, filter_, write_info)) + "\0"
+    arguments = "\0".join(bwrap_arguments(spec, files, filter_, write_info)) + "\0"
     given = _memory_file("arguments", arguments.encode())
-    ours = (*etc.values(), filter_, given, write_info)
+    ours = (*files.values(), filter_, given, write_info)
     try:
         process = subprocess.Popen(
             ["bwrap", "--args", str(given), "--", *spec.command],
@@ -185,7 +222,7 @@ def start_jail(
             pass_fds=(*ours, *pass_fds), preexec_fn=_become(spec, group),  # noqa: PLW1509 - only system calls in it
         )  # fmt: skip
     except OSError as error:
-        group.remove()
+        _give_up(spec, group)
         raise JailFailed(f"cannot start the jail {spec.name}: {error.strerror or error}") from error
     finally:
         for number in ours:
@@ -193,10 +230,16 @@ def start_jail(
     inner = _read_info(read_info)
     if inner is None:
         code = process.wait(timeout=_INFO_SECONDS)
+        _give_up(spec, group)
+        raise JailFailed(f"cannot start the jail {spec.name}: bubblewrap ended with {code}; `shuzha doctor` says why")
+    return Jail(process.pid, inner, group, process, _started(inner), spec.shares_group)
+
+
+def _give_up(spec: JailSpec, group: Cgroup) -> None:
+    """Leave nothing of a jail that could not be built; what others run in its group goes on."""
+    if not spec.shares_group:
         group.kill()
         group.remove()
-        raise JailFailed(f"cannot start the jail {spec.name}: bubblewrap ended with {code}; `shuzha doctor` says why")
-    return Jail(process.pid, inner, group, process)
 
 
 class JailFailed(RuntimeError):
@@ -272,11 +315,12 @@ def _read_info(number: int) -> int | None:
 
 
 def _started(pid: int) -> int:
-    """Return when a process began, in ticks since the host did; 0 when there is none."""
+    """Return when a process began, in ticks since the host did; 0 when there is none, or when it has ended."""
     try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
-    except OSError:
+        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (OSError, ValueError):
         return 0
+    return 0 if state in {"Z", "X"} else int(fields[18])
 
 
 def _memory_file(name: str, content: bytes) -> int:

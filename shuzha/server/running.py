@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sandbox.workspaces.jail import end_marked
 from sandbox.workspaces.limits import CgroupHost
-from sandbox.workspaces.runtime import runtime_paths
 from sandbox.workspaces.store import WORKSPACES
-from sandbox.workspaces.warden import group_name
+from sandbox.workspaces.warden import end_workspace
 from shuzha.core.settings import Settings
 from shuzha.server import schema
 from shuzha.server.platform import Platform
@@ -86,16 +84,9 @@ def end_workspaces(platform: Platform) -> None:
     host, runtime = CgroupHost.detect(), platform.settings.runtime
     with platform.database.read() as work:
         names = [workspace.name for workspace in work.list(WORKSPACES)]
-    groups = host.list_groups()
     for name in names:
-        if not (runtime / name).is_dir():
-            continue
-        group = host.group(group_name(runtime, name))
-        if group.name in groups:
-            group.kill()
-            group.remove()
-        else:
-            end_marked(runtime_paths(runtime, name).mark)
+        if (runtime / name).is_dir():
+            end_workspace(host, runtime, name)
 
 
 def _toml(value: object) -> str:

@@ -20,7 +20,7 @@ _HUB_CONFIG = _ROOT / "sandbox" / "workspaces" / "hub_config.py"
 
 
 def make_units(platform: Platform, settings_file: Path) -> tuple[Unit, ...]:
-    """Return the processes in the order in which they start: writer, portal, worker, API, hub with its gate."""
+    """Return the processes in the order in which they start: writer, jailer, portal, worker, API, hub with its gate."""
     settings = platform.settings
     environment = {"SHUZHA_SETTINGS": str(settings_file), "PYTHONUNBUFFERED": "1"}
     python = sys.executable
@@ -29,6 +29,12 @@ def make_units(platform: Platform, settings_file: Path) -> tuple[Unit, ...]:
     hub_file = write_hub_settings(platform)
     return (
         Unit("writer", [*writer, "--keys", str(settings.folder("keys"))], lambda: _connects(socket_path), environment),
+        Unit(
+            "jailer",
+            [python, "-m", "sandbox.workspaces.jailer"],
+            lambda: _connects(platform.hub_settings.jailer_socket),
+            {**environment, HUB_VARIABLE: str(hub_file)},
+        ),
         Unit(
             "portal", [python, "-m", "shuzha.server.portal_app"], _answers(settings, settings.portal_port), environment
         ),

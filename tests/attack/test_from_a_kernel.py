@@ -7,8 +7,6 @@ import http.server
 import json
 import os
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +14,7 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
+from attack_kit import beside_the_server, inside, outside
 from workspace_kit import RunningHub
 
 from sandbox.workspaces.hosting import LocalHost
@@ -26,39 +25,6 @@ pytestmark = [
     pytest.mark.root,
     pytest.mark.skipif(os.geteuid() != 0, reason="jails with users of their own need root"),
 ]
-
-TRY = """
-import json
-def tries():
-{body}
-try:
-    outcome = ["reached", repr(tries())[:200]]
-except BaseException as error:
-    outcome = ["refused", type(error).__name__, getattr(error, "errno", None)]
-print("OUTCOME" + json.dumps(outcome))
-"""
-
-
-def attack(body: str) -> str:
-    return TRY.format(body="\n".join("    " + line for line in body.strip().splitlines()))
-
-
-def outcome(text: str) -> list[object]:
-    line = next(line for line in text.splitlines() if line.startswith("OUTCOME"))
-    found: list[object] = json.loads(line.removeprefix("OUTCOME"))
-    return found
-
-
-def inside(hub: RunningHub, workspace: str, body: str) -> list[object]:
-    result = hub.run_code("acc_alice", workspace, attack(body))
-    assert not result.error, result.error
-    return outcome(result.text)
-
-
-def outside(body: str) -> list[object]:
-    """The control: the same code on the host, by root."""
-    done = subprocess.run([sys.executable, "-c", attack(body)], capture_output=True, text=True, timeout=30, check=True)
-    return outcome(done.stdout)
 
 
 @contextlib.contextmanager
@@ -164,7 +130,7 @@ def test_files_outside_the_grant_do_not_exist(hub: RunningHub, workspace: str, p
 
 
 @pytest.mark.parametrize(
-    "folder", ["/", "/usr", "/opt/env", "/data", "/data/social_insurance", "/etc/jupyter", "/gate/out"]
+    "folder", ["/", "/usr", "/opt/env", "/data", "/data/social_insurance", "/etc/jupyter", "/gate/platform", "/gate"]
 )
 def test_files_given_read_only_take_no_write(hub: RunningHub, workspace: str, folder: str) -> None:
     body = f"open({folder!r} + '/planted', 'w').write('x')\nreturn True"
@@ -176,18 +142,8 @@ def test_processes_of_others_are_not_seen(hub: RunningHub, workspace: str) -> No
     body = "import os\nreturn sorted(int(p) for p in os.listdir('/proc') if p.isdigit())"
     found = inside(hub, workspace, body)
     seen = json.loads(str(found[1]))
-    assert 2 <= len(seen) <= 8, "bubblewrap, the server, kernels and their helpers"
+    assert 2 <= len(seen) <= 4, "bubblewrap, this kernel and its helpers: no server, no other kernel"
     assert str(os.getpid()) not in str(seen)
-
-
-def test_processes_give_no_server_memory_or_token(hub: RunningHub, workspace: str) -> None:
-    find = "import os\nserver = next(p for p in os.listdir('/proc') if p.isdigit() and p != '1'"
-    find += " and b'singleuser' in open(f'/proc/{p}/cmdline', 'rb').read())\n"
-    for name in ("environ", "mem", "maps"):
-        body = f"{find}return len(open(f'/proc/{{server}}/{name}', 'rb').read(64))"
-        assert inside(hub, workspace, body) == ["refused", "PermissionError", 13], name
-    own = "import os\nreturn len(open(f'/proc/{os.getpid()}/environ', 'rb').read(64))"
-    assert inside(hub, workspace, own)[0] == "reached"
 
 
 def test_kernel_has_no_token_of_the_hub(hub: RunningHub, workspace: str) -> None:
@@ -222,7 +178,7 @@ def test_kernel_gains_no_right_of_the_host(hub: RunningHub, workspace: str, body
     assert inside(hub, workspace, body)[0] == "refused"
 
 
-OUT = """
+ASK_HUB = """
 import http.client, os, socket
 class Unix(http.client.HTTPConnection):
     def connect(self):
@@ -251,22 +207,25 @@ return answer.read()[:80]
     ],
 )
 def test_hub_answers_its_own_server_only(hub: RunningHub, workspace: str, method: str, path: str) -> None:
-    # Even with the platform's own token, which no notebook has.
-    body = OUT.format(method=method, path=path, token=hub.token)
-    assert inside(hub, workspace, body)[0] == "refused"
+    # Even with the platform's own token, which no notebook and no server has.
+    body = ASK_HUB.format(method=method, path=path, token=hub.token)
+    assert inside(hub, workspace, body) == ["refused", "FileNotFoundError", 2], "a kernel has no way to the hub"
+    assert beside_the_server(hub, workspace, body)[0] == "refused"
 
 
 def test_hub_answers_the_routes_that_a_server_needs(hub: RunningHub, workspace: str) -> None:
-    body = OUT.format(method="GET", path="/hub/api/", token=hub.token)
-    assert inside(hub, workspace, body)[0] == "reached"
+    body = ASK_HUB.format(method="GET", path="/hub/api/", token=hub.token)
+    assert beside_the_server(hub, workspace, body)[0] == "reached"
 
 
 def test_link_in_place_of_a_socket_moves_no_route(hub: RunningHub, workspace: str) -> None:
     """The server's socket is held by descriptor: nothing inside can put another service in its place."""
     body = "import os\nreturn [p for d, _, f in os.walk('/') for p in f if p == 'in.sock']"
     assert inside(hub, workspace, body) == ["reached", "[]"]
-    body = "import os\nos.symlink('/etc/passwd', '/gate/out/out2.sock')"
-    assert inside(hub, workspace, body) == ["refused", "OSError", 30]
+    assert beside_the_server(hub, workspace, body) == ["reached", "[]"]
+    body = "import os\nos.symlink('/etc/passwd', '/gate/{folder}/x.sock')"
+    assert inside(hub, workspace, body.format(folder="platform")) == ["refused", "OSError", 30]
+    assert beside_the_server(hub, workspace, body.format(folder="out")) == ["refused", "OSError", 30]
 
 
 def test_user_files_are_not_imported_by_the_server(hub: RunningHub, workspace: str) -> None:
@@ -290,20 +249,18 @@ def test_a_link_in_place_of_the_notebooks_gives_no_file_of_the_host(
     secret = tmp_path / "secret.ipynb"
     secret.write_text('{"cells": []}')
     secret.chmod(0o600)
-    plant = f"""
-import os
-os.rename("/home/analyst/notebooks", "/home/analyst/aside")
-os.symlink("{tmp_path}", "/home/analyst/notebooks")
-return os.readlink("/home/analyst/notebooks")
-"""
-    undo = (
-        'import os\nos.unlink("/home/analyst/notebooks")\nos.rename("/home/analyst/aside", "/home/analyst/notebooks")'
-    )
+    move = "import os\nos.rename('/home/analyst/{name}', '/home/analyst/aside')"
+    assert inside(hub, workspace, move.format(name="notebooks")) == ["refused", "OSError", 16], "it is a mount"
+    inside(hub, workspace, "import os\nos.mkdir('/home/analyst/plain')")
+    assert inside(hub, workspace, move.format(name="plain"))[0] == "reached", "the control: a folder that is none"
     assert host.read_notebook(own, "first-look.ipynb"), "the control: a notebook of its own"
-    assert inside(hub, workspace, plant) == ["reached", repr(str(tmp_path))], "the control: the link is there"
+    notebooks = hub.settings.homes / workspace / "notebooks"
+    notebooks.rename(notebooks.with_name("aside2"))
+    notebooks.symlink_to(tmp_path)
     try:
         with pytest.raises(NotFound):
             host.read_notebook(own, "secret.ipynb")
     finally:
-        inside(hub, workspace, undo)
+        notebooks.unlink()
+        notebooks.with_name("aside2").rename(notebooks)
     assert host.read_notebook(own, "first-look.ipynb")

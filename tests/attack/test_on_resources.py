@@ -9,7 +9,7 @@ import pytest
 from workspace_kit import RunningHub, wait_until
 
 from sandbox.workspaces.limits import CgroupHost, Limits
-from sandbox.workspaces.warden import group_name
+from sandbox.workspaces.warden import kernel_group_name
 
 pytestmark = [
     pytest.mark.root,
@@ -59,7 +59,7 @@ def test_scratch_space_is_capped(hub: RunningHub, small: str) -> None:
 
 
 def test_processor_is_shared_by_quota(hub: RunningHub, small: str) -> None:
-    group = CgroupHost.detect().group(group_name(hub.settings.runtime, small))
+    group = CgroupHost.detect().group(kernel_group_name(hub.settings.runtime, small))
     code = (
         "import os, time\npids = []\nfor _ in range(3):\n    pid = os.fork()\n    if pid == 0:\n"
         "        end = time.monotonic() + 2\n        while time.monotonic() < end: pass\n        os._exit(0)\n"
@@ -79,7 +79,7 @@ def test_stop_ends_processes_that_ignore_being_asked(hub: RunningHub, small: str
         "        signal.signal(signal.SIGTERM, signal.SIG_IGN)\n        while True: signal.pause()\n"
     )
     hub.run_code("acc_frank", small, code)
-    group = CgroupHost.detect().group(group_name(hub.settings.runtime, small))
+    group = CgroupHost.detect().group(kernel_group_name(hub.settings.runtime, small))
     assert len(group.list_processes()) > 20
     with hub.client() as client:
         client.stop_server("acc_frank", small)

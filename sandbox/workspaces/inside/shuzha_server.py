@@ -5,9 +5,12 @@ It runs in the sandbox environment, inside the jail; the gate outside does not r
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import errno
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ from jupyter_server.auth.authorizer import Authorizer
 from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.serverapp import ServerApp
 from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
-from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager, ServerKernelManager
+from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 from jupyter_server.view.handlers import ViewHandler
 from tornado import web
 
@@ -38,8 +41,30 @@ class NoFiles(JupyterHandler):  # type: ignore[misc]
     head = get
 
 
+class LinkRefused(web.HTTPError, OSError):
+    """For who asks, a file that is not there; for a list of a folder, an entry to be left out."""
+
+    errno = errno.ELOOP
+
+
 class Notebooks(AsyncLargeFileManager):  # type: ignore[misc]
-    """Contents that are notebooks and folders, and nothing else."""
+    """Contents that are notebooks and folders, and nothing else: a link, to wherever, is said not to exist.
+
+    A kernel can make links in the folder of notebooks. Where root started the platform the kernel of the host follows
+    none of them here; this is the second layer there, and the first where nobody is root.
+    """
+
+    def _get_os_path(self, path: str) -> str:
+        place = str(super()._get_os_path(path))
+        if os.path.realpath(place) != place:
+            raise LinkRefused(404, "links are not followed here")
+        return place
+
+    @contextlib.contextmanager
+    def open(self, os_path: str, mode: str = "r", **named: Any) -> Iterator[Any]:
+        """Give an open file; no link is followed on the way to it, whoever puts one there meanwhile."""
+        with self.perm_to_403(os_path), open(os_path, mode, opener=_open_plainly, **named) as file:
+            yield file
 
     async def get(
         self, path: str, content: bool = True, type: str | None = None, format: str | None = None,  # noqa: A002
@@ -60,6 +85,20 @@ class Notebooks(AsyncLargeFileManager):  # type: ignore[misc]
         return await super().save(model, path)
 
 
+def _open_plainly(path: str, flags: int) -> int:
+    """Return the descriptor of the file at the absolute `path`, reached step by step without following a link."""
+    *folders, name = Path(path).parts[1:]
+    number = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for folder in folders:
+            deeper = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=number)
+            os.close(number)
+            number = deeper
+        return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=number)
+    finally:
+        os.close(number)
+
+
 def _size(path: str) -> int:
     place = Path(path)
     return place.stat().st_size if place.exists() else 0
@@ -73,21 +112,8 @@ class Closed(Authorizer):  # type: ignore[misc]
         return resource not in _CLOSED and not isinstance(handler, ViewHandler)
 
 
-class PlainKernel(ServerKernelManager):  # type: ignore[misc]
-    """Starts kernels without the server's own variables: its token is not for notebooks."""
-
-    async def _async_pre_start_kernel(self, **named: Any) -> Any:
-        variables = dict(named.pop("env", None) or os.environ)
-        kept = {n: v for n, v in variables.items() if not n.startswith(("JUPYTERHUB_", "JPY_", "SHUZHA_LISTEN"))}
-        return await super()._async_pre_start_kernel(env=kept, **named)
-
-    pre_start_kernel = _async_pre_start_kernel
-
-
-def configure(settings: Any) -> None:
-    """Put the settings of a jailed server into `settings`."""
-    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-    descriptor = int(os.environ["SHUZHA_LISTEN_FD"])
+def _listen_on(descriptor: int) -> None:
+    """Have the server answer on a socket that is open already and of which nothing inside knows the path."""
     listening = socket.socket(fileno=descriptor)
     listening.setblocking(False)
     listening.set_inheritable(False)
@@ -96,8 +122,15 @@ def configure(settings: Any) -> None:
         self.http_server.add_socket(listening)
 
     ServerApp._bind_http_server = bind  # noqa: SLF001 - jupyter-server has no setting for a socket that is there
+
+
+def configure(settings: Any) -> None:
+    """Put the settings of a jailed server into `settings`."""
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     server = settings.ServerApp
-    server.sock = "/tmp/server.sock"  # noqa: S108 - a name only, nothing is made there
+    if "SHUZHA_LISTEN_FD" in os.environ:  # not in a pod: its server listens on the port that the hub names
+        _listen_on(int(os.environ["SHUZHA_LISTEN_FD"]))
+        server.sock = "/tmp/server.sock"  # noqa: S108 - a name only, nothing is made there
     server.root_dir = str(Path(os.environ["HOME"]) / "notebooks")
     server.preferred_dir = server.root_dir
     server.terminals_enabled = False
@@ -106,7 +139,7 @@ def configure(settings: Any) -> None:
     server.kernel_manager_class = AsyncMappingKernelManager
     server.jpserver_extensions = {"jupyter_lsp": False, "jupyter_server_terminals": False, "jupyterlab": True}
     server.max_body_size = MOST_NOTEBOOK_BYTES
-    settings.AsyncMappingKernelManager.kernel_manager_class = "shuzha_server.PlainKernel"
+    settings.AsyncMappingKernelManager.kernel_manager_class = "shuzha_provisioner.JailedKernel"
     settings.ContentsManager.files_handler_class = NoFiles
     settings.ContentsManager.allow_hidden = False
     settings.FileContentsManager.delete_to_trash = False

@@ -48,8 +48,8 @@ def test_warden_kills_a_suspended_jail_that_has_no_group(jail: Jail, tmp_path: P
 
 def test_end_marked_leaves_a_number_alone_that_another_process_has(jail: Jail, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
-    inner, started = runtime_paths(tmp_path, WORKSPACE).mark.read_text().split()
-    mark.write_text(f"{inner} {int(started) + 1}\n")
+    inner, started, outer = runtime_paths(tmp_path, WORKSPACE).mark.read_text().split()
+    mark.write_text(f"{inner} {int(started) + 1} {outer}\n")
     assert not end_marked(mark)
     assert jail.exit_code() is None
     mark.write_text("nothing of the kind")

@@ -14,7 +14,8 @@ import pytest
 import pytest_asyncio
 from workspace_kit import RunningHub, wait_until
 
-from sandbox.workspaces.platform_socket import MOST_LINE_BYTES, PlatformSockets
+from sandbox.workspaces.line_socket import MOST_LINE_BYTES
+from sandbox.workspaces.platform_socket import PlatformSockets
 from sandbox.workspaces.runtime import runtime_paths
 from shuzha.core.errors import Invalid
 
@@ -40,7 +41,7 @@ class Desk:
         return {"rows": []}
 
     def check(self, workspace: str, specification: dict[str, Any]) -> dict[str, Any]:
-        return {"kind": specification["kind"]}
+        return {"kind": specification["kind"], "verdict": "pass", "findings": [], "rows": 2}
 
     def submit(self, workspace: str, notebook: str, outputs: list[str], context: str) -> dict[str, Any]:
         if notebook == "none.ipynb":
@@ -54,6 +55,7 @@ async def place() -> AsyncIterator[tuple[Path, Desk, PlatformSockets]]:
     with tempfile.TemporaryDirectory(prefix="sz-", dir="/tmp") as name:
         desk = Desk()
         sockets = PlatformSockets(Path(name), desk)
+        runtime_paths(Path(name), "w-one").make()
         await sockets.open("w-one", os.geteuid())
         yield Path(name), desk, sockets
         await sockets.close("w-one")
@@ -125,6 +127,7 @@ async def test_sockets_follow_the_open_workspaces(place: tuple[Path, Desk, Platf
     folder, _, sockets = place
     wanted = {"w-one": os.geteuid(), "w-two": os.geteuid()}
     following = asyncio.create_task(sockets.follow(lambda: dict(wanted), seconds=0.02))
+    runtime_paths(folder, "w-two").make()
     two = runtime_paths(folder, "w-two").platform
     await asyncio.to_thread(wait_until, two.exists, 5, "the socket of w-two")
     assert (await say(folder, b'{"verb": "status"}\n', workspace="w-two"))[0]["result"] == {"workspace": "w-two"}

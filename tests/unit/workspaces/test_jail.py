@@ -2,28 +2,54 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sandbox.workspaces.controls import Orders
 from sandbox.workspaces.homes import UnsafePath, prepare_home, read_beneath
 from sandbox.workspaces.jail import INSIDE_HOME, JailSpec, Mount, bwrap_arguments
+from sandbox.workspaces.jailer_verbs import KernelPorts, KernelStart
+from sandbox.workspaces.landlock import KERNEL_LAUNCHER
 from sandbox.workspaces.limits import CgroupHost, Limits
 from sandbox.workspaces.out_gate import allows
 from sandbox.workspaces.runtime import runtime_paths
-from sandbox.workspaces.spawner import build_jail
 from sandbox.workspaces.specs import FIRST_UID, GrantedRelease, WorkspaceSpec
 from sandbox.workspaces.warden import Warden, group_name
+from sandbox.workspaces.workspace_jails import (
+    SERVER_LIMITS,
+    Places,
+    build_kernel_jail,
+    build_server_jail,
+    choose_directory,
+)
+
+KERNEL = "0b9d2f6e-13a5-4c1b-9d53-0a2b7c7d3e11"
 
 
-def make_jail() -> tuple[JailSpec, tuple[str, ...]]:
-    spec = WorkspaceSpec(
+def make_spec() -> WorkspaceSpec:
+    return WorkspaceSpec(
         "w-one", "u-zhao", FIRST_UID, Path("/var/homes/w-one"), (GrantedRelease("insurance", Path("/var/rel_1")),)
     )
+
+
+def make_places() -> Places:
     paths = runtime_paths(Path("/run/shuzha"), "w-one")
-    jail = build_jail(spec, paths, Path("/env"), {"JUPYTERHUB_API_TOKEN": "tok-1"}, 9)
+    return Places(Path("/env"), paths, paths.notebooks, paths.sockets)
+
+
+def make_server() -> tuple[JailSpec, tuple[str, ...]]:
+    jail = build_server_jail(make_spec(), make_places(), {"JUPYTERHUB_API_TOKEN": "tok-1"}, 9)
+    return jail, bwrap_arguments(jail, {"/etc/passwd": 5}, 6, 7)
+
+
+def make_kernel(directory: str | None = None) -> tuple[JailSpec, tuple[str, ...]]:
+    asked = KernelStart(KERNEL, "a-secret-of-one-kernel", KernelPorts(1, 2, 3, 4, 5), directory)
+    jail = build_kernel_jail(make_spec(), make_places(), asked)
     return jail, bwrap_arguments(jail, {"/etc/passwd": 5}, 6, 7)
 
 
@@ -32,8 +58,9 @@ def pairs(arguments: tuple[str, ...], option: str) -> dict[str, str]:
     return {arguments[n + 2]: arguments[n + 1] for n, word in enumerate(arguments) if word == option}
 
 
-def test_jail_has_no_namespace_of_the_host_and_no_capability() -> None:
-    _, arguments = make_jail()
+@pytest.mark.parametrize("make", [make_server, make_kernel])
+def test_jail_has_no_namespace_of_the_host_and_no_capability(make: Callable[[], tuple[JailSpec, Any]]) -> None:
+    _, arguments = make()
     for option in ("--unshare-user", "--unshare-all", "--disable-userns", "--new-session", "--clearenv", "--seccomp"):
         assert option in arguments
     assert arguments[arguments.index("--cap-drop") + 1] == "ALL"
@@ -41,21 +68,71 @@ def test_jail_has_no_namespace_of_the_host_and_no_capability() -> None:
     assert "--die-with-parent" not in arguments
 
 
-def test_jail_writes_to_its_home_only() -> None:
-    _, arguments = make_jail()
-    assert pairs(arguments, "--bind") == {INSIDE_HOME: "/var/homes/w-one"}
+def test_server_has_the_notebooks_and_no_data() -> None:
+    jail, arguments = make_server()
+    assert pairs(arguments, "--bind") == {f"{INSIDE_HOME}/notebooks": "/run/shuzha/w-one/notebooks"}
+    readable = pairs(arguments, "--ro-bind")
+    assert set(readable) == {"/usr", "/opt/env", "/etc/jupyter", "/gate/out", "/gate/jailer", "/gate/ipc"}
+    assert readable["/gate/out"] == "/run/shuzha/w-one/out"
+    assert readable["/gate/ipc"] == "/run/shuzha/w-one/sockets"
+    tmpfs = [arguments[n + 1] for n, word in enumerate(arguments) if word == "--tmpfs"]
+    assert INSIDE_HOME in tmpfs, "its home is in memory"
+    assert arguments.index(INSIDE_HOME) < arguments.index(f"{INSIDE_HOME}/notebooks")
+    assert jail.limits == SERVER_LIMITS
+    assert not jail.shares_group
+
+
+def test_kernel_has_data_and_home_and_no_way_to_the_hub() -> None:
+    jail, arguments = make_kernel()
+    assert pairs(arguments, "--bind") == {
+        INSIDE_HOME: "/var/homes/w-one",
+        f"{INSIDE_HOME}/notebooks": "/var/homes/w-one/notebooks",
+        "/job/sockets": f"/run/shuzha/w-one/ipc/{KERNEL}",
+    }
     readable = pairs(arguments, "--ro-bind")
     assert readable["/data/insurance"] == "/var/rel_1"
-    assert readable["/gate/out"] == "/run/shuzha/w-one/out"
     assert readable["/gate/platform"] == "/run/shuzha/w-one/platform"
-    assert not any(host.startswith("/run/shuzha/w-one/in") for host in readable.values())
-    assert set(readable) == {"/usr", "/opt/env", "/data/insurance", "/etc/jupyter", "/gate/out", "/gate/platform"}
+    assert set(readable) == {"/usr", "/opt/env", "/data/insurance", "/gate/platform", KERNEL_LAUNCHER}
+    assert not [name for name, _ in jail.variables if "TOKEN" in name or name.startswith("JUPYTER")]
+    assert jail.shares_group
 
 
-def test_jail_starts_python_without_the_users_modules() -> None:
-    jail, _ = make_jail()
+def test_kernels_key_is_in_no_argument_and_no_variable() -> None:
+    jail, arguments = make_kernel()
+    assert "a-secret" not in " ".join((*arguments, *jail.command, *(value for _, value in jail.variables)))
+    ((path, text),) = jail.files
+    assert path == "/job/connection/kernel.json"
+    assert json.loads(text)["key"] == "a-secret-of-one-kernel"
+    assert json.loads(text)["ip"] == "/job/sockets/k"
+
+
+def test_server_starts_python_without_the_users_modules() -> None:
+    jail, _ = make_server()
     assert jail.command[:4] == ("/opt/env/bin/python", "-I", "-m", "jupyterhub.singleuser")
     assert "tok-1" not in " ".join(jail.command)
+
+
+def test_the_two_jails_have_groups_of_their_own() -> None:
+    server, kernel = make_server()[0], make_kernel()[0]
+    assert (server.name, kernel.name) == ("ws-shuzha-w-one", "ws-shuzha-w-one-k")
+    assert server.uid == kernel.uid
+
+
+def test_kernel_stands_in_its_notebooks_folder_and_nowhere_else(tmp_path: Path) -> None:
+    (tmp_path / "notebooks" / "deep" / "er").mkdir(parents=True)
+    (tmp_path / "notebooks" / "link").symlink_to("/etc")
+    inside = f"{INSIDE_HOME}/notebooks"
+    assert choose_directory(tmp_path, None) == INSIDE_HOME
+    assert choose_directory(tmp_path, ".") == inside
+    assert choose_directory(tmp_path, "deep/er") == f"{inside}/deep/er"
+    for odd in ("..", "/etc", "deep/../../x", "link", "link/ssl", "absent", "", "a" * 400):
+        assert choose_directory(tmp_path, odd) == inside, odd
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "/job/../etc/passwd", "/usr/bin/python3"])
+def test_jail_refuses_a_file_where_none_is_meant(path: str) -> None:
+    with pytest.raises(ValueError, match="cannot put a file"):
+        JailSpec("x", FIRST_UID, Path("/env"), (), ("true",), files=((path, "x"),))
 
 
 @pytest.mark.parametrize("inside", ["/etc/passwd", "/usr/bin", "/", "/data/../etc", "/home/analyst/../../etc"])
