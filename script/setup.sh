@@ -83,21 +83,29 @@ setup_server() {
   server_environment server
 }
 
+# fill_sandbox FOLDER LIST…: an analysts' environment of these pinned, hashed lists and the workbench; nothing of the server.
+fill_sandbox() {
+  local folder=$1 wheels; shift
+  bare_environment "$folder"
+  "$UV" pip sync -q --python "$folder/bin/python" --require-hashes "$@"
+  drop_slow_extra "$folder"
+  # Nothing is installed from inside a jail; in pip's place the workbench says where to ask.
+  "$UV" pip uninstall -q --python "$folder/bin/python" pip 2>/dev/null || true
+  wheels=$(mktemp -d)
+  (cd notebooks/workbench && "$ROOT/.venv/bin/python" -m hatchling build -t wheel -d "$wheels" >/dev/null 2>&1) || fail "the workbench wheel does not build"
+  "$UV" pip install -q --python "$folder/bin/python" --no-deps --no-index --reinstall "$wheels"/*.whl
+  rm -rf "$wheels"
+  # The environment is read-only inside the jail, so its byte code is made now.
+  "$folder/bin/python" -m compileall -q -j 0 "$folder/lib" || true
+}
+
 setup_sandbox() {
+  # A link is what `shuzha environment build` switched to: that command renews it.
+  [[ -L .venv-sandbox ]] && return
   local stamp; stamp=$(stamp_of requirements/sandbox.txt $(find notebooks/workbench -type f ! -path '*/__pycache__/*' ! -path '*/.*_cache/*' | sort))
   is_fresh .venv-sandbox/.stamp "$stamp" && return
   say "making .venv-sandbox, which holds nothing of the server"
-  bare_environment .venv-sandbox
-  "$UV" pip sync -q --python .venv-sandbox/bin/python --require-hashes requirements/sandbox.txt
-  drop_slow_extra .venv-sandbox
-  # Nothing is installed from inside a jail; in pip's place the workbench says where to ask.
-  "$UV" pip uninstall -q --python .venv-sandbox/bin/python pip 2>/dev/null || true
-  local wheels; wheels=$(mktemp -d)
-  (cd notebooks/workbench && "$ROOT/.venv/bin/python" -m hatchling build -t wheel -d "$wheels" >/dev/null 2>&1) || fail "the workbench wheel does not build"
-  "$UV" pip install -q --python .venv-sandbox/bin/python --no-deps --no-index --reinstall "$wheels"/*.whl
-  rm -rf "$wheels"
-  # The environment is read-only inside the jail, so its byte code is made now.
-  .venv-sandbox/bin/python -m compileall -q -j 0 .venv-sandbox/lib || true
+  fill_sandbox .venv-sandbox requirements/sandbox.txt
   printf '%s' "$stamp" >.venv-sandbox/.stamp
 }
 

@@ -13,7 +13,7 @@ import typer
 from desensitize.errors import DesensitizeError
 from shuzha import __version__
 from shuzha.core.errors import Conflict, Invalid, NotAllowed, NotFound, ShuzhaError, TransitionNotAllowed
-from shuzha.server.commands import duties, files, operations
+from shuzha.server.commands import duties, environment, files, operations
 
 REFUSED, BAD_INPUT, FAILURE = 1, 2, 3
 _INTERRUPTED = 130  # what Typer ends with after Ctrl-C
@@ -28,6 +28,7 @@ app = typer.Typer(
 files.register(app)
 operations.register(app)
 duties.register(app)
+environment.register(app)
 
 
 @app.callback(invoke_without_command=True)
