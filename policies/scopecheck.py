@@ -13,6 +13,7 @@ from policies.scopes import Scope
 REQUIRED: Mapping[str, tuple[str, ...]] = {
     "data:export": ("entry", "operation", "output_kind", "purpose", "place"),
     "data:index": ("entry", "columns", "operation", "output_kind", "place"),
+    "data:join": ("entry", "columns", "operation", "place"),
     "data:open": ("entry", "operation", "place"),
     "data:release": ("entry", "columns"),
     "data:serve": ("entry", "output_kind", "purpose", "place"),

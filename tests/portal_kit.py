@@ -21,6 +21,9 @@ from sandbox.airlock.rules import Rules
 from sandbox.airlock.screening import Screener
 from sandbox.airlock.service import AirlockService
 from sandbox.airlock.vault import Vault
+from sandbox.inbound.base import Parts as InboundParts
+from sandbox.inbound.model import Wanted
+from sandbox.inbound.service import InboundService
 from sandbox.workspaces.model import Workspace
 from sandbox.workspaces.specs import GrantedRelease
 from shuzha.authorization.agreement import Agreement, Allocation, Income, Operation, OutputKind, Term
@@ -41,6 +44,7 @@ from shuzha.server.demo.cast import ADMINISTRATOR, ORGANISATIONS, PARTS
 from shuzha.server.platform import Platform
 from tests.airlock_kit import IMPORT, UnjailedRoom, notebook
 from tests.authorization_kit import INSURANCE
+from tests.inbound_kit import BRANCHES, KEPT, listed, people, read_here, wanted
 from tests.releases_kit import payments
 
 PASSWORD = "Quiet-river-92-stone"
@@ -113,6 +117,7 @@ class PortalCity:
         self.host = PaperHost()
         self.platform.__dict__["host"] = self.host
         self.platform.__dict__["airlock"] = self._airlock()
+        self.platform.__dict__["inbound"] = self._inbound()
         self.people: dict[str, Actor] = {}
         self._enrol()
 
@@ -125,6 +130,16 @@ class PortalCity:
             platform.database, platform.policies, platform.law, platform.keys, vault, UnjailedRoom(), screener
         )
         return AirlockService(parts)
+
+    def _inbound(self) -> InboundService:
+        platform = self.platform
+        vault = Vault(platform.settings.folder("inbound"))
+        scratch = platform.settings.folder("scratch") / "inbound"
+        parts = InboundParts(
+            platform.database, platform.policies, platform.law, platform.keys, vault, platform.own_files,
+            platform.releases.path, scratch, reader=read_here,
+        )  # fmt: skip
+        return InboundService(parts)
 
     def _enrol(self) -> None:
         people = self.platform.people
@@ -224,7 +239,8 @@ class PortalCity:
         service, operator = self.platform.authorization, self.people["operator"]
         draft = DemandDraft(
             authorization=authorization.id, entry=entry.id, scenario=scenario, value="减少纸质证明 fewer paper proofs",
-            columns=COLUMNS, operations=(Operation.VIEW, Operation.AGGREGATE, Operation.VERIFY),
+            columns=COLUMNS,
+            operations=(Operation.VIEW, Operation.AGGREGATE, Operation.VERIFY, Operation.JOIN),
             output_kinds=(OutputKind.VERIFICATION, OutputKind.REPORT), purposes=("loan-review",),
             term=authorization.agreement.term,
         )  # fmt: skip
@@ -265,6 +281,19 @@ class PortalCity:
         choice = Choice.CHANGES if upto == "differ" else Choice.APPROVE
         made = airlock.vote(self.people["checker2"], made.id, choice, "已逐格查看 I looked at each cell")
         return made if upto == "differ" else airlock.finish(made.id)
+
+    def own_file(self, workspace: Workspace, content: bytes, wish: Wanted | None, *, upto: str = "admit") -> str:
+        """Lead an own file up to: read, screen or admit; return the id of its request."""
+        inbound, analyst = self.platform.inbound, self.people["analyst"]
+        made = inbound.receive(analyst, workspace.id, "客户名单.csv", content).id
+        inbound.read(made)
+        if upto != "read" and wish is not None:
+            inbound.submit(analyst, made, wish)
+            inbound.screen(made)
+        if upto == "admit":
+            inbound.approve(self.people["checker1"], made, "与场景相符 serves the scenario")
+            inbound.admit(made)
+        return made
 
     def product(
         self, export: ExportRequest, file: str, kind: ProductKind, zh: str, en: str, *, upto: str = "start"
@@ -360,6 +389,9 @@ class PortalCity:
         self.made["demand.submitted"] = self.demand(authorization, entry, "租房补贴资格核验", upto="submit").id
         self.made["demand.checked"] = self.demand(authorization, entry, "稳岗返还资格核验", upto="check").id
         self.made["demand.bare"] = self.demand(authorization, entry, "季度就业统计").id
+        self.made["import.read"] = self.own_file(workspace, people(range(100, 260)), None, upto="read")
+        self.made["import.screened"] = self.own_file(workspace, people(range(100, 260)), listed(), upto="screen")
+        self.made["import.inside"] = self.own_file(workspace, BRANCHES, wanted(*KEPT))
         self.made["export.screened"] = self.export(workspace, TABLE, title="第三季度各区参保人数", upto="screen").id
         self.made["export.voted"] = self.export(workspace, TABLE, title="各区参保人数（复核）", upto="review").id
         self.made["export.differs"] = self.export(workspace, VERIFICATION, title="参保核验规则二版", upto="differ").id

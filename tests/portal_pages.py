@@ -19,6 +19,7 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
         f"/releases/{made['release']}",
     )
     workspace = f"/workspaces/{made['workspace']}"
+    own_files = tuple(f"/imports/{made[f'import.{name}']}" for name in ("read", "screened", "inside"))
     money = ("/usage", f"/usage?period={made['month']}", "/statements")
     return {
         "provider": (
@@ -29,22 +30,25 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
         "authority": (
             "/tasks", f"/entries/{made['entry.submitted']}", "/authorizations", authorization,
             f"/authorizations/{made['authorization.applied']}", f"/demands/{made['demand.submitted']}", workspace,
+            "/imports", own_files[1], own_files[2],
             "/exports", f"/exports/{made['export.differs']}", product, *money, "/oversight",
             f"/oversight?period={made['month']}",
         ),
         "operator": (
             "/tasks", "/authorizations", authorization, demand, f"/demands/{made['demand.bare']}", release,
-            "/workspaces",
+            "/workspaces", workspace, "/imports", own_files[0],
             export, "/products", f"/products/new?export={made['export']}&file=by_district", product,
             f"/products/{made['product.notice']}", *money, f"/statements/{made['statement.authorization']}",
         ),
         "analyst": (
             "/tasks", "/entries", "/workspaces", workspace, "/exports", "/exports?show=mine", export,
+            "/imports", *own_files,
             f"/exports/{made['export.screened']}", f"/exports/{made['export.returned']}", "/products", release,
         ),
         "checker1": (
             "/tasks", "/exports", "/exports?show=all", f"/exports/{made['export.screened']}",
             f"/exports/{made['export.voted']}", f"{export}?file=by_district", f"{export}?file=insured",
+            "/imports", own_files[1], own_files[2],
         ),
         "checker2": ("/tasks", "/exports", f"/exports/{made['export.voted']}"),
         "registry": ("/tasks", "/products", product, f"/products/{made['product.notice']}"),

@@ -143,7 +143,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What an analyst submits: the notebook, the releases of the workspace, and which declared outputs are meant."""
+    """What an analyst submits: the notebook, the releases of the workspace, and which declared outputs are meant.
+
+    `own_files` are the ids of what his unit brought into the workspace.
+    """
 
     workspace: str
     authorization: str
@@ -154,11 +157,15 @@ class Submission:
     releases: tuple[str, ...]
     notebook: bytes
     outputs: tuple[str, ...] = ()
+    own_files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
-    """One export request; `notebook` is the snapshot's SHA-256, `outputs` the names meant (empty: all)."""
+    """One export request; `notebook` is the snapshot's SHA-256, `outputs` the names meant (empty: all).
+
+    `own_files` are the ids of the unit's own files that the clean room shows beside the releases.
+    """
 
     id: str
     title: str
@@ -189,6 +196,7 @@ class ExportRequest:
     record: str = ""
     signature: str = ""
     released_at: dt.datetime | None = None
+    own_files: tuple[str, ...] = ()
     revision: int = 1
 
     @property

@@ -20,7 +20,7 @@ from sandbox.airlock.store import EXPORTS
 from sandbox.workspaces.clean_room import Run, RunState
 from shuzha.authorization.store import AUTHORIZATIONS
 from shuzha.core.actor import Actor, platform_actor
-from shuzha.core.errors import Invalid, NotAllowed
+from shuzha.core.errors import Invalid, NotAllowed, NotFound
 from shuzha.core.work import Event
 
 PROCESS: Final = "airlock.process"
@@ -52,8 +52,8 @@ class Processing(Desk):
                 return request
             request = self._move(work, actor, request, "rerun", "notebook is run again in a clean room")
         try:
-            run = self._parts.room.run(self._vault.get(request.notebook), request.releases)
-        except (Invalid, NotAllowed) as error:
+            run = self._parts.room.run(self._vault.get(request.notebook), (*request.releases, *request.own_files))
+        except (Invalid, NotAllowed, NotFound) as error:
             return self._return(actor, request, f"the notebook could not be run: {error.message}", {})
         note = _note(run, self._vault.put(run.notebook))
         if run.state is not RunState.DONE:
@@ -91,6 +91,9 @@ class Processing(Desk):
             Finding("file_size", Severity.BLOCK, "a declaration within the limits", place=text)
             for text in run.outputs.problems
         ]
+        if request.own_files:
+            accepted = "outputs that say nothing of who is in a list that the unit brought"
+            found.append(Finding("own_files", Severity.REVIEW, accepted, None, len(request.own_files)))
         if not files:
             found.append(Finding("rerun_differs", Severity.BLOCK, "a notebook that declares an output"))
         findings, verdict = kept_findings(found), worst(found)

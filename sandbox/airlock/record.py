@@ -35,6 +35,7 @@ def write_record(
         "scenario": request.scenario,
         "workspace": request.workspace,
         "inputs": inputs,
+        "own_files": request.own_files,
         "notebook": request.notebook,
         "environment": run.environment if run else "",
         "run": {"id": run.id, "seconds": run.seconds, "state": run.state} if run else None,

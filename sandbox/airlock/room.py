@@ -7,43 +7,52 @@ from pathlib import Path
 from typing import Protocol
 
 from sandbox.workspaces.clean_room import NotebookRefused, RoomCaps, Run, run_notebook
+from sandbox.workspaces.room_box import Rooms
 from sandbox.workspaces.specs import GrantedRelease
 from shuzha.core.errors import Invalid
 from shuzha.core.work import Database
 from shuzha.releases.model import Release, ReleaseState
 from shuzha.releases.store import RELEASES
 
+OWN_FILE_PREFIX = "imp_"
+
 
 class CleanRoom(Protocol):
     """Whatever runs a submitted notebook from top to bottom with nobody connected."""
 
-    def run(self, notebook: bytes, releases: Sequence[str]) -> Run:
-        """Return what came of the run; raises Invalid for bytes that are no notebook or a release that is not ready."""
+    def run(self, notebook: bytes, inputs: Sequence[str]) -> Run:
+        """Return what came of the run over releases and own files, by their ids.
+
+        Raises Invalid for bytes that are no notebook, a release that is not ready, a file that is not inside any more.
+        """
         ...
 
 
 class JailedRoom:
-    """The clean room of an installation: a jail of the workspaces' own kind."""
+    """The clean room of an installation: `rooms` makes the jails of a workspace's kind, `own_file` finds own files."""
 
     def __init__(
-        self, database: Database, release_folder: Callable[[Release], Path], *, environment: Path, work: Path,
-        caps: RoomCaps | None = None,
+        self, database: Database, release_folder: Callable[[Release], Path], *, environment: Path, rooms: Rooms,
+        caps: RoomCaps | None = None, own_file: Callable[[str], GrantedRelease] | None = None,
     ) -> None:  # fmt: skip
         self._database = database
         self._release_folder = release_folder
         self._environment = environment
-        self._work = work
+        self._rooms = rooms
         self._caps = caps
+        self._own_file = own_file
 
-    def run(self, notebook: bytes, releases: Sequence[str]) -> Run:
-        """Return what came of the run; raises Invalid for bytes that are no notebook or a release that is not ready."""
-        granted = [self._granted(release) for release in releases]
+    def run(self, notebook: bytes, inputs: Sequence[str]) -> Run:
+        """Return what came of the run; raises Invalid for bytes that are no notebook or an input that is not there."""
+        granted = [self._granted(one) for one in inputs]
         try:
-            return run_notebook(notebook, granted, environment=self._environment, work=self._work, caps=self._caps)
+            return run_notebook(notebook, granted, environment=self._environment, rooms=self._rooms, caps=self._caps)
         except NotebookRefused as error:
             raise Invalid(str(error), rule="export.notebook", accepted="a saved notebook of format 4") from None
 
     def _granted(self, release_id: str) -> GrantedRelease:
+        if self._own_file is not None and release_id.startswith(OWN_FILE_PREFIX):
+            return self._own_file(release_id)
         with self._database.read() as work:
             release = work.get(RELEASES, release_id)
         if release.state is not ReleaseState.READY:

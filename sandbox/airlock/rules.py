@@ -120,6 +120,10 @@ NOTES: Final[tuple[RuleNote, ...]] = (
         "rerun_differs", (), Severity.BLOCK,
         "the notebook, run again from top to bottom, declares every output that is meant", "Shuzha",
     ),
+    RuleNote(
+        "own_files", (), Severity.REVIEW,
+        "the clean room shows files that the unit brought in: people judge what they add to an output", "Shuzha",
+    ),
     RuleNote("free_form", (), Severity.REVIEW, "people judge what the platform cannot compute itself", "Shuzha"),
     RuleNote(
         "suppressed", (), Severity.NOTE,

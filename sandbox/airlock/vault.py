@@ -1,4 +1,4 @@
-"""The export vault: bytes kept by their SHA-256, written once, checked whenever they are read."""
+"""A vault, of the airlock or of what comes in: bytes kept by their SHA-256, written once, checked whenever read."""
 
 from __future__ import annotations
 
@@ -52,6 +52,14 @@ class Vault:
         if hashlib.sha256(content).hexdigest() != address:
             raise Invalid(f"the vault's bytes of {address[:12]} were changed", rule="vault.address")
         return content
+
+    def remove(self, address: str) -> None:
+        """Remove the bytes of this SHA-256 for good; nothing there is no error. What was released is never removed."""
+        self._path(address).unlink(missing_ok=True)
+
+    def list_addresses(self) -> tuple[str, ...]:
+        """Return the SHA-256 of everything that is kept."""
+        return tuple(sorted(path.name for path in self._folder.glob("??/*") if _ADDRESS.fullmatch(path.name)))
 
     def _path(self, address: str) -> Path:
         if not _ADDRESS.fullmatch(address):

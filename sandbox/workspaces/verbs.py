@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from sandbox.workspaces.describing import describe_entry
 from sandbox.workspaces.hosting import Host
 from sandbox.workspaces.meter import today
 from sandbox.workspaces.model import Workspace, WorkspaceState
+from sandbox.workspaces.own_files import NoOwnFiles, OwnDesk
 from sandbox.workspaces.store import WORKSPACES, find_by_name
+from shuzha.catalog.store import ENTRIES
 from shuzha.core.errors import NotAllowed, NotFound
 from shuzha.core.work import Database
 from shuzha.releases.model import ReleaseKind
@@ -52,18 +55,22 @@ class AnswerDesk(Protocol):
 class WorkspaceVerbs:
     """The verbs of `platform_socket.Verbs`; a workspace that is not open is refused whatever it asks."""
 
-    def __init__(self, database: Database, host: Host, desk: ExportDesk, answers: AnswerDesk) -> None:
+    def __init__(
+        self, database: Database, host: Host, desk: ExportDesk, answers: AnswerDesk, own: OwnDesk | None = None
+    ) -> None:
         self._database = database
         self._host = host
         self._desk = desk
         self._answers = answers
+        self._own = own or NoOwnFiles()
 
     def datasets(self, workspace: str) -> list[dict[str, Any]]:
-        """Return name, kind, rows and columns of each granted release."""
+        """Return name, kind, rows and columns of each granted release, and of each own file that was let in."""
         found = self._open(workspace)
         with self._database.read() as work:
             releases = [work.get(RELEASES, one) for one in found.releases]
-        return [
+            entries = [work.get(ENTRIES, one.entry) for one in releases]
+        granted: list[dict[str, Any]] = [
             {
                 "name": one.name,
                 "kind": "synthetic" if one.kind is ReleaseKind.SYNTHETIC else "release",
@@ -72,9 +79,11 @@ class WorkspaceVerbs:
                 "columns": list(one.columns),
                 "version": one.raw_version,
             }
+            | describe_entry(entry, one.columns)
             | ({"notice": SYNTHETIC_NOTICE} if one.kind is ReleaseKind.SYNTHETIC else {})
-            for one in releases
+            for one, entry in zip(releases, entries, strict=True)
         ]
+        return [*granted, *self._own.list_own(found.id)]
 
     def status(self, workspace: str) -> dict[str, Any]:
         """Return how the workspace and its export requests stand."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from products.registry.codes import ProductKind
 from products.registry.model import Product, ProductState, Registration, check_notice_over
 from sandbox.airlock.model import ExportState
+from sandbox.inbound.model import ImportState
 from sandbox.workspaces.model import LIVING
 from shuzha.authorization.model import AuthorizationState, DemandState
 from shuzha.catalog.model import BatchState, EntryState, Title
@@ -64,10 +65,13 @@ class Awaiting:
         self._services = services
         self._roles: dict[str, tuple[Callable[[Actor], Iterator[Task]], ...]] = {
             "provider": (self._own_entries, self._demands_to_grant),
-            "authority": (self._entries_to_review, self._authorizations, self._demands_to_check, self._differing),
+            "authority": (
+                self._entries_to_review, self._authorizations, self._demands_to_check, self._differing,
+                self._imports_to_review,
+            ),
             "operator": (self._to_sign, self._own_demands, self._own_products),
-            "analyst": (self._to_open, self._returned_exports),
-            "checker": (self._exports_to_review,),
+            "analyst": (self._to_open, self._returned_exports, self._own_imports),
+            "checker": (self._exports_to_review, self._imports_to_review),
             "registry": (self._registrations,),
             "consumer": (self._held_keys,),
         }
@@ -164,6 +168,19 @@ class Awaiting:
         for one in self._services.airlock.list_to_review(actor):
             yield self._task(
                 "Review the export", one.title, f"/exports/{one.id}", one.state, one.due,
+                provisional=one.due_provisional,
+            )  # fmt: skip
+
+    def _own_imports(self, actor: Actor) -> Iterator[Task]:
+        for one in self._services.inbound.list_imports(actor):
+            if one.state is ImportState.DRAFT and one.author == actor.id:
+                title = one.name or one.file_name
+                yield self._task("Say what the own file is for", title, f"/imports/{one.id}", one.state)
+
+    def _imports_to_review(self, actor: Actor) -> Iterator[Task]:
+        for one in self._services.inbound.list_to_review(actor):
+            yield self._task(
+                "Review the own file", one.name, f"/imports/{one.id}", one.state, one.due,
                 provisional=one.due_provisional,
             )  # fmt: skip
 

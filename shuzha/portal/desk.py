@@ -200,7 +200,7 @@ def _word(state: Any) -> str:
 
 TONES = {
     "good": frozenset({"published", "active", "granted", "ready", "open", "released", "sealed", "approved", "valid",
-                       "coded", "in_service", "ingested", "pass"}),
+                       "coded", "in_service", "ingested", "pass", "imported"}),
     "bad": frozenset({"suspended", "rejected", "refused", "terminated", "retired", "failed", "held", "block",
                       "destroyed", "expired", "withdrawn", "revoked"}),
     "wait": frozenset({"submitted", "change_pending", "applied", "qualified", "reviewed", "checked", "under_review",

@@ -17,6 +17,9 @@ from products.registry.codes import ProductKind
 from products.registry.model import PRODUCT, REGISTRATION
 from sandbox.airlock.findings import Severity, Verdict
 from sandbox.airlock.model import EXPORT, Choice
+from sandbox.inbound.model import IMPORT
+from sandbox.inbound.screening import ACCEPTED as OWN_FILE_ACCEPTED
+from sandbox.inbound.screening import RULES as OWN_FILE_RULES
 from sandbox.workspaces.clean_room import RunState
 from sandbox.workspaces.limits import CgroupHost
 from sandbox.workspaces.model import WORKSPACE
@@ -39,13 +42,14 @@ from shuzha.people.model import ACCOUNT, OrganisationKind
 from shuzha.portal.awaiting import AUTHORITY_TURN, OPERATOR_TURN, REGISTRY_TURN
 from shuzha.portal.desk import word
 from shuzha.portal.i18n import catalogue
+from shuzha.portal.imports import ORIGINS
 from shuzha.portal.oversight import TRACED
 from shuzha.portal.tasks import LINKS
 from shuzha.releases.model import NOT_MEASURED, NOT_PROMISED, RELEASE, SYNTHETIC_NOT_PROMISED
 from shuzha.settlement.model import INFRASTRUCTURE, PARTIES
 
 LIFECYCLES: tuple[Lifecycle[StrEnum], ...] = (
-    ENTRY, BATCH, AUTHORIZATION, DEMAND, GRANT, RELEASE, WORKSPACE, EXPORT, REGISTRATION, PRODUCT, KEY, ACCOUNT,
+    ENTRY, BATCH, AUTHORIZATION, DEMAND, GRANT, RELEASE, WORKSPACE, IMPORT, EXPORT, REGISTRATION, PRODUCT, KEY, ACCOUNT,
 )  # type: ignore[assignment]  # fmt: skip
 WORDS: tuple[type[StrEnum], ...] = (
     Severity, Verdict, Choice, RunState, ProductKind, Operation, OutputKind, BatchMode, ElementType, Role,
@@ -116,6 +120,7 @@ def _all() -> Iterator[str]:
     yield from (word(field.name) for field in fields(Risk))
     yield from (word(name) for name in (*PERSONAL_ROLES, *PARTIES, INFRASTRUCTURE, *NAMES, *LOOSE))
     yield from (*NOT_PROMISED, *SYNTHETIC_NOT_PROMISED, NOT_MEASURED, *_cannot())
+    yield from (*OWN_FILE_RULES.values(), *OWN_FILE_ACCEPTED.values(), *ORIGINS.values())
     for table in (AUTHORITY_TURN, REGISTRY_TURN, OPERATOR_TURN):
         yield from table.values()
     yield from (label for links in LINKS.values() for _, label in links)

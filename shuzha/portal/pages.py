@@ -13,6 +13,7 @@ from shuzha.portal.authorizations import AuthorizationPages
 from shuzha.portal.desk import Desk, tone, word
 from shuzha.portal.entries import EntryPages
 from shuzha.portal.exports import ExportPages
+from shuzha.portal.imports import ImportPages
 from shuzha.portal.keys import KeyPages
 from shuzha.portal.oversight import OversightPages
 from shuzha.portal.products import ProductPages
@@ -38,7 +39,10 @@ NAVIGATION = (
         also=("/demands", "/releases"),
     ),
     NavItem("/workspaces", "Workspaces", frozenset({"analyst", "operator", "authority"})),
-    NavItem("/exports", "Airlock", frozenset({"analyst", "operator", "checker", "authority", "regulator"})),
+    NavItem(
+        "/exports", "Airlock", frozenset({"analyst", "operator", "checker", "authority", "regulator"}),
+        also=("/imports",),
+    ),
     NavItem(
         "/products", "Products",
         frozenset({"provider", "authority", "operator", "analyst", "registry", "consumer", "regulator"}),
@@ -71,6 +75,7 @@ def make_pages(services: Services, desk: Desk) -> APIRouter:
         EntryPages(desk, services.catalog, services.budgets),
         AuthorizationPages(desk, services.authorization, services.catalog, services.releases, services.purse),
         ReleasePages(desk, services.releases, services.catalog),
+        ImportPages(desk, services),
         WorkspacePages(desk, services),
         ExportPages(desk, services),
         ProductPages(desk, services),

@@ -9,6 +9,7 @@ from products.consumers.service import KeyService
 from products.registry.service import RegistryService
 from sandbox.airlock.model import ExportRequest
 from sandbox.airlock.service import AirlockService
+from sandbox.inbound.service import InboundService
 from sandbox.workspaces.hosting import Host
 from sandbox.workspaces.screens import ScreenService
 from sandbox.workspaces.service import WorkspaceService
@@ -106,6 +107,11 @@ class Services(Protocol):
     @property
     def airlock(self) -> AirlockService:
         """Export requests."""
+        ...
+
+    @property
+    def inbound(self) -> InboundService:
+        """Import requests of own files."""
         ...
 
     @property

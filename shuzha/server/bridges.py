@@ -6,6 +6,8 @@ from typing import Any
 
 from sandbox.airlock.model import ExportRequest, Submission
 from sandbox.airlock.service import AirlockService
+from sandbox.inbound.model import ImportState
+from sandbox.inbound.store import IMPORTS
 from sandbox.workspaces.model import Workspace
 from shuzha.authorization.store import GRANTS
 from shuzha.budgets.answering import AnswerService, Asker
@@ -20,10 +22,11 @@ def submission_of(
     """Return what an analyst submits from a workspace, whose grant names the purpose."""
     with database.read() as work:
         purposes = sorted(work.get(GRANTS, workspace.grant).scope.purposes)
+        own = work.list(IMPORTS, workspace=workspace.id, state=ImportState.IMPORTED.value)
     return Submission(
         workspace=workspace.id, authorization=workspace.authorization, scenario=workspace.scenario,
         purpose=purposes[0], title=title, context=context, releases=workspace.releases, notebook=notebook,
-        outputs=outputs,
+        outputs=outputs, own_files=tuple(one.id for one in own),
     )  # fmt: skip
 
 

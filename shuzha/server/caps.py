@@ -12,7 +12,9 @@ from starlette.exceptions import HTTPException
 
 MOST_BYTES = 1 << 20
 MOST_SAMPLE_BYTES = 64 << 20
+MOST_OWN_BYTES = 17 << 20
 _SAMPLE_FORM = "/entries"
+_OWN_FILES = "/imports"
 _STREAMED = ("/batches", "/scan")
 
 Message = MutableMapping[str, Any]
@@ -48,6 +50,8 @@ def cap_of(path: str) -> int | None:
     """Return the most bytes that a request to this path may bring; None where the catalogue counts them."""
     if path == _SAMPLE_FORM:
         return MOST_SAMPLE_BYTES
+    if path.endswith(_OWN_FILES):
+        return MOST_OWN_BYTES
     return None if path.endswith(_STREAMED) else MOST_BYTES
 
 

@@ -18,6 +18,7 @@ from policies.rolebook import RoleBook
 from products.consumers.model import KEY
 from products.registry.model import PRODUCT, REGISTRATION
 from sandbox.airlock.model import EXPORT
+from sandbox.inbound.model import IMPORT
 from sandbox.workspaces.model import WORKSPACE
 from shuzha.authorization.model import AUTHORIZATION, DEMAND, GRANT
 from shuzha.catalog.model import BATCH, ENTRY
@@ -31,7 +32,7 @@ from shuzha.server import schema
 
 _DOCS = Path(__file__).parents[2] / "docs"
 LIFECYCLES: tuple[Lifecycle[Any], ...] = (
-    ACCOUNT, ENTRY, BATCH, AUTHORIZATION, DEMAND, GRANT, RELEASE, WORKSPACE, EXPORT, REGISTRATION, PRODUCT, KEY,
+    ACCOUNT, ENTRY, BATCH, AUTHORIZATION, DEMAND, GRANT, RELEASE, WORKSPACE, IMPORT, EXPORT, REGISTRATION, PRODUCT, KEY,
 )  # fmt: skip
 
 

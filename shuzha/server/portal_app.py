@@ -14,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 import products.consumers.routes
 import products.registry.routes
 import sandbox.airlock.routes
+import sandbox.inbound.routes
 import sandbox.workspaces.routes_api
 import shuzha.authorization.routes
 import shuzha.budgets.routes
@@ -81,6 +82,7 @@ def _api(platform: Platform) -> APIRouter:
     router.include_router(shuzha.releases.routes.make_router(platform.releases, actor))
     router.include_router(shuzha.budgets.routes.make_router(platform.budgets, actor))
     router.include_router(sandbox.workspaces.routes_api.make_router(platform.workspaces, platform.screens, actor))
+    router.include_router(sandbox.inbound.routes.make_router(platform.inbound, actor))
     router.include_router(sandbox.airlock.routes.make_router(platform.airlock, actor))
     router.include_router(products.registry.routes.make_router(platform.registry, actor))
     router.include_router(products.consumers.routes.make_router(platform.consumers, actor))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from policies import Policies
 from sandbox.airlock import processing
+from sandbox.inbound import working as inbound
 from sandbox.workspaces import service as workspaces
 from shuzha.authorization.service import FORGET_TAGS, forget_ids
 from shuzha.core.errors import ShuzhaError
@@ -45,6 +46,9 @@ def register_jobs(platform: Platform) -> None:
         "workspace.stop": platform.workspaces.run_stop,
         processing.PROCESS: platform.airlock.process,
         processing.FINISH: platform.airlock.finish,
+        inbound.READ: platform.inbound.read,
+        inbound.SCREEN: platform.inbound.screen,
+        inbound.ADMIT: platform.inbound.admit,
         BUILD_INDEX: platform.indexes.run_build,
     }
     for name, function in jobs.items():
@@ -74,11 +78,13 @@ def job_handlers(platform: Platform) -> Handlers:
         "release:destroy": DESTROY_RELEASE,
         "product:list": BUILD_INDEX,
         **workspaces.JOBS,
+        **inbound.JOBS,
     }
     handlers: dict[str, list[Handler]] = {tag: [_asks(ask, job)] for tag, job in simple.items()}
     handlers["export:*"] = [airlock]
     handlers["batch:ingest"] = [refresh_indexes]
-    handlers["grant:close"] = [close_releases]
+    handlers["grant:close"] = [close_releases, platform.inbound.follow]
+    handlers["workspace:close"] = [platform.inbound.follow]
     handlers["workspace:close"] = [*handlers.get("workspace:close", ()), platform.screens.record_closed]
     return handlers
 

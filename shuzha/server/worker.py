@@ -39,6 +39,9 @@ def running(platform: Platform) -> Iterator[None]:
     platform.catalog.aggregation.sweep_inbox()
     for batch in platform.catalog.aggregation.list_unfinished():
         platform.jobs.enqueue(INGEST, batch)
+    platform.inbound.sweep()
+    for job, request in platform.inbound.list_unfinished():
+        platform.jobs.enqueue(job, request)
 
     def record(event: Event) -> None:
         audit.record(event)

@@ -21,6 +21,7 @@ ROLES = ["analyst", "operator", "consumer", "provider", "authority"]
 HOLDERS = {  # Written by hand from the issue, not read from the roles file.
     "data:export": {"analyst": "own", "operator": "own"},
     "data:index": {"operator": "own"},
+    "data:join": {"analyst": "own", "operator": "own"},
     "data:open": {"analyst": "own"},
     "data:release": {"operator": "own", "analyst": "own"},
     "data:serve": {"consumer": "any"},
