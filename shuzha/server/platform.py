@@ -19,10 +19,13 @@ from sandbox.airlock.rules import Rules
 from sandbox.airlock.screening import Screener
 from sandbox.airlock.service import AirlockService
 from sandbox.airlock.vault import Vault
+from sandbox.inbound.base import Parts as InboundParts
+from sandbox.inbound.service import InboundService
 from sandbox.workspaces.hosting import LocalHost
 from sandbox.workspaces.hub_settings import HubSettings, OpenIdProvider
 from sandbox.workspaces.notes import Notes, notes_folder
 from sandbox.workspaces.noting import NoteKeeper
+from sandbox.workspaces.own_files import OwnZone
 from sandbox.workspaces.screen_files import ScreenFiles
 from sandbox.workspaces.screens import ScreenService
 from sandbox.workspaces.service import WorkspaceService
@@ -174,6 +177,7 @@ class Platform:
             runtime=settings.runtime,
             specs=folder("workspaces"),
             releases=folder("releases"),
+            own=folder("own"),
             homes=folder("homes"),
             controls=folder("run") / "controls.json",
             usage=folder("gate") / "usage.db",
@@ -198,7 +202,25 @@ class Platform:
     @cached_property
     def workspaces(self) -> WorkspaceService:
         """Workspaces as records, and what their host does for them."""
-        return WorkspaceService(self.database, self.policies, self.scopes, self.host, self.releases.path)
+        return WorkspaceService(
+            self.database, self.policies, self.scopes, self.host, self.releases.path, self.own_files
+        )  # fmt: skip
+
+    @cached_property
+    def own_files(self) -> OwnZone:
+        """Where the files lie that units brought into their workspaces."""
+        return OwnZone(self.settings.folder("own"))
+
+    @cached_property
+    def inbound(self) -> InboundService:
+        """Import requests; a file is read in a process of its own."""
+        vault = Vault(self.settings.folder("inbound"))
+        return InboundService(
+            InboundParts(
+                self.database, self.policies, self.law, self.keys, vault, self.own_files, self.releases.path,
+                scratch=self.settings.folder("scratch") / "inbound",
+            )
+        )  # fmt: skip
 
     @cached_property
     def screens(self) -> ScreenService:
@@ -212,7 +234,7 @@ class Platform:
         inputs = PlatformInputs(self.database, self.raw_zone, self.releases.path)
         room = JailedRoom(
             self.database, self.releases.path, environment=self.settings.sandbox_environment,
-            work=self.settings.folder("scratch") / "rooms",
+            work=self.settings.folder("scratch") / "rooms", own_file=self.inbound.mount_of,
         )  # fmt: skip
         screener = Screener(inputs, vault, Rules())
         return AirlockService(Parts(self.database, self.policies, self.law, self.keys, vault, room, screener))
@@ -221,7 +243,8 @@ class Platform:
     def verbs(self) -> WorkspaceVerbs:
         """What a notebook may ask over its workspace's socket."""
         exports = ExportWindow(self.database, self.people, self.airlock)
-        return WorkspaceVerbs(self.database, self.host, exports, AnswerWindow(self.people, self.answers))
+        answers = AnswerWindow(self.people, self.answers)
+        return WorkspaceVerbs(self.database, self.host, exports, answers, self.inbound)
 
     @cached_property
     def notes(self) -> NoteKeeper:
