@@ -46,11 +46,15 @@ def workspace_resource(workspace: Workspace) -> Resource:
 
 
 class WorkspaceService:
-    """Workspaces of one installation; `release_folder` says where a release's files lie, `own` where own files do."""
+    """Workspaces of one installation; `release_folder` says where a release's files lie, `own` where own files do.
+
+    `environment` says the hash of the packages that a workspace starts with now.
+    """
 
     def __init__(
         self, database: Database, policies: Policies, scopes: ScopeSource, host: Host,
         release_folder: Callable[[Release], Path], own: OwnZone | None = None,
+        environment: Callable[[], str] | None = None,
     ) -> None:  # fmt: skip
         self._database = database
         self._policies = policies
@@ -58,6 +62,7 @@ class WorkspaceService:
         self._host = host
         self._release_folder = release_folder
         self._own = own
+        self._environment = environment or (lambda: "")
 
     def open_workspace(self, actor: Actor, demand_id: str) -> Workspace:
         """Return the actor's workspace of a granted demand, on its way to open: a new one, or the one he has.
@@ -265,7 +270,10 @@ class WorkspaceService:
         self._policies.check(actor, f"workspace:{verb}", workspace_resource(workspace), Context(at=work.now()))
         move = WORKSPACE.next(workspace.state, verb, workspace.id)
         saved = work.save(WORKSPACES, replace(workspace, state=move.target, reason=reason))
-        work.emit(f"workspace:{verb}", saved.id, f"workspace {move.target}", data=_data(saved), medium="workspace")
+        # Which packages somebody worked with is asked years later, of the audit log.
+        ran = {"environment": self._environment()} if verb == "start" else {}
+        data = {**_data(saved), **ran}
+        work.emit(f"workspace:{verb}", saved.id, f"workspace {move.target}", data=data, medium="workspace")
         return saved
 
     def _can_see(self, actor: Actor, workspace: Workspace, at: dt.datetime) -> bool:

@@ -21,6 +21,7 @@ from sandbox.airlock.service import AirlockService
 from sandbox.airlock.vault import Vault
 from sandbox.inbound.base import Parts as InboundParts
 from sandbox.inbound.service import InboundService
+from sandbox.workspaces.clean_room import environment_hash
 from sandbox.workspaces.hosting import LocalHost
 from sandbox.workspaces.hub_settings import HubSettings, OpenIdProvider
 from sandbox.workspaces.notes import Notes, notes_folder
@@ -203,7 +204,8 @@ class Platform:
     def workspaces(self) -> WorkspaceService:
         """Workspaces as records, and what their host does for them."""
         return WorkspaceService(
-            self.database, self.policies, self.scopes, self.host, self.releases.path, self.own_files
+            self.database, self.policies, self.scopes, self.host, self.releases.path, self.own_files,
+            environment=lambda: environment_hash(self.settings.sandbox_environment),
         )  # fmt: skip
 
     @cached_property

@@ -17,7 +17,9 @@ from workbench.place import data_folder, platform_socket
 from workbench.words import type_word
 
 _CERTIFICATE = "certificate.json"
-_KINDS = {"release": "授权数据 release", "own": "自带参考文件 own file"}
+_KINDS = {
+    "release": "授权数据 release", "synthetic": "合成数据 synthetic", "own": "自带参考文件 own file",
+}  # fmt: skip
 
 
 class Dataset(dict[str, Any]):
@@ -85,7 +87,8 @@ class Dataset(dict[str, Any]):
         table = page.table([heads[at] for at in kept], [[row[at] for at in kept] for row in rows])
         how = page.quiet("读取 load: ", page.tag("code", f'workbench.load("{self.name}")'))
         abstract = page.tag("p", self["abstract"]) if self.get("abstract") else Markup()
-        return page.join([abstract, table, self._promise(), how])
+        notice = page.tag("p", page.label("注意 note", "warn"), " ", self["notice"]) if self.get("notice") else Markup()
+        return page.join([abstract, notice, table, self._promise(), how])
 
     def _promise(self) -> Markup:
         """Return what the certificate measured, in a line; nothing for an own file."""

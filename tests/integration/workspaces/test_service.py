@@ -313,7 +313,10 @@ def test_socket_answers_from_the_records_while_the_workspace_is_open(setting: Se
     workspace = setting.opened()
     verbs = WorkspaceVerbs(setting.city.database, setting.host, Shut(), Silent())
     assert verbs.sockets() == {workspace.name: workspace.uid}
-    assert verbs.datasets(workspace.name)[0]["name"] == "social_insurance"
+    granted = verbs.datasets(workspace.name)[0]
+    assert granted["name"] == "social_insurance"
+    assert granted["title"]["zh"]
+    assert [one["name"] for one in granted["elements"]] == granted["columns"], "no column that was not granted"
     assert verbs.status(workspace.name)["state"] == "open"
     assert verbs.budget(workspace.name)["screen_bytes_left"] == 1000
     json.dumps([verbs.datasets(workspace.name), verbs.status(workspace.name), verbs.budget(workspace.name)])
