@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-import contextlib
 import hashlib
 import math
-import os
-import secrets
-import shutil
-import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -27,30 +23,13 @@ from typing import Any
 import nbformat
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-from sandbox.workspaces.jail import (
-    INSIDE_DATA,
-    INSIDE_ENVIRONMENT,
-    INSIDE_HOME,
-    INSIDE_SCRATCH,
-    JailFailed,
-    JailSpec,
-    Mount,
-)
-from sandbox.workspaces.landlock import LAUNCHER_MOUNT
+from sandbox.workspaces.jail import JailFailed
 from sandbox.workspaces.limits import CgroupHost, Limits
 from sandbox.workspaces.outbox import Collected, OutboxCaps, collect
-from sandbox.workspaces.room_kernel import (
-    INSIDE_CONNECTION,
-    INSIDE_SOCKETS,
-    KERNEL_COMMAND,
-    CountingClient,
-    make_manager,
-)
+from sandbox.workspaces.room_box import LocalRooms, Room, RoomJob, Rooms, new_job
+from sandbox.workspaces.room_kernel import CountingClient, make_manager
 from sandbox.workspaces.specs import GrantedRelease
 
-INSIDE_OUTBOX = "/job/outbox"
-FIRST_ROOM_UID = 260_000
-ROOM_UIDS = 9_999
 _START_SECONDS = 60
 MOST_NOTEBOOK_BYTES = 8 * 1024**2
 _KNOWN_ERRORS = frozenset(name for name in vars(builtins) if name.endswith(("Error", "Exception", "Interrupt")))
@@ -145,34 +124,42 @@ class NotebookRefused(ValueError):
 
 
 def run_notebook(
-    notebook: bytes, releases: Sequence[GrantedRelease], *, environment: Path, work: Path,
-    host: CgroupHost | None = None, caps: RoomCaps | None = None, report: Callable[[int, int], None] | None = None,
+    notebook: bytes, releases: Sequence[GrantedRelease], *, environment: Path, work: Path | None = None,
+    rooms: Rooms | None = None, host: CgroupHost | None = None, caps: RoomCaps | None = None,
+    report: Callable[[int, int], None] | None = None,
 ) -> Run:  # fmt: skip
     """Return what came of running `notebook` over `releases`, having left nothing running and nothing on disk.
 
     Refuses bytes that are no notebook with `NotebookRefused`; a notebook that fails gives a Run that names the cell.
-    `report` is told (cells done, cells in all). `work` must be short and in lower case: sockets lie in it.
+    `rooms` is who makes the room: the jailer, or else this process, in the folder `work`, which must be short and in
+    lower case. `report` is told (cells done, cells in all). Raises JailFailed where the platform is at fault.
     """
-    caps, host = caps or RoomCaps(), host or CgroupHost.detect()
+    caps = caps or RoomCaps()
     document = parse_notebook(notebook)
-    job = f"room-{secrets.token_hex(5)}"
+    job = new_job(releases, caps.jail, caps.outbox.total_bytes)
     begun = time.monotonic()
     progress = _Progress(report, sum(cell.cell_type == "code" for cell in document.cells))
-    with _room(work / job, caps.outbox.total_bytes) as box:
-        uid = FIRST_ROOM_UID + secrets.randbelow(ROOM_UIDS) if os.geteuid() == 0 else os.geteuid()
-        _hand_over(box, uid)
-        spec = build_room(job, uid, releases, environment, box, caps.jail)
+    with _open(rooms, environment, work, host, job) as room:
         # In a thread of its own: nbclient would take the signals of the main one.
         with ThreadPoolExecutor(1) as thread:
-            driving = thread.submit(lambda: asyncio.run(_drive(document, spec, host, box, caps, progress)))
+            driving = thread.submit(lambda: asyncio.run(_drive(document, room, caps, progress)))
             state, failed = driving.result()
-        host.group(spec.name).remove()
-        outputs = collect(box / "outbox", caps.outbox)
+        outputs = collect(room.box / "outbox", caps.outbox)
     return Run(
-        job, state, math.ceil(time.monotonic() - begun), hashlib.sha256(notebook).hexdigest(),
+        job.name, state, math.ceil(time.monotonic() - begun), hashlib.sha256(notebook).hexdigest(),
         environment_hash(environment), tuple(progress.timings), failed, outputs,
         _log(state, failed, progress, outputs), _FORMAT.writes(document).encode(),
     )  # fmt: skip
+
+
+def _open(
+    rooms: Rooms | None, environment: Path, work: Path | None, host: CgroupHost | None, job: RoomJob
+) -> AbstractContextManager[Room]:
+    if rooms is not None:
+        return rooms.open(job)
+    if work is None:
+        raise ValueError("cannot run a notebook: either `rooms` or a folder `work` is needed")
+    return LocalRooms(environment, work, host).open(job)
 
 
 def parse_notebook(notebook: bytes) -> Any:
@@ -190,29 +177,6 @@ def parse_notebook(notebook: bytes) -> Any:
     return document
 
 
-def build_room(
-    job: str, uid: int, releases: Sequence[GrantedRelease], environment: Path, box: Path, limits: Limits
-) -> JailSpec:
-    """Return the jail of a clean room: the releases, an outbox, the kernel's sockets, a home in memory."""
-    mounts = [Mount(release.path, f"{INSIDE_DATA}/{release.name}") for release in releases]
-    mounts += [
-        Mount(box / "outbox", INSIDE_OUTBOX, writable=True),
-        Mount(box / "sockets", INSIDE_SOCKETS, writable=True),
-        Mount(box / "connection", str(Path(INSIDE_CONNECTION).parent)),
-        LAUNCHER_MOUNT,
-    ]
-    variables = {
-        "HOME": INSIDE_HOME, "USER": "analyst", "LANG": "C.UTF-8", "TZ": "UTC", "PYTHONHASHSEED": "0",
-        "PATH": f"{INSIDE_ENVIRONMENT}/bin:/usr/bin:/bin", "IPYTHONDIR": f"{INSIDE_SCRATCH}/ipython",
-        "POLARS_MAX_THREADS": str(max(1, limits.cpu_percent // 100)), "PYTHONDONTWRITEBYTECODE": "1",
-        "SHUZHA_DATA": INSIDE_DATA, "SHUZHA_OUTBOX": INSIDE_OUTBOX,
-    }  # fmt: skip
-    return JailSpec(
-        job, uid, environment, tuple(mounts), KERNEL_COMMAND, tuple(sorted(variables.items())),
-        limits, scratch=(INSIDE_HOME,), ends_with_parent=True,
-    )  # fmt: skip
-
-
 def environment_hash(environment: Path) -> str:
     """Return a hash of every package (its files' hashes) in an environment: the same hash, the same code."""
     digest = hashlib.sha256()
@@ -222,19 +186,18 @@ def environment_hash(environment: Path) -> str:
 
 
 async def _drive(
-    document: Any, spec: JailSpec, host: CgroupHost, box: Path, caps: RoomCaps, progress: _Progress
-) -> tuple[RunState, FailedCell | None]:
-    """Run the notebook's cells in the jail and end it, whatever happens."""
-    manager: Any = make_manager(spec, host, box / "sockets", box / "connection" / "kernel.json")
+    document: Any, room: Room, caps: RoomCaps, progress: _Progress
+) -> tuple[RunState, FailedCell | None]:  # fmt: skip
+    """Run the notebook's cells in the room and end it, whatever happens."""
+    manager: Any = make_manager(room)
     client: Any = CountingClient(
         document, km=manager, timeout=caps.cell_seconds, record_timing=False,
         on_cell_execute=progress.begin, on_cell_executed=progress.finish, store_widget_state=False,
     )  # fmt: skip
-    group = host.group(spec.name)
 
     def end(reason: str) -> None:
         progress.ended_by = progress.ended_by or reason
-        group.kill(timeout=5.0)
+        room.kill()
 
     client.most_bytes, client.on_flood = caps.said_bytes, lambda: end(f"it said more than {caps.said_bytes} bytes")
     clock = threading.Timer(caps.wall_seconds, end, [f"it took longer than {caps.wall_seconds} seconds"])
@@ -244,10 +207,9 @@ async def _drive(
         return await _execute(client, document, progress)
     finally:
         clock.cancel()
-        await manager.provisioner.kill()
         if client.kc is not None:
             client.kc.stop_channels()
-        group.kill(timeout=5.0)
+        await asyncio.to_thread(room.kill)
 
 
 async def _execute(
@@ -293,28 +255,3 @@ def _log(state: RunState, failed: FailedCell | None, progress: _Progress, output
         lines.append(f"the room ended the run: {progress.ended_by}")
     lines.append(f"{len(outputs.declared)} outputs declared; the run is {state}")
     return (*lines, *outputs.problems)
-
-
-@contextlib.contextmanager
-def _room(folder: Path, most_bytes: int) -> Iterator[Path]:
-    """Give the folders of one run, on a space in memory of at most `most_bytes` where root can make one."""
-    folder.mkdir(parents=True, mode=0o711)
-    folder.parent.chmod(0o711)
-    mounted = os.geteuid() == 0
-    if mounted:
-        options = f"size={most_bytes + 1024**2},nr_inodes=4096,nosuid,nodev,noexec,mode=0711"
-        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "shuzha-room", str(folder)], check=True)
-    try:
-        for name in ("outbox", "sockets", "connection"):
-            (folder / name).mkdir(mode=0o700)
-        yield folder
-    finally:
-        if mounted:
-            subprocess.run(["umount", "--lazy", str(folder)], check=False)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _hand_over(box: Path, uid: int) -> None:
-    if os.geteuid() == 0:
-        for name in ("outbox", "sockets", "connection"):
-            os.chown(box / name, uid, uid)

@@ -67,6 +67,7 @@ class JailSpec:
     files: tuple[tuple[str, str], ...] = ()
     ends_with_parent: bool = False
     shares_group: bool = False
+    umask: int = 0o077
 
     def __post_init__(self) -> None:
         """Refuse what could widen a jail: root, relative paths, a mount outside the folders meant for mounts."""
@@ -289,7 +290,7 @@ def _become(spec: JailSpec, group: Cgroup) -> Callable[[], None]:
     def become() -> None:
         group.join()
         spec.limits.apply_to_process()
-        os.umask(0o077)
+        os.umask(spec.umask)
         if root:
             os.setgroups([])
             os.setgid(spec.uid)

@@ -30,6 +30,8 @@ from sandbox.workspaces.hub_settings import HubSettings, load_settings
 from sandbox.workspaces.keeper import Keeper
 from sandbox.workspaces.limits import CgroupHost
 from sandbox.workspaces.line_socket import LineRules, LineServer
+from sandbox.workspaces.room_door import make_door
+from sandbox.workspaces.room_verbs import ROOMS_SOCKET
 from sandbox.workspaces.runtime import give_socket, make_runtime, runtime_paths
 from sandbox.workspaces.seccomp import compile_filter
 from sandbox.workspaces.warden import Warden
@@ -94,7 +96,10 @@ class Jailer:
         door = LineServer("the jailer", decoder, self._answer, verbs.name_verbs(verbs.PlatformCall), rules)
         await door.open(self._settings.jailer_socket)
         service = self._settings.service_uid
-        give_socket(self._settings.jailer_socket, os.geteuid() if service is None else service)
+        owner = os.geteuid() if service is None else service
+        give_socket(self._settings.jailer_socket, owner)
+        rooms = make_door(self._settings, self._host)
+        await rooms.open(self._settings.runtime / ROOMS_SOCKET, owner)
         sweeping = asyncio.create_task(self._sweep())
         try:
             await stopped.wait()
@@ -102,6 +107,7 @@ class Jailer:
             self._ended.set()
             sweeping.cancel()
             await asyncio.gather(sweeping, return_exceptions=True)
+            await rooms.close()
             for server in (door, *self._windows.values()):
                 await server.close()
             self._pool.shutdown(wait=False)

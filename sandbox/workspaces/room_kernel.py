@@ -1,4 +1,4 @@
-"""A kernel in a jail of its own, driven by trusted code outside it over ZeroMQ's ipc sockets.
+"""A kernel in a room, driven by trusted code outside it over ZeroMQ's ipc sockets.
 
 The sockets lie in a folder that the jail can write. Whatever it puts in their place, the client speaks ZeroMQ with a
 secret key to it and nothing else, so another service on this host learns and does nothing.
@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import subprocess
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from jupyter_client.kernelspec import KernelSpec
@@ -19,34 +16,26 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 from nbclient import NotebookClient
 
-from sandbox.workspaces.jail import Jail, JailSpec, start_jail
-from sandbox.workspaces.landlock import kernel_command
-from sandbox.workspaces.limits import CgroupHost
-
-INSIDE_SOCKETS = "/job/sockets"
-INSIDE_CONNECTION = "/job/connection/kernel.json"
-KERNEL_COMMAND = kernel_command(INSIDE_CONNECTION)
+from sandbox.workspaces.room_box import KERNEL_COMMAND, PORTS, SOCKET_NAME, Room
 
 
 class RoomProvisioner(KernelProvisionerBase):
-    """Starts the kernel of one clean room as a jail, and ends it by its control group."""
+    """Starts the kernel of one room, and ends it with everything in the room."""
 
-    jail: Jail | None = None
-    spec: JailSpec
-    host: CgroupHost
-    connection: Path
+    room: Room
+    _started = False
 
     @property
     def has_process(self) -> bool:
-        """Whether the jail has been started."""
-        return self.jail is not None
+        """Whether the room has been started."""
+        return self._started
 
     async def poll(self) -> int | None:
-        """Return None while the jail lives, else its exit code."""
-        return 0 if self.jail is None else self.jail.exit_code()
+        """Return None while the room lives, else its exit code."""
+        return self.room.exit_code() if self._started else 0
 
     async def wait(self) -> int | None:
-        """Return the exit code once the jail has ended."""
+        """Return the exit code once the room has ended."""
         code = await self.poll()
         while code is None:
             await asyncio.sleep(0.02)
@@ -54,26 +43,25 @@ class RoomProvisioner(KernelProvisionerBase):
         return code
 
     async def send_signal(self, signum: int) -> None:
-        """Send nothing: a kernel in a jail is interrupted by message and ended by its group."""
+        """Send nothing: a kernel in a jail is interrupted by message and ended with its room."""
 
     async def kill(self, restart: bool = False) -> None:
-        """End everything in the jail."""
-        if self.jail is not None:
-            await asyncio.to_thread(self.jail.stop, 0.0)
+        """End everything in the room."""
+        await asyncio.to_thread(self.room.kill)
 
     terminate = kill
 
     async def pre_launch(self, **named: Any) -> dict[str, Any]:
-        """Write the connection file: one for this side, one with the path that the jail sees."""
-        manager: Any = self.parent
-        manager.write_connection_file()
-        self.connection_info = manager.get_connection_info()
-        _write_inside(self.connection, manager, self.spec.uid)
+        """Choose nothing: the sockets' names are always the same in a folder of their own."""
         return await super().pre_launch(cmd=list(KERNEL_COMMAND), **named)
 
     async def launch_kernel(self, cmd: list[str], **named: Any) -> Any:
-        """Start the jail."""
-        self.jail = start_jail(self.spec, self.host, output=subprocess.DEVNULL)
+        """Start the room; from then on its sockets' place is known."""
+        manager: Any = self.parent
+        self._started = True
+        await asyncio.to_thread(self.room.start, manager.session.key)
+        manager.ip = str(self.room.box / "sockets" / SOCKET_NAME)
+        self.connection_info = manager.get_connection_info()
         return self.connection_info
 
     async def cleanup(self, restart: bool = False) -> None:
@@ -81,25 +69,22 @@ class RoomProvisioner(KernelProvisionerBase):
         await self.kill()
 
 
-def _write_inside(connection: Path, manager: Any, uid: int) -> None:
-    """Write the connection file that the kernel reads, with the sockets' path as the jail sees it."""
-    inside = json.loads(Path(manager.connection_file).read_text())
-    inside["ip"] = f"{INSIDE_SOCKETS}/{Path(manager.ip).name}"
-    connection.write_text(json.dumps(inside))
-    connection.chmod(0o400)
-    if os.geteuid() == 0:
-        os.chown(connection, uid, uid)
+class RoomManager(AsyncKernelManager):
+    """A manager that writes the kernel's key to no file: the room's jail is told it in memory."""
+
+    async def _launch_kernel(self, kernel_cmd: list[str], **named: Any) -> None:  # type: ignore[override]
+        provisioner: Any = self.provisioner
+        await provisioner.launch_kernel(kernel_cmd, **named)
 
 
-def make_manager(spec: JailSpec, host: CgroupHost, sockets: Path, connection: Path) -> AsyncKernelManager:
-    """Return a manager whose kernel will be the jail `spec`; `sockets` is shown inside as /job/sockets."""
-    manager = AsyncKernelManager(transport="ipc", ip=str(sockets / "k"))
-    manager.connection_file = str(connection.with_name("client.json"))
+def make_manager(room: Room) -> RoomManager:
+    """Return a manager whose kernel will be the room's."""
+    manager = RoomManager(transport="ipc", **PORTS)
     manager._kernel_spec = KernelSpec(  # noqa: SLF001 - the only way to name a kernel that is installed nowhere
         argv=list(KERNEL_COMMAND), display_name="clean room", language="python", interrupt_mode="message"
     )
     provisioner = RoomProvisioner(parent=manager, kernel_id="room", kernel_spec=manager._kernel_spec)  # noqa: SLF001
-    provisioner.spec, provisioner.host, provisioner.connection = spec, host, connection
+    provisioner.room = room
     manager.provisioner = provisioner
     return manager
 

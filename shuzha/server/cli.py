@@ -14,6 +14,7 @@ from desensitize.errors import DesensitizeError
 from shuzha import __version__
 from shuzha.core.errors import Conflict, Invalid, NotAllowed, NotFound, ShuzhaError, TransitionNotAllowed
 from shuzha.server.commands import duties, environment, files, operations
+from shuzha.server.commands.session import OwnProcess
 
 REFUSED, BAD_INPUT, FAILURE = 1, 2, 3
 _INTERRUPTED = 130  # what Typer ends with after Ctrl-C
@@ -50,7 +51,7 @@ def exit_code(error: BaseException) -> int:
 def main() -> None:
     """Run the command line; an error prints one sentence and never a data value."""
     try:
-        app()
+        app(obj=OwnProcess())
     except SystemExit as end:
         if end.code != _INTERRUPTED:
             raise

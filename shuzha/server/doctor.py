@@ -14,6 +14,7 @@ from sandbox.workspaces import landlock, limits
 from shuzha.core.errors import ShuzhaError
 from shuzha.core.keys import KeyRing
 from shuzha.core.settings import Settings
+from shuzha.server.doctor_users import Finding, look_at_jail_users, look_at_processes, look_at_service_user
 
 _LEAST_FREE_BYTES = 2 << 30
 _PROBE = """
@@ -108,6 +109,25 @@ def check_privilege(_settings: Settings) -> Check:
     return Check("one user per workspace", is_root, found, "start the platform as root", needed=False)
 
 
+def check_service_user(settings: Settings) -> Check:
+    """Check who the services are: not root, and a user that has a name."""
+    return _of("service user", look_at_service_user(settings))
+
+
+def check_jail_users(settings: Settings) -> Check:
+    """Check that the users that jails run as are nobody else's."""
+    return _of("users of jails", look_at_jail_users(settings))
+
+
+def check_processes(settings: Settings) -> Check:
+    """Check which process runs as whom."""
+    return _of("processes", look_at_processes(settings))
+
+
+def _of(name: str, found: Finding) -> Check:
+    return Check(name, found.ok, found.found, found.mend, needed=False)
+
+
 def check_sandbox_environment(settings: Settings) -> Check:
     """Check that the analysts' environment starts and holds nothing of the server."""
     python = settings.sandbox_environment / "bin" / "python"
@@ -162,6 +182,9 @@ CHECKS: tuple[Callable[[Settings], Check], ...] = (
     check_limits,
     check_landlock,
     check_privilege,
+    check_service_user,
+    check_jail_users,
+    check_processes,
     check_sandbox_environment,
     check_frontend,
     check_keys,

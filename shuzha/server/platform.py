@@ -27,6 +27,9 @@ from sandbox.workspaces.hub_settings import HubSettings, OpenIdProvider
 from sandbox.workspaces.notes import Notes, notes_folder
 from sandbox.workspaces.noting import NoteKeeper
 from sandbox.workspaces.own_files import OwnZone
+from sandbox.workspaces.room_client import JailerRooms
+from sandbox.workspaces.room_specs import specs_of
+from sandbox.workspaces.room_verbs import ROOMS_SOCKET
 from sandbox.workspaces.screen_files import ScreenFiles
 from sandbox.workspaces.screens import ScreenService
 from sandbox.workspaces.service import WorkspaceService
@@ -185,6 +188,7 @@ class Platform:
             environment=settings.sandbox_environment,
             service_token_file=folder("keys") / "hub-token",
             starter=_STARTER,
+            service_uid=settings.service_uid,
             sign_in=OpenIdProvider(
                 authorize_url=f"{settings.portal_url}/oidc/authorize",
                 token_url=f"{here}/oidc/token",
@@ -231,12 +235,13 @@ class Platform:
 
     @cached_property
     def airlock(self) -> AirlockService:
-        """Export requests; the clean room runs in jails of this host."""
+        """Export requests; the clean room runs in jails that the jailer of this host makes."""
         vault = Vault(self.settings.folder("vault"))
         inputs = PlatformInputs(self.database, self.raw_zone, self.releases.path)
         room = JailedRoom(
             self.database, self.releases.path, environment=self.settings.sandbox_environment,
-            work=self.settings.folder("scratch") / "rooms", own_file=self.inbound.mount_of,
+            rooms=JailerRooms(self.settings.runtime / ROOMS_SOCKET, specs_of(self.hub_settings)),
+            own_file=self.inbound.mount_of,
         )  # fmt: skip
         screener = Screener(inputs, vault, Rules())
         return AirlockService(Parts(self.database, self.policies, self.law, self.keys, vault, room, screener))

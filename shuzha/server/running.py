@@ -2,35 +2,52 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 from sandbox.workspaces.limits import CgroupHost
+from sandbox.workspaces.runtime import make_runtime
 from sandbox.workspaces.store import WORKSPACES
 from sandbox.workspaces.warden import end_workspace
+from shuzha.core.errors import Unavailable
+from shuzha.core.service_user import ServiceUser, acting_as, choose_user, hand_over
 from shuzha.core.settings import Settings
 from shuzha.server import schema
 from shuzha.server.platform import Platform
 from shuzha.server.supervisor import Supervisor
-from shuzha.server.units import check_ports_free, make_units
+from shuzha.server.units import check_ports, make_units, write_jailer_settings
 
 CLOSED = ("hub", "jobs", "keys", "logs", "products", "raw", "records", "run", "usage", "vault", "workspaces")
 """The folders of the data that only the platform's own user enters."""
 
+KEPT = ("homes",)
+"""The folders of the data that do not become the service user's: each home is its own workspace's user's."""
+
 
 class RunningPlatform:
-    """Starts and stops everything; `platform` gives this process the services over the same data."""
+    """Starts and stops everything; `platform` gives this process the services over the same data.
+
+    Where root starts it, the data folder becomes the service user's, and so do all processes but the jailer.
+    """
 
     def __init__(self, settings: Settings) -> None:
-        self.platform = Platform(settings)
+        self.platform = Platform(settings.pinned())
         self._supervisor: Supervisor | None = None
 
     def start(self) -> None:
         """Prepare the installation and start its processes; refuses a taken port and says what did not start."""
         settings = self.platform.settings
-        check_ports_free(settings)
-        prepare(self.platform)
-        file = write_settings(settings)
-        self._supervisor = Supervisor(make_units(self.platform, file), settings.folder("run"))
+        user = choose_user(settings.service_user, settings.data)
+        check_ports(settings, user)
+        make_runtime(settings.runtime, settings.service_uid)
+        write_jailer_settings(self.platform)
+        if user is not None:
+            give_data(settings, user)
+        with acting_as(user):
+            prepare(self.platform)
+            units = make_units(self.platform, write_settings(settings))
+        self._supervisor = Supervisor(units, settings.folder("run"), user)
         self._supervisor.start()
 
     def stop(self) -> None:
@@ -54,6 +71,27 @@ class RunningPlatform:
         """Make `wait` return; safe in a signal handler."""
         if self._supervisor is not None:
             self._supervisor.request_stop()
+
+
+def give_data(settings: Settings, user: ServiceUser) -> None:
+    """Give the data folder to the service user, but for the workspaces' homes; refuses a place that he cannot reach."""
+    settings.data.mkdir(parents=True, exist_ok=True)
+    hand_over(settings.data, user, kept=KEPT)
+    with acting_as(user):
+        for place in (settings.data, Path(sys.executable), Path(__file__), settings.sandbox_environment):
+            _check_reach(place, user)
+
+
+def _check_reach(place: Path, user: ServiceUser) -> None:
+    try:
+        os.close(os.open(place, os.O_RDONLY | os.O_CLOEXEC))
+    except PermissionError:
+        raise Unavailable(
+            f"the service user {user.describe()} cannot reach {place}", rule="settings.service_user",
+            accepted="folders on the way with mode o+x, or a place outside a closed home",
+        ) from None  # fmt: skip
+    except FileNotFoundError:
+        return  # `shuzha doctor` says what is absent.
 
 
 def prepare(platform: Platform) -> None:

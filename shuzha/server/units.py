@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 import socket
 import sys
 from collections.abc import Callable
@@ -10,19 +12,23 @@ from urllib.request import urlopen
 
 from sandbox.workspaces.hub_client import HubClient
 from sandbox.workspaces.hub_settings import VARIABLE as HUB_VARIABLE
-from shuzha.core.errors import Conflict
+from shuzha.core.errors import Conflict, Invalid
+from shuzha.core.service_user import ServiceUser
 from shuzha.core.settings import Settings
 from shuzha.server.platform import Platform
 from shuzha.server.supervisor import Unit
 
 _ROOT = Path(__file__).parents[2]
+_FIRST_FREE_PORT = 1024
+"""Ports below are for processes with CAP_NET_BIND_SERVICE, which no service has."""
+
 _HUB_CONFIG = _ROOT / "sandbox" / "workspaces" / "hub_config.py"
 
 
 def make_units(platform: Platform, settings_file: Path) -> tuple[Unit, ...]:
     """Return the processes in the order in which they start: writer, jailer, portal, worker, API, hub with its gate."""
     settings = platform.settings
-    environment = {"SHUZHA_SETTINGS": str(settings_file), "PYTHONUNBUFFERED": "1"}
+    environment = _environment(settings, settings_file)
     python = sys.executable
     socket_path = settings.folder("run") / "usage.sock"
     writer = [python, "-m", "shuzha.metering.writer", "--dir", str(settings.data), "--socket", str(socket_path)]
@@ -33,7 +39,8 @@ def make_units(platform: Platform, settings_file: Path) -> tuple[Unit, ...]:
             "jailer",
             [python, "-m", "sandbox.workspaces.jailer"],
             lambda: _connects(platform.hub_settings.jailer_socket),
-            {**environment, HUB_VARIABLE: str(hub_file)},
+            {**environment, HUB_VARIABLE: str(jailer_settings(settings))},
+            needs_root=True,
         ),
         Unit(
             "portal", [python, "-m", "shuzha.server.portal_app"], _answers(settings, settings.portal_port), environment
@@ -62,9 +69,30 @@ def write_hub_settings(platform: Platform) -> Path:
     return path
 
 
-def check_ports_free(settings: Settings) -> None:
-    """Refuse to start where another program listens on one of the platform's ports, naming the setting."""
+def jailer_settings(settings: Settings) -> Path:
+    """Return where the jailer's settings lie: beside the sockets, where only who starts the platform writes."""
+    return settings.runtime / "jailer.json"
+
+
+def write_jailer_settings(platform: Platform) -> Path:
+    """Write what the jailer is told, and return the file: the hub's settings, which the service user cannot change."""
+    path = jailer_settings(platform.settings)
+    beside = path.with_name(f".jailer.{secrets.token_hex(8)}")
+    number = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    with os.fdopen(number, "w", encoding="utf-8") as file:
+        file.write(platform.hub_settings.to_json())
+    beside.replace(path)
+    return path
+
+
+def check_ports(settings: Settings, user: ServiceUser | None = None) -> None:
+    """Refuse, naming the setting, a port on which another program listens or that `user` may not listen on."""
     for name in ("portal_port", "api_port", "sandbox_port"):
+        if user is not None and 0 < getattr(settings, name) < _FIRST_FREE_PORT:
+            raise Invalid(
+                f"port {getattr(settings, name)} is root's, and services run as {user.describe()}",
+                rule=f"settings.{name}", accepted=f"{_FIRST_FREE_PORT} or above, and a proxy in front on the low port",
+            )  # fmt: skip
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -74,6 +102,19 @@ def check_ports_free(settings: Settings) -> None:
                     f"port {getattr(settings, name)} is in use", rule=f"settings.{name}",
                     accepted=f"another {name} (SHUZHA_{name.upper()}), or stop what listens there",
                 ) from None  # fmt: skip
+
+
+def _environment(settings: Settings, file: Path) -> dict[str, str]:
+    """Return what every unit is told: the settings' file, where the code lies, and no relative path."""
+    code = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
+    told = {f"SHUZHA_{name.upper()}": str(value) for name, value in settings.as_dict().items()}
+    set_here = {name: value for name, value in told.items() if name in os.environ}
+    environment = {
+        "SHUZHA_SETTINGS": str(file),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONPATH": os.pathsep.join(filter(None, code)),
+    }
+    return {**set_here, **environment}
 
 
 def _keep_secret(path: Path, text: str) -> None:

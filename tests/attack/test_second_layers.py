@@ -19,7 +19,7 @@ import pyseccomp
 import pytest
 from workspace_kit import ENVIRONMENT, ROOT
 
-from sandbox.workspaces import clean_room, jail, room_kernel
+from sandbox.workspaces import jail, room_box
 from sandbox.workspaces.clean_room import RoomCaps, RunState, run_notebook
 from sandbox.workspaces.jail import JailSpec, Mount, start_jail
 from sandbox.workspaces.landlock import WHOLE_ABI, landlock_abi
@@ -232,7 +232,7 @@ def abstract():
     calling.connect("\\0mine")
 """
 
-PLAIN_KERNEL = ("/opt/env/bin/python", "-P", "-s", "-m", "ipykernel_launcher", "-f", room_kernel.INSIDE_CONNECTION)
+PLAIN_KERNEL = ("/opt/env/bin/python", "-P", "-s", "-m", "ipykernel_launcher", "-f", room_box.INSIDE_CONNECTION)
 
 
 @pytest.fixture(scope="module")
@@ -250,7 +250,7 @@ def outcomes_of(folder: Path, command: tuple[str, ...], attempts: dict[str, str]
         (extra / name).write_text("x")
     subprocess.run(["chmod", "-R", "a+rwX", str(extra)], check=True)
     start = ("/bin/sh", "-c", '"$0" -I -c "$1" & shift; exec "$@"', "/opt/env/bin/python", NEIGHBOUR, *command)
-    build = clean_room.build_room
+    build = room_box.build_room
 
     def with_neighbour(*arguments: Any) -> JailSpec:
         spec = build(*arguments)
@@ -260,7 +260,7 @@ def outcomes_of(folder: Path, command: tuple[str, ...], attempts: dict[str, str]
     cells.append("import json\nprint(json.dumps(outcomes))")
     document = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(clean_room, "build_room", with_neighbour)
+        patch.setattr(room_box, "build_room", with_neighbour)
         run = run_notebook(
             nbformat.writes(document).encode(), [], environment=ENVIRONMENT, work=folder / "rooms",
             caps=RoomCaps(wall_seconds=60, jail=LIMITS),
@@ -273,14 +273,14 @@ def outcomes_of(folder: Path, command: tuple[str, ...], attempts: dict[str, str]
 
 @pytest.mark.skipif(landlock_abi() < WHOLE_ABI, reason="this host's Landlock lacks rules that are tried here")
 def test_landlock_refuses_what_the_mounts_would_allow(folder: Path) -> None:
-    held = outcomes_of(folder, room_kernel.KERNEL_COMMAND, ATTEMPTS)
+    held = outcomes_of(folder, room_box.KERNEL_COMMAND, ATTEMPTS)
     assert held == EXPECTED
     free = outcomes_of(folder, PLAIN_KERNEL, ATTEMPTS)
     assert free == dict.fromkeys(ATTEMPTS, 0), "the control: the launcher left out"
 
 
 def test_landlock_leaves_what_a_notebook_needs(folder: Path) -> None:
-    assert outcomes_of(folder, room_kernel.KERNEL_COMMAND, WORKS) == dict.fromkeys(WORKS, 0)
+    assert outcomes_of(folder, room_box.KERNEL_COMMAND, WORKS) == dict.fromkeys(WORKS, 0)
 
 
 def test_launcher_is_roots_own_file() -> None:

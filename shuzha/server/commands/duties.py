@@ -58,7 +58,7 @@ def import_file(
     request = ImportRequest(
         file, entry, name, Title(title_zh, title_en), abstract, entity_key, _names(key_columns), _mode(mode)
     )
-    with signed_in(load_settings(settings), login) as (platform, actor), working("importing"):
+    with signed_in(load_settings(settings), login, file) as (platform, actor), working("importing"):
         found = Importer(platform, actor).run(request, wait)
     if as_json:
         print_json(_imported(found))

@@ -1,4 +1,7 @@
-"""Commands that act as a person: the installation opened, the account signed in for as long as the command runs."""
+"""Commands that act as a person: the installation opened, the account signed in for as long as the command runs.
+
+A command that root runs becomes the service user first, so that nothing that it makes locks the services out.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,16 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
 import typer
 
 from shuzha.core.actor import Actor
 from shuzha.core.errors import Invalid, Unavailable
+from shuzha.core.service_user import ServiceUser, acting_as, become, choose_user
 from shuzha.core.settings import Settings
 
 if TYPE_CHECKING:
@@ -20,13 +27,18 @@ if TYPE_CHECKING:
 LOGIN, PASSWORD = "SHUZHA_LOGIN", "SHUZHA_PASSWORD"
 
 
+@dataclass(frozen=True, slots=True)
+class OwnProcess:
+    """Says to commands, as the context's object, that the process is theirs alone and may become another user."""
+
+
 @contextmanager
-def signed_in(settings: Settings, login: str | None) -> Iterator[tuple[Platform, Actor]]:
-    """Give the installation and the account's actor; the session ends with the block.
+def signed_in(settings: Settings, login: str | None, *files: Path) -> Iterator[tuple[Platform, Actor]]:
+    """Give the installation and the account's actor; the session ends with the block. `files` are what it will read.
 
     The password comes from the environment or a prompt, never from an argument, where other users would see it.
     """
-    platform = open_installation(settings)
+    platform = open_installation(settings, *files)
     name = _answer("login", login or os.environ.get(LOGIN), hidden=False)
     session = platform.people.sign_in(name, _answer("password", os.environ.get(PASSWORD), hidden=True), "cli")
     try:
@@ -35,11 +47,21 @@ def signed_in(settings: Settings, login: str | None) -> Iterator[tuple[Platform,
         platform.people.sign_out(session.token)
 
 
-def open_installation(settings: Settings) -> Platform:
-    """Return the rooms of an installation that exists; refuses to make one, and records of another revision."""
+def open_installation(settings: Settings, *files: Path) -> Platform:
+    """Return the rooms of an installation that exists; refuses to make one, and records of another revision.
+
+    As root the process becomes the service user for good; a file of `files` that he cannot read is refused.
+    """
     from shuzha.server import schema
     from shuzha.server.platform import Platform
 
+    context = click.get_current_context(silent=True)
+    if context is not None and isinstance(context.find_root().obj, OwnProcess):
+        settings = settings.pinned()
+        user = choose_user(settings.service_user, settings.data)
+        if user is not None:
+            _check_files(files, user)
+            become(user)
     if not (settings.folder("keys") / "master.key").exists():
         raise Unavailable(
             f"there is no installation in {settings.data}", rule="settings.data",
@@ -48,6 +70,18 @@ def open_installation(settings: Settings) -> Platform:
     platform = Platform(settings)
     schema.check_current(platform.database)
     return platform
+
+
+def _check_files(files: tuple[Path, ...], user: ServiceUser) -> None:
+    for file in files:
+        try:
+            with acting_as(user):
+                os.close(os.open(file, os.O_RDONLY | os.O_CLOEXEC))
+        except PermissionError:
+            raise Invalid(
+                f"the service user {user.describe()} cannot read {file.name}", rule="settings.service_user",
+                accepted="a file, and folders on its way, that he can read",
+            ) from None  # fmt: skip
 
 
 def _answer(what: str, known: str | None, *, hidden: bool) -> str:

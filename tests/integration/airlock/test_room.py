@@ -12,6 +12,7 @@ import pytest
 
 from sandbox.airlock.model import ExportState
 from sandbox.airlock.room import JailedRoom
+from sandbox.workspaces.room_box import LocalRooms
 from shuzha.core.errors import Invalid
 from tests.airlock_kit import ROOT, TABLE, VERIFICATION, AirlockCity
 
@@ -45,7 +46,9 @@ def jailed(city: AirlockCity) -> Iterator[AirlockCity]:
         for path in (city.folder, *city.folder.parents):
             if path.stat().st_uid == os.geteuid() and path != Path("/"):
                 path.chmod(path.stat().st_mode | 0o011)
-        room = JailedRoom(city.database, city.releases.path, environment=ENVIRONMENT, work=Path(folder))
+        room = JailedRoom(
+            city.database, city.releases.path, environment=ENVIRONMENT, rooms=LocalRooms(ENVIRONMENT, Path(folder))
+        )
         city.airlock = city.make_service(room)
         yield city
 
