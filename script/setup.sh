@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # Sourced by the other scripts: makes whatever is missing on a fresh Debian 12 or Ubuntu and takes no time when nothing is.
 #   setup_server   .venv: the server's environment           setup_sandbox  .venv-sandbox: the analysts'; nothing of the server
+#                  with SHUZHA_SPAWNER=kubernetes its extra is in it too
 #   setup_frontend the portal's files from npm               setup_tests    .venv with the test tools; Chromium, a font, PostgreSQL
 #   setup_spark    .venv-spark: the engine with Apache Spark, and a Java for it; nothing of the server
 set -euo pipefail
@@ -66,10 +67,13 @@ bare_environment() { # FOLDER
 # An optional format checker of jsonschema whose import alone costs every process a second or more.
 drop_slow_extra() { "$UV" pip uninstall -q --python "$1/bin/python" rfc3987-syntax lark 2>/dev/null || true; }
 
-server_environment() { # LIST: server or dev. dev holds all of server, so a server set-up never takes it away again.
-  local stamp; stamp=$(stamp_of "requirements/$1.txt" pyproject.toml)
+server_environment() { # LIST: server, kubernetes or dev. Each holds all of the ones before, which never take it away again.
+  local stamp larger; stamp=$(stamp_of "requirements/$1.txt" pyproject.toml)
   is_fresh ".venv/.stamp-$1" "$stamp" && return
-  [[ $1 == server ]] && is_fresh .venv/.stamp-dev "$(stamp_of requirements/dev.txt pyproject.toml)" && return
+  for larger in kubernetes dev; do
+    [[ $1 == dev || $1 == "$larger" ]] && continue
+    is_fresh ".venv/.stamp-$larger" "$(stamp_of "requirements/$larger.txt" pyproject.toml)" && return
+  done
   say "making .venv from requirements/$1.txt"
   bare_environment .venv
   "$UV" pip sync -q --python .venv/bin/python --require-hashes "requirements/$1.txt"
@@ -80,7 +84,7 @@ server_environment() { # LIST: server or dev. dev holds all of server, so a serv
 
 setup_server() {
   need_packages bubblewrap=bwrap libseccomp2='/usr/lib/*/libseccomp.so.2'
-  server_environment server
+  if [[ ${SHUZHA_SPAWNER:-} == kubernetes ]]; then server_environment kubernetes; else server_environment server; fi
 }
 
 # fill_sandbox FOLDER LIST…: an analysts' environment of these pinned, hashed lists and the workbench; nothing of the server.

@@ -80,15 +80,19 @@ def _configure_gate(c: Any, settings: HubSettings) -> None:
 
 
 def _configure_spawner(c: Any, settings: HubSettings) -> None:
-    c.JupyterHub.spawner_class = BwrapSpawner
-    spawner = c.BwrapSpawner
-    spawner.specs = FileSpecs(
+    specs = FileSpecs(
         settings.specs, release_root=settings.releases, home_root=settings.homes,
         controls=FileControls(settings.controls), own_root=settings.own,
     )  # fmt: skip
-    spawner.runtime = str(settings.runtime)
+    if settings.spawner == "kubernetes":
+        spawner = _configure_pods(c, settings, specs)
+    else:
+        c.JupyterHub.spawner_class = BwrapSpawner
+        spawner = c.BwrapSpawner
+        spawner.specs = specs
+        spawner.runtime = str(settings.runtime)
+        spawner.hub_connect_url = "http+unix://%2Fgate%2Fout%2Fout.sock"
     spawner.jailer_socket = str(settings.jailer_socket)
-    spawner.hub_connect_url = "http+unix://%2Fgate%2Fout%2Fout.sock"
     spawner.disable_user_config = True
     spawner.default_url = "/lab"
     spawner.start_timeout = 60
@@ -96,6 +100,18 @@ def _configure_spawner(c: Any, settings: HubSettings) -> None:
     spawner.poll_interval = 5
     spawner.consecutive_failure_limit = 0
     spawner.oauth_client_allowed_scopes = []
+
+
+def _configure_pods(c: Any, settings: HubSettings, specs: FileSpecs) -> Any:
+    """Choose the spawner of pods, with what the platform's folders are called in the cluster; return its section."""
+    # Its package is an extra: a host that builds jails has none of it.
+    from sandbox.workspaces.kubernetes import configure_pods
+    from sandbox.workspaces.pods import IMAGE, PodSettings
+
+    zones = ((settings.releases, "shuzha-releases"), (settings.own, "shuzha-own"), (settings.homes, "shuzha-homes"))
+    held = tuple((folder, claim) for folder, claim in zones if folder is not None)
+    pod = PodSettings(settings.pod_address, held, image=settings.pod_image or IMAGE)
+    return configure_pods(c, specs, pod, lambda: read_secret(settings.service_token_file))
 
 
 def _configure_sign_in(c: Any, settings: HubSettings) -> None:
@@ -123,6 +139,8 @@ def _configure_sign_in(c: Any, settings: HubSettings) -> None:
 
 def _configure_service(c: Any, settings: HubSettings) -> None:
     c.JupyterHub.services = [{"name": PLATFORM_SERVICE, "api_token": read_secret(settings.service_token_file)}]
+    if settings.spawner == "kubernetes":
+        c.JupyterHub.services.append({"name": "pod-gate", "command": pod_gate_command(settings)})
     c.JupyterHub.load_roles = [
         {
             "name": "platform",
@@ -137,6 +155,14 @@ def _configure_service(c: Any, settings: HubSettings) -> None:
             "scopes": ["read:users!user", "users:activity!user", "servers!user", "access:servers!user"],
         },
     ]
+
+
+def pod_gate_command(settings: HubSettings) -> list[str]:
+    """Return the command of the gate that pods reach; the hub starts it and keeps it running."""
+    return [
+        sys.executable, "-m", "sandbox.workspaces.pod_gate", "--hub", unix_url(settings.hub_socket),
+        "--runtime", str(settings.runtime), "--secret", str(settings.service_token_file),
+    ]  # fmt: skip
 
 
 _get_config = globals().get("get_config")

@@ -9,10 +9,12 @@ import json
 import os
 import stat
 from dataclasses import dataclass, fields
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 VARIABLE = "SHUZHA_HUB_CONFIG"
+SPAWNERS = ("bwrap", "kubernetes")
 
 
 class HubSettingsInvalid(ValueError):
@@ -39,6 +41,7 @@ class HubSettings:
     `state` holds the hub's database, cookie secret and logs; `runtime` the sockets (short, lower case); `specs` the
     workspaces' specifications; `own` what units brought into their workspaces (None: no workspace has own files);
     `controls` and `usage` are the gate's files; `environment` is the sandbox environment.
+    `spawner` is bwrap (jails of this host) or kubernetes: pods of `pod_image` that reach the platform at `pod_address`.
     `service_uid` is the user that hub, gate and the platform's services run as; None: the one who started them.
     `sign_in` is None only in tests, where `test_password` (of everybody) stands instead.
     """
@@ -62,6 +65,9 @@ class HubSettings:
     test_password: str | None = None
     idle_seconds: int = 0
     service_uid: int | None = None
+    spawner: str = "bwrap"
+    pod_image: str = ""
+    pod_address: str = ""
 
     @property
     def hub_socket(self) -> Path:
@@ -115,7 +121,21 @@ def parse_settings(text: str) -> HubSettings:
             raise HubSettingsInvalid(f"cannot use the hub's setting `{name}`: an absolute path is accepted")
     if (settings.sign_in is None) == (settings.test_password is None):
         raise HubSettingsInvalid("cannot use the hub's settings: exactly one of sign_in and test_password is accepted")
+    check_spawner(settings)
     return settings
+
+
+def check_spawner(settings: HubSettings) -> None:
+    """Refuse a spawner that there is not, and pods that would not know where the platform is."""
+    if settings.spawner not in SPAWNERS:
+        raise HubSettingsInvalid(f"cannot use the hub's setting `spawner`: {' or '.join(SPAWNERS)} is accepted")
+    if settings.spawner == "kubernetes":
+        try:
+            ip_address(settings.pod_address)
+        except ValueError:
+            raise HubSettingsInvalid(
+                "cannot use the hub's setting `pod_address`: an IP address is accepted, as a pod has no DNS"
+            ) from None
 
 
 def load_settings() -> HubSettings:

@@ -125,14 +125,19 @@ async def _serve(gate: PodGate, address: str) -> None:
     await asyncio.Event().wait()
 
 
-def main() -> None:
-    """Serve until ended."""
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Return what the command line says; by default this process's own."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--address", default="0.0.0.0")  # noqa: S104 - pods come from their own network; policies say which
     parser.add_argument("--hub", required=True, help="the hub's URL")
     parser.add_argument("--runtime", required=True, type=Path, help="the folder of the workspaces' sockets")
     parser.add_argument("--secret", required=True, type=Path, help="the file of mode 0600 that tokens are made from")
-    given = parser.parse_args()
+    return parser.parse_args(arguments)
+
+
+def main() -> None:
+    """Serve until ended."""
+    given = parse_arguments()
     logging.basicConfig(level=logging.INFO)
     asyncio.run(_serve(PodGate(given.hub, given.runtime, read_secret(given.secret)), given.address))
 

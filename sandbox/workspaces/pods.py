@@ -24,6 +24,7 @@ HUB_NAME = "hub"
 
 SERVER_COMMAND = [f"{INSIDE_ENVIRONMENT}/bin/python", "-I", "-m", "jupyterhub.singleuser"]
 KERNELS_COMMAND = [f"{INSIDE_ENVIRONMENT}/bin/python", "-I", "/etc/jupyter/shuzha_starter.py"]
+IMAGE = "shuzha-workspace:0.1.0"
 SERVER_MEMORY = 768 * 1024**2
 _SOCKETS_BYTES = 16 * 1024**2
 _NOTEBOOKS = f"{INSIDE_HOME}/notebooks"
@@ -40,7 +41,7 @@ class PodSettings:
     address: str
     zones: tuple[tuple[Path, str], ...]
     namespace: str = "shuzha-workspaces"
-    image: str = "shuzha-workspace:0.1.0"
+    image: str = IMAGE
     runtime_class: str = "gvisor"
 
 

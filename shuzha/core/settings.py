@@ -30,6 +30,9 @@ class Settings:
     sandbox_host: str = "sandbox.localhost"
     sandbox_port: int = 8002
     sandbox_environment: Path = Path(".venv-sandbox")
+    spawner: str = "bwrap"
+    pod_image: str = ""
+    pod_address: str = ""
     scheme: str = "http"
     service_user: str = ""
     runtime_folder: str = ""
@@ -72,6 +75,11 @@ class Settings:
         """The number of the service user, once the settings are `pinned`; None: services stay who starts them."""
         return int(self.service_user) if self.service_user.isdigit() else None
 
+    @property
+    def address_for_pods(self) -> str:
+        """The address at which pods reach the platform: the set one, or the one that a cluster tells its own pods."""
+        return self.pod_address or os.environ.get("SHUZHA_PODS_SERVICE_HOST", "")
+
     def folder(self, name: str) -> Path:
         """Return a folder of the data directory (raw, releases, homes, vault, products, logs, usage, keys, run)."""
         return self.data / name
@@ -106,6 +114,9 @@ HELP: Mapping[str, str] = {
     "sandbox_host": "the sandbox's host name: never the portal's, since cookies ignore ports",
     "sandbox_port": "the sandbox's port",
     "sandbox_environment": "the analysts' Python environment, which holds nothing of the server",
+    "spawner": "how workspaces run: bwrap (jails of this host) or kubernetes (pods of a cluster)",
+    "pod_image": "the image of a workspace's pod; empty: the one that deploy/kubernetes names",
+    "pod_address": "the IP address at which pods reach the platform; empty: the service shuzha-pods's own",
     "scheme": "https where a TLS proxy stands in front: cookies are then marked secure",
     "service_user": "who services run as where root starts the platform, a name or a number; empty: the data's owner,"
     " else the account shuzha, else 61000",
@@ -131,6 +142,10 @@ def load_settings(path: Path | None = None, environment: Mapping[str, str] | Non
     values.setdefault("sandbox_environment", ".venv-sandbox")
     converted = {name: _convert(name, str(known[name].type), value) for name, value in values.items()}
     settings = Settings(**converted)  # type: ignore[arg-type]
+    if settings.spawner not in ("bwrap", "kubernetes"):
+        raise Invalid(
+            f"setting `spawner` is {settings.spawner!r}", rule="settings.spawner", accepted="bwrap, kubernetes"
+        )
     if settings.portal_host == settings.sandbox_host:
         raise Invalid(
             "portal_host and sandbox_host are the same", rule="settings.hosts",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -102,6 +103,18 @@ def check_landlock(_settings: Settings) -> Check:
     return Check("Landlock", abi >= landlock.WHOLE_ABI, landlock.describe_landlock(abi), mend, needed=False)
 
 
+def check_spawner(settings: Settings) -> Check:
+    """Check that what runs workspaces is installed."""
+    if settings.spawner == "bwrap":
+        return Check("workspaces", ok=True, found="jails of this host", needed=False)
+    if importlib.util.find_spec("kubespawner") is None:
+        mend = "start with SHUZHA_SPAWNER=kubernetes in the environment: the scripts then install the extra"
+        return Check("workspaces", ok=False, found="pods, but jupyterhub-kubespawner is not installed", mend=mend)
+    address = settings.address_for_pods
+    mend = "set pod_address, or run the platform in the cluster behind deploy/kubernetes/service.yaml"
+    return Check("workspaces", bool(address), f"pods, which reach the platform at {address or 'no address'}", mend)
+
+
 def check_privilege(_settings: Settings) -> Check:
     """Check that workspaces get users of their own."""
     is_root = os.geteuid() == 0
@@ -181,6 +194,7 @@ CHECKS: tuple[Callable[[Settings], Check], ...] = (
     check_bubblewrap,
     check_limits,
     check_landlock,
+    check_spawner,
     check_privilege,
     check_service_user,
     check_jail_users,

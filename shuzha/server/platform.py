@@ -188,6 +188,9 @@ class Platform:
             environment=settings.sandbox_environment,
             service_token_file=folder("keys") / "hub-token",
             starter=_STARTER,
+            spawner=settings.spawner,
+            pod_image=settings.pod_image,
+            pod_address=settings.address_for_pods,
             service_uid=settings.service_uid,
             sign_in=OpenIdProvider(
                 authorize_url=f"{settings.portal_url}/oidc/authorize",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -11,6 +12,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from queue import Empty
 from typing import Any
 
 import aiohttp
@@ -74,6 +76,16 @@ def ask(folder: Path, **fields: Any) -> dict[str, Any]:
         return answer
 
 
+def greets(client: BlockingKernelClient) -> bool:
+    """Return whether the kernel answers and is heard: its heart may miss a beat on a busy host."""
+    client.kernel_info()
+    with contextlib.suppress(Empty):
+        client.get_shell_msg(timeout=1)
+        client.get_iopub_msg(timeout=1)
+        return True
+    return False
+
+
 def run_code(client: BlockingKernelClient, code: str) -> str:
     said: list[str] = []
 
@@ -99,7 +111,7 @@ def test_starter_starts_kernels_for_the_server_and_keeps_its_token(folder: Path,
     })  # fmt: skip
     client.start_channels()
     try:
-        client.wait_for_ready(timeout=30)
+        wait_until(lambda: greets(client), 30, "the kernel")
         assert run_code(client, "import os; print(os.getcwd())") == "/home/analyst/notebooks/deep"
         assert run_code(client, "print([n for n in os.environ if 'TOKEN' in n or 'ADDRESS' in n])") == "[]"
         peek = "starter = next(p for p in os.listdir('/proc') if p.isdigit() and b'shuzha_starter' in"
@@ -159,6 +171,7 @@ async def test_platform_socket_is_carried_to_the_workspace_that_the_token_is_for
     """A kernel's line goes through the starter's relay and the pods' gate to its own platform socket, and back."""
     sockets = PlatformSockets(folder / "run", Answers())  # type: ignore[arg-type]
     for name in ("w-one", "w-two"):
+        runtime_paths(folder / "run", name).make()
         await sockets.open(name, os.geteuid())
     gate = PodGate("http://127.0.0.1:9", folder / "run", "a secret of a test only")
     await gate.open("127.0.0.1", 0, 0)
