@@ -130,18 +130,19 @@ class Release:
         return certify(self._source, written, self.plan, self._key, self.measurement, self._found)
 
 
-def apply(frame: Table, plan: Plan, key: bytes | None = None) -> Release:
+def apply(frame: Table, plan: Plan, key: bytes | None = None, *, found: Mapping[str, Any] | None = None) -> Release:
     """Return the release of `frame` by `plan`. Nothing is computed until its frame, file or certificate is asked for.
 
+    `found` is what a scan of the table found (`ScanReport.to_dict`), for the certificate.
     A plan that asks for anonymity is carried out by `protect`. Refuses a plan that does not name exactly the table's
     columns, and a plan with pseudonyms without a key.
     """
     if plan.anonymity is not None:
-        return protect(frame, plan, key)
+        return protect(frame, plan, key, found=found)
     source = open_table(frame)
     secret = None if key is None else SecretKey(key)
     expressions = build_expressions(plan, source.collect_schema(), secret)
-    return Release(source, source.select(expressions), plan, secret, files=list_files(frame))
+    return Release(source, source.select(expressions), plan, secret, found=found, files=list_files(frame))
 
 
 def protect(

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from shuzha.core.errors import Invalid, NotAllowed
+from shuzha.server.commands.language import Speaker, Words
 from shuzha.server.commands.output import counting, error_console, print_facts, print_json, print_table, working
 from shuzha.server.commands.risk import risk
 from shuzha.server.commands.scanning import scan
@@ -18,6 +19,32 @@ from shuzha.server.commands.synthetic import synthesize
 
 File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A CSV or Parquet file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_WORDS: Words = {
+    "scanning": ("scanning", "正在扫描"),
+    "transforming": ("transforming", "正在脱敏"),
+    "written": ("written to {path}", "已写入 {path}"),
+    "files": ("files", "文件数"),
+    "rows": ("rows", "行数"),
+    "of": ("{made:,} of {given:,}", "{made:,}（原 {given:,}）"),
+    "columns": ("columns", "列数"),
+    "found": ("found", "识别结果"),
+    "direct": ("{count} columns that name somebody", "直接标识 {count} 列"),
+    "left out": ("rows left out", "删去的行数"),
+    "generalized": ("generalized further", "进一步泛化"),
+    "level": ("{name} to level {level}", "{name} 至第 {level} 层"),
+    "classes": ("classes", "等价类"),
+    "smallest": ("{classes:,}, the smallest of {smallest:,}", "{classes:,} 个，最小的含 {smallest:,}"),
+    "risk": ("highest risk of being found", "被识别的最高风险"),
+    "before": ("{before:.1%} before, {now:.1%} now", "原为 {before:.1%}，现为 {now:.1%}"),
+    "now": ("{now:.1%} now", "现为 {now:.1%}"),
+    "limits": ("limits", "限值"),
+    "met": ("met (mode {mode})", "符合（模式 {mode}）"),
+    "not met": ("not met (mode {mode})", "不符合（模式 {mode}）"),
+    "fingerprint": ("key fingerprint", "密钥指纹"),
+    "hash": ("content hash", "内容哈希"),
+    "withheld": ("withheld: the table is so small that it could be guessed", "不公开：表太小，可由哈希推测内容"),
+    "cancelled": ("shuzha: cancelled", "shuzha：已取消"),
+}
 ledger = typer.Typer(no_args_is_help=True, help="Logs: verify them offline.")
 
 
@@ -48,6 +75,9 @@ def desensitize_file(
     shuffle: Annotated[
         bool, typer.Option(help="Write the rows in random order, in one part; what is anonymized always is.")
     ] = False,
+    scan: Annotated[
+        bool, typer.Option("--scan", help="Scan the file first, so that the certificate says what was found in it.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Transform a file by a plan; the result and its certificate appear whole or not at all."""
@@ -55,42 +85,58 @@ def desensitize_file(
     from desensitize.writing import discard_unfinished
     from shuzha.core.keys import read_secret
 
-    wanted = desensitize.Plan.from_toml(plan)
+    speaker, wanted, secret = Speaker(_WORDS), desensitize.Plan.from_toml(plan), read_secret(key_file)
     if discard:
         discard_unfinished(output)
-    with counting("transforming") as progress, _ended_in_order():
-        release = desensitize.apply(file, wanted, key=read_secret(key_file))
-        # Classes span the whole table, so an anonymized one is not made in parts.
-        whole = shuffle or wanted.anonymity is not None
-        rows = None if whole else part_rows
-        release.write(output, part_rows=rows, keep_unfinished=keep_parts, progress=progress, shuffle=whole)
+    with _ended_in_order():
+        found = None
+        if scan:
+            with working(speaker.say("scanning")):
+                found = desensitize.scan(file, combinations=False).to_dict()
+        with counting(speaker.say("transforming")) as progress:
+            release = desensitize.apply(file, wanted, key=secret, found=found)
+            # Classes span the whole table, so an anonymized one is not made in parts.
+            whole = shuffle or wanted.anonymity is not None
+            rows = None if whole else part_rows
+            release.write(output, part_rows=rows, keep_unfinished=keep_parts, progress=progress, shuffle=whole)
     if as_json:
         print_json(release.certificate)
     else:
-        _print_release(output, release.certificate)
+        _print_release(speaker, output, release.certificate)
 
 
-def _print_release(output: Path, certificate: Mapping[str, Any]) -> None:
+def _print_release(speaker: Speaker, output: Path, certificate: Mapping[str, Any]) -> None:
     """Print what a release is, from its certificate: rows, classes, levels, risk before and after, the content hash."""
-    files = len(list(output.glob("data*.parquet")))
+    say = speaker.say
     given, made = certificate["input"], certificate["output"]
-    facts = {"files": files, "rows": f"{made['rows']:,} of {given['rows']:,}", "columns": len(made["columns"])}
-    anonymized, measured = certificate["done"].get("anonymized"), certificate.get("measured")
-    before = certificate.get("measured_before")
-    if anonymized:
-        facts["rows left out"] = f"{anonymized['suppressed']:,}"
+    facts: dict[str, Any] = {
+        say("files"): len(list(output.glob("data*.parquet"))),
+        say("rows"): say("of", made=made["rows"], given=given["rows"]),
+        say("columns"): len(made["columns"]),
+    }
+    if found := certificate.get("found"):
+        facts[say("found")] = say("direct", count=sum(each["role"] == "direct" for each in found["columns"]))
+    if anonymized := certificate["done"].get("anonymized"):
+        facts[say("left out")] = f"{anonymized['suppressed']:,}"
         if levels := {name: level for name, level in (anonymized.get("levels") or {}).items() if level}:
-            facts["generalized further"] = ", ".join(f"{name} to level {level}" for name, level in levels.items())
-    if measured:
-        facts["classes"] = f"{measured['classes']:,}, the smallest of {measured['smallest_class']:,}"
-        was = f"{before['prosecutor']:.1%} before, " if before else ""
-        facts["highest risk of being found"] = f"{was}{measured['prosecutor']:.1%} now"
-        met = "met" if certificate["meets_limits"] else "not met"
-        facts["limits"] = f"{met} (mode {measured['limits']['mode']})"
+            each = (say("level", name=name, level=level) for name, level in levels.items())
+            facts[say("generalized")] = ", ".join(each)
+    facts |= _risk_facts(speaker, certificate)
     if fingerprint := certificate["done"].get("key_fingerprint"):
-        facts["key fingerprint"] = fingerprint
-    facts["content hash"] = made["content_sha256"] or "withheld: the table is so small that it could be guessed"
-    print_facts(f"written to {output}", facts)
+        facts[say("fingerprint")] = fingerprint
+    facts[say("hash")] = made["content_sha256"] or say("withheld")
+    print_facts(say("written", path=output), facts)
+
+
+def _risk_facts(speaker: Speaker, certificate: Mapping[str, Any]) -> dict[str, str]:
+    say, measured, before = speaker.say, certificate.get("measured"), certificate.get("measured_before")
+    if not measured:
+        return {}
+    now = measured["prosecutor"]
+    told = say("before", before=before["prosecutor"], now=now) if before else say("now", now=now)
+    met = say("met" if certificate["meets_limits"] else "not met", mode=measured["limits"]["mode"])
+    classes = say("smallest", classes=measured["classes"], smallest=measured["smallest_class"])
+    return {say("classes"): classes, say("risk"): told, say("limits"): met}
 
 
 @contextmanager
@@ -104,7 +150,7 @@ def _ended_in_order() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        error_console.print("shuzha: cancelled", style="red")
+        error_console.print(Speaker(_WORDS).say("cancelled"), style="red")
         raise typer.Exit(3) from None
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shuzha.core.errors import Invalid, NotAllowed
+from shuzha.server.commands.language import Speaker, Words
 from shuzha.server.commands.output import error_console, print_facts, print_json, print_table, working
 
 if TYPE_CHECKING:
@@ -42,6 +43,49 @@ Signature = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 LANGUAGES = {"zh": "zh_Hans", "en": "en"}
 _HIDDEN = {"limits", "profile", "reasons", "population"}
+_WORDS: Words = {
+    "measuring": ("measuring", "正在度量"),
+    "checking": ("checking", "正在核验"),
+    "writing": ("writing the page", "正在生成页面"),
+    "written": ("written to {path}", "已写入 {path}"),
+    "title": ("{file}: re-identification risk", "{file}：重标识风险"),
+    "the population": ("the population", "总体估计"),
+    "by size": ("classes by size", "等价类的大小分布"),
+    "band": ("size", "大小"),
+    "why": ("why", "原因"),
+    "yes": ("yes", "是"),
+    "no": ("no", "否"),
+    "against": ("{certificate}: against {file}", "{certificate}：与 {file} 核对"),
+    "what": ("what", "项目"),
+    "holds": ("holds", "一致"),
+    "does not hold": ("does not hold", "不一致"),
+    "not checked": ("not checked", "未核对"),
+    "signature": ("signature", "签名"),
+    "file": ("file", "文件"),
+    "rows": ("rows", "行数"),
+    "columns": ("columns", "列"),
+    "content": ("content", "内容"),
+    "classes": ("classes", "等价类"),
+    "quasi_identifiers": ("quasi identifiers", "准标识符"),
+    "entity": ("entity", "主体"),
+    "entities": ("entities", "主体数"),
+    "smallest_class": ("smallest class", "最小等价类"),
+    "average_class": ("average class", "平均等价类"),
+    "prosecutor": ("prosecutor", "检察官模型风险"),
+    "journalist": ("journalist", "记者模型风险"),
+    "marketer": ("marketer", "营销者模型风险"),
+    "records_at_risk": ("records at risk", "风险超限记录占比"),
+    "uniques": ("uniques", "唯一记录占比"),
+    "overall": ("overall", "总体风险"),
+    "level": ("level", "风险等级"),
+    "meets": ("meets", "是否达标"),
+    "size": ("size", "总体人数"),
+    "fraction": ("fraction", "抽样比例"),
+    "model": ("model", "模型"),
+    "pitman": ("pitman", "Pitman 模型"),
+    "zayatz": ("zayatz", "Zayatz 模型"),
+    "snb": ("snb", "SNB 模型"),
+}
 _KEY_BYTES, _SIGNATURE_BYTES = 32, 64
 
 
@@ -84,7 +128,7 @@ def _measure(file: Path, columns: list[str], entity: str | None, mode: str, popu
     import desensitize
 
     size = int(population) if population is not None and population.isascii() and population.isdigit() else None
-    with working("measuring"):
+    with working(Speaker(_WORDS).say("measuring")):
         return desensitize.measure_risk(
             file, columns, entity, population if size is None else None, population_size=size,
             limits=desensitize.limits_of(mode),
@@ -96,22 +140,25 @@ def _print(file: Path, found: Risk, *, as_json: bool) -> None:
     if as_json:
         print_json(facts)
         return
-    shown = {key.replace("_", " "): _tell(key, facts[key]) for key in facts if key not in _HIDDEN}
-    print_facts(f"{file.name}: re-identification risk", shown)
+    speaker = Speaker(_WORDS)
+    say = speaker.say
+    shown = {say(key): _tell(speaker, key, facts[key]) for key in facts if key not in _HIDDEN}
+    print_facts(say("title", file=file.name), shown)
     if facts["population"]:
-        print_facts("the population", {key: _tell(key, value) for key, value in facts["population"].items()})
+        told = {say(key): _tell(speaker, key, value) for key, value in facts["population"].items()}
+        print_facts(say("the population"), told)
     bands = [(size, f"{classes:,}", f"{rows:,}") for size, classes, rows in found.profile if classes]
-    print_table("classes by size", ("size", "classes", "rows"), bands)
+    print_table(say("by size"), (say("band"), say("classes"), say("rows")), bands)
     if found.reasons:
-        print_facts("why", {str(number): reason for number, reason in enumerate(found.reasons, 1)})
+        print_facts(say("why"), {str(number): reason for number, reason in enumerate(found.reasons, 1)})
 
 
-def _tell(name: str, value: object) -> str:
+def _tell(speaker: Speaker, name: str, value: object) -> str:
     """Return a fact for people: shares in per cent, counts with their thousands, names joined by commas."""
     if value is None:
         return "—"
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return speaker.say("yes" if value else "no")
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
@@ -123,11 +170,11 @@ def _write_report(html: Path, file: Path, found: Risk, original: Path | None, la
     from desensitize.certificate import report
     from shuzha.portal.paper import render_paper
 
-    with working("writing the page"):
+    with working(Speaker(_WORDS).say("writing")):
         content = json.loads(json.dumps(report(file, found, original)))
         page = render_paper(content, language, name=file.name, made_at=dt.datetime.now(dt.UTC).isoformat())
     html.write_text(page, "utf-8")
-    error_console.print(f"written to {html}", highlight=False)
+    error_console.print(Speaker(_WORDS).say("written", path=html), highlight=False)
 
 
 def _verify(
@@ -140,11 +187,12 @@ def _verify(
     written = path.read_bytes()
     content = _parse(written, path)
     sealed = _find_signature(path, signature)
-    with working("checking"):
+    with working(Speaker(_WORDS).say("checking")):
         checks = [_check_signature(written, sealed, public_key), *_check_file(content, file)]
         checks += verify(file, content.get("desensitization") or content)
+    say = Speaker(_WORDS).say
     rows = [
-        (each.what, {True: "holds", False: "does not hold", None: "not checked"}[each.holds], each.why)
+        (say(each.what), say({True: "holds", False: "does not hold", None: "not checked"}[each.holds]), each.why)
         for each in checks
     ]
     if html is not None:
@@ -154,7 +202,7 @@ def _verify(
     if as_json:
         print_json([{"what": each.what, "holds": each.holds, "why": each.why} for each in checks])
     else:
-        print_table(f"{path.name}: against {file.name}", ("what", "", "why"), rows)
+        print_table(say("against", certificate=path.name, file=file.name), (say("what"), "", say("why")), rows)
     if any(each.holds is False for each in checks):
         raise NotAllowed("the certificate does not hold for this file", rule="risk.verify")
 

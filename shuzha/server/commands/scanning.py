@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from shuzha.core.errors import Invalid
+from shuzha.server.commands.language import Speaker, Words, find_language
 from shuzha.server.commands.output import console, error_console, print_json, print_notes, print_table, working
 
 if TYPE_CHECKING:
@@ -26,7 +25,8 @@ Language = Annotated[str | None, typer.Option(help="zh or en; default: the local
 _WIDE = 130
 
 # The words of the two languages, as docs/reference/terms.md and the portal have them.
-_WORDS: Mapping[str, tuple[str, str]] = {
+_WORDS: Words = {
+    "scanning": ("scanning", "正在扫描"),
     "title": ("{file}: what was found in {rows:,} rows", "{file}：共 {rows:,} 行，识别结果如下"),
     "column": ("column", "列名"),
     "identifiers": ("identifiers", "识别结果"),
@@ -83,13 +83,11 @@ def scan(
     """Find identifiers in a file, and propose a role, a grade and a technique for each column."""
     import desensitize
 
-    spoken = _find_language() if language is None else language
-    if spoken not in ("zh", "en"):
-        raise Invalid("that language is not spoken", rule="scan.language", accepted="zh, en")
+    spoken = find_language(language)
     if plan is not None and plan.exists():
         # It may have been edited since it was proposed.
         raise Invalid(f"{plan.name} is already there", rule="scan.plan", accepted="the name of a new file")
-    with working("scanning"):
+    with working(_Printer(spoken).say("scanning")):
         report = desensitize.scan(file, combinations=combinations)
     if plan is not None:
         proposed = report.to_plan()
@@ -103,21 +101,11 @@ def scan(
         error_console.print(_Printer(spoken).say("written", path=plan), highlight=False, markup=False)
 
 
-def _find_language() -> str:
-    """Return the language of the locale: the first of LC_ALL, LC_MESSAGES and LANG that is set says it."""
-    locale = next((value for name in ("LC_ALL", "LC_MESSAGES", "LANG") if (value := os.environ.get(name))), "")
-    return "zh" if locale.lower().startswith("zh") else "en"
-
-
-class _Printer:
+class _Printer(Speaker):
     """Prints a report in one language."""
 
     def __init__(self, language: str) -> None:
-        self.language = language
-        self.place = ("en", "zh").index(language)
-
-    def say(self, word: str, **values: object) -> str:
-        return _WORDS[word][self.place].format(**values)
+        super().__init__(_WORDS, language)
 
     def print(self, file: Path, report: ScanReport) -> None:
         headings = ["column", "identifiers", "hit rate", "role", "grade", "technique"]
