@@ -15,7 +15,7 @@ def describe_entry(entry: Entry, columns: Sequence[str]) -> dict[str, Any]:
         {"name": one.name, "title": _both(one.title), "role": one.role.value}
         for one in entry.elements if one.name in granted
     ]  # fmt: skip
-    return {"title": _both(entry.title), "abstract": entry.abstract, "elements": elements}
+    return {"title": _both(entry.title), "abstract": entry.sheet.abstract, "elements": elements}
 
 
 def _both(title: Title) -> dict[str, str]:
