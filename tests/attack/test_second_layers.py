@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import socket
 import struct
 import subprocess
 import tempfile
@@ -17,7 +18,8 @@ from typing import Any
 import nbformat
 import pyseccomp
 import pytest
-from workspace_kit import ENVIRONMENT, ROOT
+from attack_kit import inside, outside
+from workspace_kit import ENVIRONMENT, ROOT, RunningHub
 
 from sandbox.workspaces import jail, room_box
 from sandbox.workspaces.clean_room import RoomCaps, RunState, run_notebook
@@ -281,6 +283,27 @@ def test_landlock_refuses_what_the_mounts_would_allow(folder: Path) -> None:
 
 def test_landlock_leaves_what_a_notebook_needs(folder: Path) -> None:
     assert outcomes_of(folder, room_box.KERNEL_COMMAND, WORKS) == dict.fromkeys(WORKS, 0)
+
+
+INTERACTIVE = {
+    "bind": ("import socket\nsocket.socket().bind(('127.0.0.1', 0))", ["refused", "PermissionError", errno.EACCES]),
+    "connect": ("import socket\nsocket.create_connection(('127.0.0.1', {port}))", ["refused", "PermissionError", 13]),
+    "signal": ("import os\nos.kill(1, 0)", ["refused", "PermissionError", errno.EPERM]),
+    "own program": (
+        "import shutil, subprocess\nshutil.copy('/usr/bin/true', '/tmp/own')\nsubprocess.run(['/tmp/own'], check=True)",
+        ["refused", "PermissionError", errno.EACCES],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.skipif(landlock_abi() < WHOLE_ABI, reason="this host's Landlock lacks rules that are tried here")
+@pytest.mark.parametrize("name", INTERACTIVE)
+def test_landlock_holds_an_analysts_kernel_too(hub: RunningHub, workspace: str, name: str) -> None:
+    body, expected = INTERACTIVE[name]
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        code = body.replace("{port}", str(listening.getsockname()[1]))
+        assert inside(hub, workspace, code) == expected
+        assert outside(code)[0] == "reached"
 
 
 def test_launcher_is_roots_own_file() -> None:

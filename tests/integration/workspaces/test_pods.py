@@ -68,6 +68,11 @@ def container(folder: Path) -> Iterator[Jail]:
     running.stop(grace=0)
 
 
+def listens(folder: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as connection:
+        return connection.connect_ex(str(folder / "starter" / "jailer.sock")) == 0
+
+
 def ask(folder: Path, **fields: Any) -> dict[str, Any]:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(folder / "starter" / "jailer.sock"))
@@ -99,7 +104,7 @@ def run_code(client: BlockingKernelClient, code: str) -> str:
 @pytest.mark.root
 @ROOT_ONLY
 def test_starter_starts_kernels_for_the_server_and_keeps_its_token(folder: Path, container: Jail) -> None:
-    wait_until((folder / "starter" / "jailer.sock").exists, what="the starter")
+    wait_until(lambda: listens(folder), what="the starter")
     kernel = str(uuid.uuid4())
     assert ask(folder, verb="start", kernel=kernel, key=KEY, ports=PORTS, directory="deep") == {
         "ok": True, "result": None,
@@ -132,7 +137,7 @@ def test_starter_starts_kernels_for_the_server_and_keeps_its_token(folder: Path,
 @pytest.mark.root
 @ROOT_ONLY
 def test_starter_refuses_what_is_no_kernel(folder: Path, container: Jail) -> None:
-    wait_until((folder / "starter" / "jailer.sock").exists, what="the starter")
+    wait_until(lambda: listens(folder), what="the starter")
     kernel = str(uuid.uuid4())
     for fields in (
         {"verb": "start", "kernel": "../../etc", "key": KEY, "ports": PORTS},
