@@ -56,6 +56,10 @@ class Person:
         """Return the answer to a verb."""
         return _read(self._client.post(path, json=body))
 
+    def put(self, path: str, body: Any) -> Any:
+        """Return the answer to a PUT."""
+        return _read(self._client.put(path, json=body))
+
     def patch(self, path: str, body: Any) -> Any:
         """Return the answer to a change."""
         return _read(self._client.patch(path, json=body))

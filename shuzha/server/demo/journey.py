@@ -45,6 +45,7 @@ class Journey(Walk):
         entry = authority.post(
             f"/entries/{entry['id']}/publish", {"reason": "要素齐全，分级从严 complete; the stricter grade holds"}
         )["entry"]
+        provider.put("/budgets", {"entry": entry["id"], **sheets.PRIVACY_BUDGET})
         direct = [each["element"] for each in scan["findings"] if each["role"] == "direct"]
         said = f"entry {entry['code']} published at grade {entry['confirmed_grade']}; review was due {due}"
         return f"{said}; direct identifiers found: {', '.join(direct)}", {"entry": entry["id"]}

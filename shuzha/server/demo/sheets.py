@@ -15,6 +15,19 @@ PRICE_HAO = 375
 NOTEBOOK = "insurance-coverage.ipynb"
 CONTEXT = "贷前核验场景 · loan review"
 
+# What the provider allows all noisy answers and synthetic tables over the entry to cost together.
+PRIVACY_BUDGET = {
+    "epsilon": 4.0,
+    "delta": 1e-6,
+    "reason": "演示：加噪查询与合成数据 noisy questions and synthetic tables (demo)",
+}
+# Which values columns may hold, as their definitions say; synthetic tables need it, and no data are asked.
+_DOMAINS: dict[str, dict[str, Any]] = {
+    "period": {"values": [f"{year}-{month:02d}" for year in range(2024, 2029) for month in range(1, 13)]},
+    "kind": {"values": ["pension", "medical", "unemployment", "injury"]},
+    "base": {"edges": [0, 5000, 7500, 10000, 15000, 20000, 30000]},
+    "district_code": {"regions": "370100"},
+}
 _TYPES = {"string": "text", "integer": "integer", "boolean": "boolean", "date": "date", "datetime": "datetime"}
 
 
@@ -26,7 +39,8 @@ def entry_sheet(register: str = REGISTER, code: str = CODE) -> dict[str, Any]:
         "title": {"zh": "社会保险缴费记录（演示）", "en": "Social insurance payments (demo)"},
         "abstract": "按月逐险种的社会保险缴费记录，合成数据。 Monthly payments by kind; synthetic data.",
         "elements": [
-            {"name": each.name, "title": {"zh": each.title_zh, "en": each.title_en}, "type": _TYPES[each.type]}
+            {"name": each.name, "title": {"zh": each.title_zh, "en": each.title_en}, "type": _TYPES[each.type],
+             "domain": _DOMAINS.get(each.name) if register == REGISTER else None}
             for each in COLUMNS[register]
         ],
         "classification": "306010001",
