@@ -8,12 +8,13 @@ import re
 
 import pytest
 
+from sandbox.airlock.findings import Verdict
 from shuzha.authorization.model import Demand
 from shuzha.portal.synthetic import read_options
 from shuzha.releases.model import ReleaseState
 from shuzha.releases.service import ReleaseService
 from shuzha.server.portal_app import make_app
-from tests.portal_kit import PortalCity
+from tests.portal_kit import TABLE, PortalCity
 from tests.releases_kit import DISTRICTS
 from tests.unit.portal.conftest import post
 
@@ -155,3 +156,11 @@ def test_verification_names_the_entry_though_two_releases_are_of_it(city: Portal
     city.release(demand)
     export = city.export(city.workspace(demand), upto="screen")
     assert {file.name: file.entry for file in export.files}["insured"] == city.made["entry"]
+
+
+def test_tables_of_synthetic_rows_do_not_leave(city: PortalCity) -> None:
+    """People cannot be counted in rows that are nobody's."""
+    table = TABLE.replace('"social_insurance"', '"social_insurance_synthetic"')
+    export = city.export(city.workspace(demand_of(city)), table, upto="screen")
+    assert [file.verdict for file in export.files] == [Verdict.BLOCK]
+    assert "min_count" in {finding.rule for finding in export.findings}
