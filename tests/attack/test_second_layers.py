@@ -285,12 +285,17 @@ def test_landlock_leaves_what_a_notebook_needs(folder: Path) -> None:
     assert outcomes_of(folder, room_box.KERNEL_COMMAND, WORKS) == dict.fromkeys(WORKS, 0)
 
 
+OWN_PROGRAM = """
+import shutil, subprocess, tempfile
+with tempfile.TemporaryDirectory() as folder:
+    subprocess.run([shutil.copy("/usr/bin/true", folder)], check=True)
+"""
 INTERACTIVE = {
     "bind": ("import socket\nsocket.socket().bind(('127.0.0.1', 0))", ["refused", "PermissionError", errno.EACCES]),
     "connect": ("import socket\nsocket.create_connection(('127.0.0.1', {port}))", ["refused", "PermissionError", 13]),
     "signal": ("import os\nos.kill(1, 0)", ["refused", "PermissionError", errno.EPERM]),
     "own program": (
-        "import shutil, subprocess\nshutil.copy('/usr/bin/true', '/tmp/own')\nsubprocess.run(['/tmp/own'], check=True)",
+        OWN_PROGRAM,
         ["refused", "PermissionError", errno.EACCES],
     ),
 }  # fmt: skip

@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import struct
+from pathlib import Path
 
 import pyseccomp
 import pytest
@@ -147,6 +148,13 @@ def test_groups_say_why_and_name_no_call_twice() -> None:
     for name in names:
         found = [number_of(name, arch) for arch in (X86, ARM)]
         assert max(found) >= 0 or name in NEWER, f"{name} is no call of either machine"
+
+
+def test_reference_page_tells_every_group_as_it_is() -> None:
+    page = (Path(__file__).parents[3] / "docs/reference/sandbox-hardening.md").read_text()
+    for group in GROUPS:
+        assert f"| {group.name} | {group.why} | {len(group.calls)} |" in page, group.name
+    assert f"{len(IOCTLS)} requests" in page
 
 
 def test_program_is_small_and_made_once() -> None:
