@@ -89,6 +89,11 @@ class HubSettings:
         """The folder in which the jailer keeps what workspaces' servers say."""
         return self.state.with_name("servers")
 
+    @property
+    def accounts(self) -> Path:
+        """The folder in which the jailer keeps what workspaces have used."""
+        return self.state.with_name("accounts")
+
     def to_json(self) -> str:
         """Return the settings as the text of the file."""
         body = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "sign_in"}

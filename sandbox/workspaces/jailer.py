@@ -57,6 +57,8 @@ def platform_table(keeper: Keeper) -> Table:
         verbs.Read: lambda call: keeper.read(call.workspace, call.name),
         verbs.Destroy: lambda call: keeper.destroy(call.workspace),
         verbs.Measure: lambda call: keeper.measure(call.workspace),
+        verbs.Account: lambda call: keeper.account(call.workspace),
+        verbs.Describe: lambda _: keeper.books.describe(),
     }
 
 

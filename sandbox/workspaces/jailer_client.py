@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from sandbox.workspaces.jailer_verbs import Destroy, Measure, Poll, Prepare, Read, Start, Stop, Verb
+from sandbox.workspaces.jailer_verbs import Account, Describe, Destroy, Measure, Poll, Prepare, Read, Start, Stop, Verb
 from shuzha.core.errors import Conflict, Invalid, NotAllowed, NotFound, ShuzhaError, Unavailable
 
 WAIT_SECONDS = 10.0
@@ -52,14 +52,25 @@ class JailerClient:
         """Return the notebook as it is saved now."""
         return base64.b64decode(self.ask(Read(workspace, name)))
 
-    def destroy(self, workspace: str) -> None:
-        """Have the workspace's home destroyed."""
-        self.ask(Destroy(workspace))
+    def destroy(self, workspace: str) -> dict[str, Any]:
+        """Have the workspace's home destroyed, and return how many `bytes` it held and the `method`."""
+        done: dict[str, Any] = self.ask(Destroy(workspace))
+        return done
 
-    def measure(self, workspace: str) -> dict[str, dict[str, int | None]]:
+    def measure(self, workspace: str) -> dict[str, dict[str, Any]]:
         """Return, for `server` and `kernels`, memory in bytes, processor time in nanoseconds and processes."""
-        figures: dict[str, dict[str, int | None]] = self.ask(Measure(workspace))
+        figures: dict[str, dict[str, Any]] = self.ask(Measure(workspace))
         return figures
+
+    def account(self, workspace: str) -> dict[str, Any]:
+        """Return the workspace's totals, its disk, its groups and its limits, as `Books.say` gives them."""
+        told: dict[str, Any] = self.ask(Account(workspace))
+        return told
+
+    def describe(self) -> dict[str, list[str]]:
+        """Return, in sentences, what the host holds workspaces to (`holds`), and what it cannot (`cannot`)."""
+        told: dict[str, list[str]] = self.ask(Describe())
+        return told
 
     def is_up(self) -> bool:
         """Return whether a jailer listens."""

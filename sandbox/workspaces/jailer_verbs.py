@@ -67,7 +67,17 @@ class Measure(Verb, frozen=True):
     workspace: Workspace
 
 
-PlatformCall = Prepare | Start | Poll | Stop | Read | Destroy | Measure
+class Account(Verb, frozen=True):
+    """Say what a workspace has used in all, what its home takes up, and which limits it ran into."""
+
+    workspace: Workspace
+
+
+class Describe(Verb, frozen=True):
+    """Say what this host holds workspaces to, and what it cannot."""
+
+
+PlatformCall = Prepare | Start | Poll | Stop | Read | Destroy | Measure | Account | Describe
 
 
 class KernelPorts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -17,7 +17,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sandbox.workspaces.books import Books
 from sandbox.workspaces.controls import WORKSPACE_ID, FileControls
+from sandbox.workspaces.disks import DiskFailed, Disks
 from sandbox.workspaces.homes import NOTEBOOKS, UnsafePath, prepare_home, read_beneath
 from sandbox.workspaces.hub_settings import HubSettings
 from sandbox.workspaces.jail import Jail, JailFailed, end_marked, start_jail
@@ -63,6 +65,8 @@ class Keeper:
         self._settings = settings
         self._host = host or CgroupHost.detect()
         self._houses: dict[str, House] = {}
+        self.disks = Disks(settings.homes)
+        self.books = Books(self._host, self.disks, settings.runtime, settings.accounts)
         self._specs = FileSpecs(
             settings.specs, release_root=settings.releases, home_root=settings.homes,
             controls=FileControls(settings.controls), own_root=settings.own,
@@ -109,6 +113,7 @@ class Keeper:
                 jail = build_server_jail(spec, places, variables, listening.fileno())
                 house.server = start_jail(jail, self._host, pass_fds=(listening.fileno(),), output=writing)
                 house.server.leave_mark(paths.mark)
+                self.books.note_end(workspace, "")
             except JailFailed as error:
                 raise Unavailable(str(error), rule="jail") from error
             finally:
@@ -140,6 +145,7 @@ class Keeper:
                     self._end(workspace, house, 0.0)
                 for kernel in list(house.kernels):
                     self.poll_kernel(workspace, kernel)
+                self._look(workspace, house)
             finally:
                 house.turn.release()
 
@@ -200,9 +206,9 @@ class Keeper:
         if not name.endswith(".ipynb"):
             raise Invalid(f"cannot read {name!r} as a notebook", rule="workspace.notebook", accepted="a name.ipynb")
         try:
-            # From the home on: the analyst's code may have put a link in the place of the folder of notebooks.
-            home = self._settings.homes / runtime_paths(self._settings.runtime, workspace).folder.name
-            return base64.b64encode(read_beneath(home, f"{NOTEBOOKS}/{name}", MOST_NOTEBOOK_BYTES)).decode()
+            return base64.b64encode(self._read(workspace, f"{NOTEBOOKS}/{name}")).decode()
+        except DiskFailed as error:
+            raise Unavailable(f"cannot read notebook {name!r}: {error}", rule="workspace.home") from None
         except UnsafePath as error:
             raise NotFound(
                 f"cannot read notebook {name!r}: {error}", rule="workspace.notebook",
@@ -211,23 +217,32 @@ class Keeper:
         except FileNotFoundError:
             raise NotFound(f"workspace {workspace} has no home yet", rule="workspace.notebook") from None
 
-    def destroy(self, workspace: str) -> None:
-        """Take the home and the sockets away for good; refuses a workspace that can still be started."""
+    def destroy(self, workspace: str) -> dict[str, Any]:
+        """Take the home and the sockets away for good, and return what was destroyed and how.
+
+        Refuses a workspace that can still be started.
+        """
         if self._specs.find(workspace) is not None:
             raise NotAllowed(f"workspace {workspace} can still be started", rule="workspace.home")
         house = self._house(workspace)
         with house.turn:
             self._end(workspace, house, 0.0)
-            for folder in (self._settings.homes / workspace, self._settings.runtime / workspace):
-                if folder.exists():
-                    shutil.rmtree(folder)
+            use = self.disks.use(workspace)
+            method = self.disks.destroy(workspace)
+            if (self._settings.runtime / workspace).exists():
+                shutil.rmtree(self._settings.runtime / workspace)
+            self.books.look(workspace)
         self._houses.pop(workspace, None)
+        return {"home": use is not None, "bytes": 0 if use is None else use.used_bytes, "method": method}
 
     def measure(self, workspace: str) -> dict[str, Any]:
         """Return what the server and the kernels use: memory, processor time, processes; None where not counted."""
-        runtime = self._settings.runtime
-        names = {"server": group_name(runtime, workspace), "kernels": kernel_group_name(runtime, workspace)}
-        return {part: asdict(self._host.group(name).measure()) for part, name in names.items()}
+        return {part: asdict(one) for part, one in self.books.groups(workspace).items()}
+
+    def account(self, workspace: str) -> dict[str, Any]:
+        """Return what the workspace has used in all, what its home takes up, and the limits that it ran into."""
+        spec = self._specs.find(workspace)
+        return self.books.say(workspace, None if spec is None else spec.limits)
 
     # --- how it is done --------------------------------------------------------------------------------------------
 
@@ -262,10 +277,13 @@ class Keeper:
     def _make(self, spec: WorkspaceSpec) -> RuntimePaths:
         """Make what a workspace needs on the host: its home, the folders of its sockets."""
         paths = runtime_paths(self._settings.runtime, spec.workspace)
+        if spec.home != self._settings.homes / spec.workspace:
+            raise Unavailable(f"the home of {spec.workspace} does not lie in its place", rule="workspace.home")
         try:
+            self.disks.attach(spec.workspace, spec.uid, spec.limits)
             prepare_home(spec.home, spec.uid, self._settings.starter)
             paths.make(spec.uid, self._settings.service_uid)
-        except (RuntimeUnsafe, FileExistsError) as error:
+        except (RuntimeUnsafe, FileExistsError, DiskFailed) as error:
             raise Unavailable(f"cannot prepare workspace {spec.workspace}: {error}", rule="workspace.home") from None
         return paths
 
@@ -280,6 +298,30 @@ class Keeper:
             paths.notebooks if show_without_links(notebooks, paths.notebooks, writable=True) else notebooks,
             paths.sockets if show_without_links(paths.ipc, paths.sockets, writable=False) else paths.ipc,
         )  # fmt: skip
+
+    def _read(self, workspace: str, name: str) -> bytes:
+        """Return a file of the home, which is put in its place as long as that takes."""
+        house = self._house(workspace)
+        # From the home on: the analyst's code may have put a link in the place of the folder of notebooks.
+        home = self._settings.homes / runtime_paths(self._settings.runtime, workspace).folder.name
+        with house.turn:
+            fetched = self.disks.attach_again(workspace)
+            try:
+                return read_beneath(home, name, MOST_NOTEBOOK_BYTES)
+            finally:
+                if fetched:
+                    self.disks.detach(workspace)
+
+    def _look(self, workspace: str, house: House) -> None:
+        """Bring the account up to date when it is time, and end a workspace that nothing else holds to its disk."""
+        if not self.books.is_due(workspace, runs=house.server is not None):
+            return
+        spec = self._specs.find(workspace)
+        _, disk = self.books.look(workspace, None if spec is None else spec.limits)
+        if house.server is not None and disk is not None and disk.is_full and not disk.capped:
+            log.warning("%s holds more than its home may, and is ended", workspace)
+            self.books.note_end(workspace, "disk")
+            self._end(workspace, house, 2.0)
 
     def _make_sockets(self, paths: RuntimePaths, kernel: str, uid: int) -> None:
         folder = paths.ipc / kernel
@@ -296,6 +338,8 @@ class Keeper:
         """End everything of a workspace: kernels first, so that the server has none to wait for."""
         house.ending = True
         paths = runtime_paths(self._settings.runtime, workspace)
+        if house.server is not None or self.books.has(workspace):
+            self.books.look(workspace)  # Its groups go, and what they have counted with them.
         with house.kernel_turn:
             self._end_kernels(workspace, house, paths)
         if house.server is not None:
@@ -308,6 +352,7 @@ class Keeper:
         for path in (paths.mark, paths.inward):
             path.unlink(missing_ok=True)
         unmount(paths.notebooks)
+        self.disks.detach(workspace)
 
     def _end_kernels(self, workspace: str, house: House, paths: RuntimePaths) -> None:
         group = self._host.group(kernel_group_name(self._settings.runtime, workspace))

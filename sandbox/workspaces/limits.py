@@ -19,11 +19,15 @@ CONTROLLERS = ("memory", "pids", "cpu", "cpuacct", "freezer")
 
 _PERIOD_US = 100_000
 _POLL_SECONDS = 0.01
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The most that one jail may use: memory, processes, processor, open files, size of one file, scratch space."""
+    """The most that one jail may use: memory, processes, processor, open files, size of one file, scratch space.
+
+    The home of a workspace, which its jails share, holds at most `home_bytes` in `home_files` files and folders.
+    """
 
     memory_bytes: int = 2 * 1024**3
     processes: int = 256
@@ -31,6 +35,8 @@ class Limits:
     open_files: int = 4096
     file_bytes: int = 4 * 1024**3
     scratch_bytes: int = 256 * 1024**2
+    home_bytes: int = 4 * 1024**3
+    home_files: int = 200_000
 
     def apply_to_process(self) -> None:
         """Set the limits that belong to a process itself (open files, file size, no core dumps)."""
@@ -41,11 +47,18 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Consumption:
-    """What a group has used so far; a figure is None where the host does not count it."""
+    """What a group has used so far; a figure is None where the host does not count it.
+
+    `kills` are processes ended for want of memory, `refusals` processes that could not be started. Counts begin anew
+    with every group: `incarnation` tells one from the next of the same name, empty where there is none.
+    """
 
     memory_bytes: int | None
     cpu_nanoseconds: int | None
     processes: int
+    kills: int = 0
+    refusals: int = 0
+    incarnation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +193,13 @@ class Cgroup:
         cpu = self._read("cpuacct", "cpuacct.usage")
         if cpu is None:
             cpu = self._read_cpu_stat()
-        return Consumption(memory, cpu, len(self.list_processes()))
+        kills = self._read_line("memory", "memory.oom_control", "oom_kill")
+        if kills is None:
+            kills = self._read_line("unified", "memory.events", "oom_kill")
+        refusals = self._read_line("pids", "pids.events", "max")
+        if refusals is None:
+            refusals = self._read_line("unified", "pids.events", "max")
+        return Consumption(memory, cpu, len(self.list_processes()), kills or 0, refusals or 0, self._incarnation())
 
     def freeze(self, timeout: float = 0.8) -> bool:
         """Stop every process where it stands and return whether all of them stood still in time."""
@@ -243,11 +262,29 @@ class Cgroup:
         text = self._read_text(hierarchy, name).strip()
         return int(text) if text.isdigit() else None
 
-    def _read_cpu_stat(self) -> int | None:
-        for line in self._read_text("unified", "cpu.stat").splitlines():
-            if line.startswith("usage_usec "):
-                return int(line.split()[1]) * 1000
+    def _read_line(self, hierarchy: str, name: str, word: str) -> int | None:
+        for line in self._read_text(hierarchy, name).splitlines():
+            key, _, value = line.partition(" ")
+            if key == word and value.isdigit():
+                return int(value)
         return None
+
+    def _read_cpu_stat(self) -> int | None:
+        used = self._read_line("unified", "cpu.stat", "usage_usec")
+        return None if used is None else used * 1000
+
+    def _incarnation(self) -> str:
+        """Return a name that no other group had since the host was installed: its boot, and the folder's number."""
+        for hierarchy in ("cpuacct", "memory", "unified", "pids"):
+            path = self.paths.get(hierarchy)
+            try:
+                number = 0 if path is None else path.stat().st_ino
+                boot = _BOOT.read_text().strip()
+            except OSError:
+                continue
+            if number:
+                return f"{boot}:{hierarchy}:{number}"
+        return ""
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

@@ -19,7 +19,10 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def small(hub: RunningHub) -> str:
-    limits = Limits(memory_bytes=400 * 1024**2, processes=64, cpu_percent=100, scratch_bytes=16 * 1024**2)
+    limits = Limits(
+        memory_bytes=400 * 1024**2, processes=64, cpu_percent=100, scratch_bytes=16 * 1024**2,
+        home_bytes=32 * 1024**2, home_files=500,
+    )  # fmt: skip
     return hub.open_workspace("acc_frank", limits=limits)
 
 
@@ -45,6 +48,32 @@ def test_memory_hog_ends_alone(hub: RunningHub, workspace: str, small: str) -> N
         hub.run_code("acc_frank", small, body, 6)
     assert hub.run_code("acc_alice", workspace, "print(1)").text.strip() == "1"
     assert hub.run_code("acc_frank", small, "print(2)").text.strip() == "2"
+
+
+def test_home_is_capped_and_each_limit_that_was_hit_is_told(hub: RunningHub, workspace: str, small: str) -> None:
+    home = hub.settings.homes / small
+    assert home.is_mount(), "a fill would hit the host's own disk"
+    before = hub.jailer().account(small)
+    code = (
+        "n = 0\ntry:\n    with open('fill', 'wb') as f:\n"
+        "        for _ in range(64):\n            n += f.write(bytes(1024**2)); f.flush()\n"
+        "except OSError as error:\n    print('full', error.errno, n // 1024**2)\n"
+    )
+    text = hub.run_code("acc_frank", small, code).text
+    assert text.startswith("full 28"), text
+    assert int(text.split()[2]) < 32
+    told = hub.jailer().account(small)
+    assert told["disk"]["is_full"]
+    assert told["disk"]["capped"]
+    assert told["account"]["hits"]["disk"] == before["account"]["hits"]["disk"] + 1
+    # The fork bomb and the memory hog above were told, too.
+    assert told["account"]["hits"]["processes"] > 0
+    assert told["account"]["hits"]["memory"] > 0
+    assert told["account"]["cpu_nanoseconds"] > before["account"]["cpu_nanoseconds"]
+    assert hub.run_code("acc_alice", workspace, "open('mine', 'w').write('x')").error == ""
+    hub.run_code("acc_frank", small, "import os; os.remove('fill')")
+    assert not hub.jailer().account(small)["disk"]["is_full"]
+    assert hub.jailer().account(workspace)["account"]["hits"] == {"memory": 0, "processes": 0, "disk": 0}
 
 
 def test_scratch_space_is_capped(hub: RunningHub, small: str) -> None:

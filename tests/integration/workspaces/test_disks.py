@@ -1,0 +1,168 @@
+"""A home on an image of its own: it ends at its size, moves in whole, grows, and leaves nothing. All is capped."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.workspaces.disks import DiskFailed, Disks, find_hindrance
+from sandbox.workspaces.limits import Limits
+
+pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")]
+
+UID = 219_001
+SMALL = Limits(home_bytes=24 * 1024**2, home_files=256)
+MOST_WRITTEN = 48
+
+
+@pytest.fixture
+def disks() -> Iterator[Disks]:
+    # Not below tmp_path: what a test leaves mounted there would be in the way of pytest's own tidying.
+    folder = Path(tempfile.mkdtemp(prefix="shuzha-disks-"))
+    made = Disks(folder / "homes")
+    if made.cannot:
+        shutil.rmtree(folder)
+        pytest.skip(made.cannot)
+    yield made
+    for workspace in made.list_homes():
+        made.destroy(workspace)
+    assert str(folder) not in Path("/proc/mounts").read_text()
+    shutil.rmtree(folder)
+
+
+def home_of(disks: Disks, workspace: str) -> Path:
+    home = disks._homes / workspace
+    assert subprocess.run(["mountpoint", "-q", str(home)], check=False).returncode == 0, "a fill would hit the host"
+    return home
+
+
+def fill(home: Path) -> int:
+    """Write until it ends, at most twice the image; return how many MiB fitted."""
+    with (home / "fill").open("wb", buffering=0) as file:
+        for written in range(MOST_WRITTEN):
+            try:
+                file.write(bytes(1024**2))
+            except OSError:
+                return written
+    return MOST_WRITTEN
+
+
+def test_home_ends_at_its_size_and_says_that_it_is_full(disks: Disks) -> None:
+    disks.attach("w-1", UID, SMALL)
+    home = home_of(disks, "w-1")
+    assert not disks.use("w-1").is_full
+    assert 10 < fill(home) < 24
+    assert disks.use("w-1").is_full
+    (home / "fill").unlink()
+    assert not disks.use("w-1").is_full
+
+
+def test_home_ends_at_its_number_of_files(disks: Disks) -> None:
+    disks.attach("w-1", UID, SMALL)
+    home = home_of(disks, "w-1")
+    made = 0
+    with contextlib.suppress(OSError):
+        for made in range(2 * SMALL.home_files):
+            (home / str(made)).touch()
+    assert 0 < made < SMALL.home_files
+    assert disks.use("w-1").is_full
+
+
+def test_home_is_its_users_without_devices_or_other_peoples_rights(disks: Disks) -> None:
+    disks.attach("w-1", UID, SMALL)
+    home = home_of(disks, "w-1")
+    assert home.stat().st_uid == UID
+    assert list(home.iterdir()) == []
+    options = next(line.split()[3] for line in Path("/proc/mounts").read_text().splitlines() if str(home) in line)
+    assert {"nosuid", "nodev"} <= set(options.split(","))
+
+
+def test_plain_folder_moves_in_whole_once(disks: Disks) -> None:
+    home = disks._homes / "w-1"
+    (home / "notebooks").mkdir(parents=True)
+    (home / "notebooks" / "a.ipynb").write_text("kept")
+    (home / "link").symlink_to("/etc/shadow")
+    for path in (home, home / "notebooks", home / "notebooks" / "a.ipynb", home / "link"):
+        os.lchown(path, UID, UID)
+    home.chmod(0o700)
+    disks.attach("w-1", UID, SMALL)
+    home_of(disks, "w-1")
+    assert (home / "notebooks" / "a.ipynb").read_text() == "kept"
+    assert (home / "notebooks" / "a.ipynb").stat().st_uid == UID
+    assert (home / "link").is_symlink()
+    assert (home.stat().st_uid, home.stat().st_mode & 0o777) == (UID, 0o700)
+    disks.detach("w-1")
+    assert list(home.iterdir()) == []
+    disks.attach("w-1", UID, SMALL)
+    assert (home / "notebooks" / "a.ipynb").read_text() == "kept"
+
+
+def test_folder_that_does_not_fit_stays_where_it_was(disks: Disks) -> None:
+    home = disks._homes / "w-1"
+    home.mkdir()
+    (home / "large").write_bytes(os.urandom(30 * 1024**2))
+    with pytest.raises(DiskFailed, match="cp ended"):
+        disks.attach("w-1", UID, SMALL)
+    assert (home / "large").stat().st_size == 30 * 1024**2
+    assert disks.use("w-1", SMALL).is_full
+    assert [path.name for path in disks._images.iterdir()] == []
+
+
+def test_what_a_cut_short_move_left_is_no_longer_there(disks: Disks) -> None:
+    disks.attach("w-1", UID, SMALL)
+    (home_of(disks, "w-1") / "new").write_text("new")
+    disks.detach("w-1")
+    (disks._homes / "w-1" / "old").write_text("old")
+    disks.attach("w-1", UID, SMALL)
+    assert [path.name for path in home_of(disks, "w-1").iterdir()] == ["new"]
+
+
+def test_image_grows_with_its_limit_and_keeps_what_it_has(disks: Disks) -> None:
+    disks.attach("w-1", UID, SMALL)
+    (home_of(disks, "w-1") / "a").write_text("a")
+    before = disks.use("w-1").most_bytes
+    disks.detach("w-1")
+    disks.attach("w-1", UID, Limits(home_bytes=48 * 1024**2, home_files=256))
+    assert disks.use("w-1").most_bytes > before + 20 * 1024**2
+    assert (home_of(disks, "w-1") / "a").read_text() == "a"
+
+
+def test_destroyed_home_leaves_neither_image_nor_loop_device(disks: Disks) -> None:
+    disks.attach("w-1", UID, SMALL)
+    (home_of(disks, "w-1") / "secret").write_text("secret")
+    with (disks._homes / "w-1" / "secret").open():  # Even while somebody still reads in it.
+        assert disks.destroy("w-1") == "image emptied and removed"
+    assert disks.list_homes() == ()
+    assert "w-1.img" not in subprocess.run(["losetup", "-a"], capture_output=True, text=True, check=False).stdout
+    assert disks.use("w-1") is None
+
+
+def test_home_on_an_image_is_not_started_where_images_cannot_be_mounted(disks: Disks) -> None:
+    disks.attach("w-1", UID, SMALL)
+    disks.detach("w-1")
+    elsewhere = Disks(disks._homes, cannot="images need root")
+    with pytest.raises(DiskFailed, match="images need root"):
+        elsewhere.attach("w-1", UID, SMALL)
+
+
+def test_a_link_in_the_place_of_a_home_is_refused(disks: Disks, tmp_path: Path) -> None:
+    (disks._homes / "w-1").symlink_to(tmp_path)
+    with pytest.raises(DiskFailed, match="link"):
+        disks.attach("w-1", UID, SMALL)
+    assert disks.destroy("w-1") == "folder removed"
+    assert tmp_path.is_dir()
+
+
+def test_host_without_the_tools_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert find_hindrance(tmp_path) == ""
+    monkeypatch.setattr("sandbox.workspaces.disks._find", lambda tool: None if tool == "mkfs.ext4" else "/bin/true")
+    assert "mkfs.ext4 is missing" in find_hindrance(tmp_path)
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert "need root" in find_hindrance(tmp_path)
