@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import sqlite3
+import time
+import uuid
 from collections.abc import Iterator
+from typing import Any
 
+import aiohttp
 import httpx
 import pytest
 from workspace_kit import PASSWORD, RunningHub, wait_until
@@ -54,6 +59,14 @@ def server(hub: RunningHub, workspace: str) -> Iterator[httpx.Client]:
         "metrics",
         "edit/data.csv",
         "api/shutdown",
+        "proxy/8000/",
+        "proxy/absolute/8000/",
+        "tree",
+        "api/contents/first-look.ipynb?format=base64%20",
+        "api/contents/first-look.ipynb?type=%01file",
+        "api/contents/first-look.ipynb?type=notebook&type=file",
+        "api/nbconvert/html",
+        "lab/api/news",
     ],
 )
 def test_route_is_closed_at_the_gate(browser: httpx.Client, path: str) -> None:
@@ -127,27 +140,104 @@ def test_large_body_is_refused(browser: httpx.Client) -> None:
     assert browser.put("api/contents/large.ipynb", json=notebook).status_code == 413
 
 
-def test_every_answer_is_counted_against_the_screen(hub: RunningHub, workspace: str, browser: httpx.Client) -> None:
-    def shown(traffic: str) -> int:
-        with sqlite3.connect(f"file:{hub.settings.usage}?mode=ro", uri=True) as store:
-            rows = store.execute(
-                "select sum(shown) from screen_usage where workspace = ? and traffic = ?", (workspace, traffic)
-            ).fetchone()
-        return int(rows[0] or 0)
+def count_of(hub: RunningHub, workspace: str, traffic: str = "") -> int:
+    """Return the bytes that the gate has written down as shown, of one class or of all."""
+    with sqlite3.connect(f"file:{hub.settings.usage}?mode=ro", uri=True) as store:
+        rows = store.execute(
+            "select sum(shown) from screen_usage where workspace = ?1 and (?2 = '' or traffic = ?2)",
+            (workspace, traffic),
+        )
+        return int(rows.fetchone()[0] or 0)
 
-    before = shown("contents")
+
+def test_contents_are_counted_against_the_screen(hub: RunningHub, workspace: str, browser: httpx.Client) -> None:
+    before = count_of(hub, workspace, "contents")
     size = len(browser.get("api/contents/first-look.ipynb?type=notebook&content=1").content)
-    wait_until(lambda: shown("contents") - before >= size, 5, "the count of contents")
-    ways = [
-        "print('x' * 50_000)",
-        "display({'image/png': 'x' * 50_000}, raw=True)",
-        "display({'text/html': 'x' * 50_000}, raw=True)",
-        "k = get_ipython().kernel; k.send_response(k.iopub_socket, 'status', {'execution_state': 'y' * 50_000})",
-    ]
-    for way in ways:
-        before = shown("kernelws")
-        hub.run_code("acc_alice", workspace, way)
-        wait_until(lambda before=before: shown("kernelws") - before >= 50_000, 5, way)
+    wait_until(lambda: count_of(hub, workspace, "contents") - before >= size, 5, "the count of contents")
+
+
+VOLUME = 100_000
+_SEND = (
+    "k = get_ipython().kernel; k.session.send(k.iopub_socket, '{kind}', {content}, parent=k.get_parent('shell'){more})"
+)
+WAYS = {
+    "a table printed in pieces": ("for n in range(200): print(n, 'x' * 500, flush=True)", {}),
+    "an image in base64": ("display({'image/png': 'x' * 100_000}, raw=True)", {}),
+    "HTML": ("display({'text/html': 'x' * 100_000}, raw=True)", {}),
+    "an error's text": ("raise ValueError('x' * 100_000)", {}),
+    "a widget's messages": ("import comm; comm.create_comm(target_name='t', data={'rows': 'x' * 100_000})", {}),
+    "status messages": (_SEND.format(kind="status", content="{'execution_state': 'x' * 100_000}", more=""), {}),
+    "messages of no known kind": (_SEND.format(kind="anything", content="{'rows': 'x' * 100_000}", more=""), {}),
+    "binary buffers": (_SEND.format(kind="display_data", content="{}", more=", buffers=[b'x' * 100_000]"), {}),
+    "the reply to a cell": ("1", {"user_expressions": {"rows": "'x' * 100_000"}}),
+    "the reply to completion": (
+        "globals().update({f'zz{n}' + 'x' * 900: 1 for n in range(120)})",
+        {"kind": "complete_request", "content": {"code": "zz", "cursor_pos": 2}},
+    ),
+    "the reply to inspection": (
+        "def shown(): pass\nshown.__doc__ = 'x' * 100_000",
+        {"kind": "inspect_request", "content": {"code": "shown", "cursor_pos": 5, "detail_level": 0}},
+    ),
+    "the reply about history": (
+        "get_ipython().history_manager.store_inputs(1, 'x' * 100_000)",
+        {"kind": "history_request", "content": {"hist_access_type": "tail", "n": 5, "raw": True, "output": False}},
+    ),
+}
+
+
+async def show(hub: RunningHub, workspace: str, way: str) -> tuple[int, int | None]:
+    """Go one way and return the bytes that came to the browser, and the code with which the gate closed, if it did."""
+    code, more = WAYS[way]
+    base = hub.path("acc_alice", workspace)
+    async with aiohttp.ClientSession(headers=hub.headers()) as session:
+        kernel = hub._kernels[workspace]
+        url, seen = f"{base}/api/kernels/{kernel}/channels?session_id=attack", 0
+        async with asyncio.timeout(30), session.ws_connect(url, max_msg_size=0) as channel:
+            steps = [("execute_request", {"code": code, "silent": False, "store_history": False})]
+            steps[0][1].update({"user_expressions": more.get("user_expressions", {}), "allow_stdin": False})
+            if "kind" in more:
+                steps.append((more["kind"], more["content"]))
+            for kind, content in steps:
+                identity = uuid.uuid4().hex
+                header = {"msg_id": identity, "msg_type": kind, "username": "t", "session": "attack", "version": "5.3"}
+                body = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "buffers": []}
+                await channel.send_json({**body, "channel": "shell"})
+                awaited = {"idle", "reply"}
+                while awaited:
+                    message = await channel.receive()
+                    if message.type not in {aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY}:
+                        return seen, channel.close_code
+                    seen += len(message.data)
+                    if message.type is aiohttp.WSMsgType.TEXT:
+                        awaited -= _ends(message.json(), identity)
+    return seen, None
+
+
+def _ends(body: dict[str, Any], identity: str) -> set[str]:
+    """Return which of its two ends a message is to the request of `identity`."""
+    if body["parent_header"].get("msg_id") != identity:
+        return set()
+    if body["msg_type"].endswith("_reply"):
+        return {"reply"}
+    return {"idle"} if body["content"].get("execution_state") == "idle" else set()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_volume_is_counted_and_stopped_by_whatever_way_it_goes(hub: RunningHub, workspace: str, way: str) -> None:
+    hub.controls.set_budget(workspace, 2**40)
+    hub.run_code("acc_alice", workspace, "1")
+    try:
+        before = count_of(hub, workspace, "kernelws")
+        seen, code = asyncio.run(show(hub, workspace, way))
+        assert (seen >= VOLUME, code) == (True, None), "the control: within its budget it comes"
+        wait_until(lambda: count_of(hub, workspace, "kernelws") - before >= seen, 5, "the count of what was shown")
+        hub.controls.set_budget(workspace, count_of(hub, workspace) + VOLUME // 5)
+        time.sleep(0.3)  # The gate reads its orders ten times a second.
+        seen, code = asyncio.run(show(hub, workspace, way))
+        assert (seen < VOLUME // 4, code) == (True, 4429)
+    finally:
+        hub.controls.set_budget(workspace, 2**40)
+        time.sleep(0.3)
 
 
 def test_a_person_makes_no_token_that_outlives_his_session(hub: RunningHub, workspace: str) -> None:
