@@ -90,10 +90,11 @@ def starting_as(user: ServiceUser | None, umask: int | None = None) -> Callable[
 
 
 @contextlib.contextmanager
-def acting_as(user: ServiceUser | None) -> Iterator[None]:
+def acting_as(user: ServiceUser | None, *files: Path) -> Iterator[None]:
     """Have this thread reach files as `user` while the block lasts, and as nobody more; None changes nothing.
 
-    Only the thread's own file access changes (setfsuid(2)): other threads, and what they may do, are left alone.
+    Only the thread's own file access changes (setfsuid(2)): other threads, and what they may do, are left alone. One of
+    `files` that he cannot read is refused before the block.
     """
     if user is None:
         yield
@@ -101,9 +102,23 @@ def acting_as(user: ServiceUser | None) -> Iterator[None]:
     before = os.geteuid(), os.getegid()
     _reach_as(user.uid, user.gid)
     try:
+        for file in files:
+            _check_readable(file, user)
         yield
     finally:
         _reach_as(*before)
+
+
+def _check_readable(file: Path, user: ServiceUser) -> None:
+    try:
+        os.close(os.open(file, os.O_RDONLY | os.O_CLOEXEC))
+    except PermissionError:
+        raise Invalid(
+            f"the service user {user.describe()} cannot read {file}", rule="settings.service_user",
+            accepted="a place that he can read: folders on the way with mode o+x, none of them in a closed home",
+        ) from None  # fmt: skip
+    except FileNotFoundError:
+        return  # Whoever reads it says so better.
 
 
 def _reach_as(uid: int, gid: int) -> None:

@@ -18,7 +18,7 @@ import typer
 
 from shuzha.core.actor import Actor
 from shuzha.core.errors import Invalid, Unavailable
-from shuzha.core.service_user import ServiceUser, acting_as, become, choose_user
+from shuzha.core.service_user import acting_as, become, choose_user
 from shuzha.core.settings import Settings
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ def open_installation(settings: Settings, *files: Path) -> Platform:
         settings = settings.pinned()
         user = choose_user(settings.service_user, settings.data)
         if user is not None:
-            _check_files(files, user)
+            with acting_as(user, *files):
+                pass
             become(user)
     if not (settings.folder("keys") / "master.key").exists():
         raise Unavailable(
@@ -70,18 +71,6 @@ def open_installation(settings: Settings, *files: Path) -> Platform:
     platform = Platform(settings)
     schema.check_current(platform.database)
     return platform
-
-
-def _check_files(files: tuple[Path, ...], user: ServiceUser) -> None:
-    for file in files:
-        try:
-            with acting_as(user):
-                os.close(os.open(file, os.O_RDONLY | os.O_CLOEXEC))
-        except PermissionError:
-            raise Invalid(
-                f"the service user {user.describe()} cannot read {file.name}", rule="settings.service_user",
-                accepted="a file, and folders on its way, that he can read",
-            ) from None  # fmt: skip
 
 
 def _answer(what: str, known: str | None, *, hidden: bool) -> str:
