@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import stat
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from sandbox.workspaces.mounts import unmount
 
 log = logging.getLogger(__name__)
 
-TOOLS = ("mkfs.ext4", "mount", "e2fsck", "resize2fs")
+TOOLS = ("mkfs.ext4", "mount", "e2fsck", "resize2fs", "debugfs")
 _PLACES = ("/usr/sbin", "/sbin", "/usr/bin", "/bin")
 _OPTIONS = "loop,nosuid,nodev,noatime,discard,errors=remount-ro"
 _SECONDS = 120.0
@@ -176,6 +177,9 @@ class Disks:
                     _mount(half, Path(place))
                     try:
                         _run("cp", "-a", "--", f"{home}/.", f"{place}/")
+                        # A restored folder may be another's; what lies in it has its owner from the backup.
+                        os.chown(place, uid, uid)
+                        Path(place).chmod(0o700)
                     finally:
                         unmount(Path(place))
                 log.info("the home of %s has moved onto an image", workspace)
@@ -183,6 +187,35 @@ class Disks:
         except BaseException:
             half.unlink(missing_ok=True)
             raise
+
+
+def list_images_at_rest(homes: Path) -> dict[str, Path]:
+    """Return the images whose homes are not at their places now, by workspace.
+
+    Raises PermissionError where only another user can read them.
+    """
+    folder = images_folder(homes)
+    if not folder.is_dir():
+        return {}
+    images = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix == ".img"}
+    return {workspace: image for workspace, image in images.items() if not (homes / workspace).is_mount()}
+
+
+def copy_out(image: Path, target: Path) -> None:
+    """Copy the files of an image that is not mounted into the new folder `target`, with modes and owners.
+
+    Nothing is mounted: whoever starts the workspace meanwhile is not in the way. Only plain files and folders are
+    copied: a link could lead out of a backup.
+    """
+    target.mkdir(parents=True, mode=0o700)
+    _run("debugfs", "-R", f'rdump / "{target}"', str(image))
+    for folder, names, files in os.walk(target, topdown=False):
+        for name in (*names, *files):
+            path = Path(folder) / name
+            status = path.lstat()
+            if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+                path.unlink()
+    _take_away_found(target)
 
 
 def measure_folder(folder: Path) -> tuple[int, int]:

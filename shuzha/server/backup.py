@@ -3,9 +3,10 @@
 A backup is a folder with a manifest that holds the SHA-256 of every file. It is taken while the platform runs: the
 records' write lock is held while the databases are copied, so the audit log in it is never behind the records that
 feed it; the other files are immutable and are copied after the records that name them, but for the homes of
-workspaces, which are copied as they are found. The hub's own state is left out: no server outlives a restore, and the
-hub makes it anew. A restore goes into an empty data folder, checks every hash before anything is moved, and gives each
-file and folder its mode and, as root, its owner; the command then verifies both logs.
+workspaces, which are copied as they are found, out of their disk images too: a restored home is a plain folder, which
+moves onto an image when its workspace is started. The hub's own state is left out: no server outlives a restore, and
+the hub makes it anew. A restore goes into an empty data folder, checks every hash before anything is moved, and gives
+each file and folder its mode and, as root, its owner; the command then verifies both logs.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 
 import msgspec
 
+from sandbox.workspaces.disks import DiskFailed, copy_out, list_images_at_rest
 from sandbox.workspaces.homes import UnsafePath, open_beneath
 from shuzha import __version__
 from shuzha.core.clock import Clock
@@ -31,7 +33,7 @@ from shuzha.ledger.snapshot import HALF_WRITTEN, copy_rank
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-_LEFT_OUT = frozenset({"hub", "run", "scratch"})
+_LEFT_OUT = frozenset({"hub", "run", "scratch", "images"})
 _KEPT_OF_RUN = Path("run") / "clock-offset"
 """A demonstration's clock never goes back, so its offset is kept though it lies among what is left out."""
 
@@ -101,7 +103,8 @@ def backup(settings: Settings, target: Path, clock: Clock, progress: Progress = 
                 _copy_from_home(settings.data, path.relative_to(settings.data), half)
             else:
                 _copy_file(path, half / path.relative_to(settings.data))
-        folders = tuple(_describe_folders(half, settings.data))
+        copied = _copy_images(settings.data / _HOMES, half / _HOMES, progress)
+        folders = tuple(_describe_folders(half, settings.data, copied))
         manifest = Manifest(FORMAT, __version__, clock.now(), tuple(_describe(half)), folders)
         (half / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1))
         half.rename(target)
@@ -233,6 +236,28 @@ def _copy_from_home(data: Path, place: Path, half: Path) -> None:
     _give(target, status.st_mode & 0o777, status.st_uid)
 
 
+def _copy_images(homes: Path, target: Path, progress: Progress) -> frozenset[str]:
+    """Copy the homes of workspaces that do not run out of their images, and return which."""
+    try:
+        images = list_images_at_rest(homes)
+    except PermissionError:
+        raise Invalid(
+            "the homes of workspaces lie on images that this user cannot read", rule="backup.homes",
+            accepted="the user who runs the workspaces: root",
+        ) from None  # fmt: skip
+    for workspace, image in images.items():
+        progress(f"{_HOMES}/{workspace}")
+        shutil.rmtree(target / workspace, ignore_errors=True)
+        try:
+            copy_out(image, target / workspace)
+        except (DiskFailed, FileNotFoundError) as error:
+            # A workspace that was closed meanwhile has no home any more.
+            shutil.rmtree(target / workspace, ignore_errors=True)
+            if image.exists():
+                raise Invalid(f"the home of {workspace} cannot be read: {error}", rule="backup.homes") from None
+    return frozenset(images)
+
+
 def _give_as(target: Path, source: Path) -> None:
     status = source.stat(follow_symlinks=False)
     _give(target, status.st_mode & 0o777, status.st_uid)
@@ -252,12 +277,16 @@ def _describe(folder: Path) -> Iterator[BackupFile]:
         yield BackupFile(place, status.st_size, _sha256(path), mode, status.st_uid)
 
 
-def _describe_folders(folder: Path, data: Path) -> Iterator[BackupFolder]:
-    """Yield the data folder and each below it of which something was copied, outer ones first."""
+def _describe_folders(folder: Path, data: Path, copied: frozenset[str]) -> Iterator[BackupFolder]:
+    """Yield the data folder and each below it of which something was copied, outer ones first.
+
+    Of homes `copied` out of an image, the copy says what their folders are.
+    """
     for path in (folder, *sorted(path for path in folder.rglob("*") if path.is_dir())):
         place = path.relative_to(folder)
+        on_image = place.parts[:1] == (_HOMES,) and place.parts[1:2] != () and place.parts[1] in copied
         # A workspace that was closed meanwhile has no home any more; the copy's own folder stands in for it.
-        status = (data / place if (data / place).is_dir() else path).stat()
+        status = (data / place if (data / place).is_dir() and not on_image else path).stat()
         yield BackupFolder(place.as_posix(), status.st_mode & 0o777, status.st_uid)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.workspaces import landlock, limits
+from sandbox.workspaces import disks, landlock, limits
 from shuzha.core.errors import ShuzhaError
 from shuzha.core.keys import KeyRing
 from shuzha.core.settings import Settings
@@ -94,6 +94,15 @@ def check_limits(_settings: Settings) -> Check:
     missing = limits.CgroupHost.detect().cannot
     found = "memory, cpu, processes and freezing are enforced" if not missing else "; ".join(missing)
     return Check("workspace limits", not missing, found, "run as root on a host with cgroups", needed=False)
+
+
+def check_disks(settings: Settings) -> Check:
+    """Check that each workspace's home can have a disk image of its own."""
+    folder = next(one for one in (settings.data, *settings.data.parents) if one.is_dir())
+    hindrance = disks.find_hindrance(folder)
+    found = hindrance or "each home has a disk image of its own, which caps its bytes and files"
+    mend = "run as root on a host with loop devices; apt-get install -y e2fsprogs mount"
+    return Check("disk of workspaces", not hindrance, found, mend, needed=False)
 
 
 def check_landlock(_settings: Settings) -> Check:
@@ -193,6 +202,7 @@ CHECKS: tuple[Callable[[Settings], Check], ...] = (
     check_python,
     check_bubblewrap,
     check_limits,
+    check_disks,
     check_landlock,
     check_spawner,
     check_privilege,

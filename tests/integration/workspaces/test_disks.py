@@ -12,8 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.workspaces.disks import DiskFailed, Disks, find_hindrance
+from sandbox.workspaces.disks import DiskFailed, Disks, copy_out, find_hindrance, list_images_at_rest
 from sandbox.workspaces.limits import Limits
+from shuzha.core.clock import SystemClock
+from shuzha.core.keys import KeyRing
+from shuzha.core.settings import Settings
+from shuzha.core.work import Database
+from shuzha.server.backup import backup, restore
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")]
 
@@ -160,9 +165,60 @@ def test_a_link_in_the_place_of_a_home_is_refused(disks: Disks, tmp_path: Path) 
     assert tmp_path.is_dir()
 
 
+def test_home_at_rest_is_copied_out_of_its_image_without_links(disks: Disks, tmp_path: Path) -> None:
+    disks.attach("w-1", UID, SMALL)
+    home = home_of(disks, "w-1")
+    home.chmod(0o700)
+    (home / "notebooks").mkdir(mode=0o750)
+    (home / "notebooks" / "保险 a.ipynb").write_text("kept")
+    (home / "notebooks" / "link").symlink_to("/etc/shadow")
+    os.mkfifo(home / "pipe")
+    for path in (home / "notebooks", home / "notebooks" / "保险 a.ipynb"):
+        os.chown(path, UID, UID)
+    assert list_images_at_rest(disks._homes) == {}
+    disks.detach("w-1")
+    images = list_images_at_rest(disks._homes)
+    assert list(images) == ["w-1"]
+    copy = tmp_path / "with a blank" / "w-1"
+    copy_out(images["w-1"], copy)
+    assert sorted(path.relative_to(copy).as_posix() for path in copy.rglob("*")) == [
+        "notebooks", "notebooks/保险 a.ipynb",
+    ]  # fmt: skip
+    found = (copy / "notebooks" / "保险 a.ipynb").stat()
+    assert (found.st_uid, (copy / "notebooks").stat().st_mode & 0o777) == (UID, 0o750)
+    assert (copy / "notebooks" / "保险 a.ipynb").read_text() == "kept"
+
+
 def test_host_without_the_tools_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert find_hindrance(tmp_path) == ""
     monkeypatch.setattr("sandbox.workspaces.disks._find", lambda tool: None if tool == "mkfs.ext4" else "/bin/true")
     assert "mkfs.ext4 is missing" in find_hindrance(tmp_path)
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     assert "need root" in find_hindrance(tmp_path)
+
+
+def test_backup_and_restore_keep_a_home_at_rest_and_one_in_use(disks: Disks, tmp_path: Path) -> None:
+    settings = Settings(data=disks._homes.parent)
+    KeyRing.create(settings.folder("keys"))
+    Database(settings.records_url, SystemClock()).create_tables()
+    for workspace in ("w-1", "w-2"):
+        disks.attach(workspace, UID, SMALL)
+        home = home_of(disks, workspace)
+        home.chmod(0o700)
+        (home / "kept").write_text(workspace)
+        os.chown(home / "kept", UID, UID)
+    disks.detach("w-1")
+    backup(settings, tmp_path / "copy", SystemClock())
+    assert not (tmp_path / "copy" / "images").exists()
+    data = disks._homes.parent / "restored"
+    restore(tmp_path / "copy", data)
+    again = Disks(data / "homes")
+    try:
+        for workspace in ("w-1", "w-2"):
+            again.attach(workspace, UID, SMALL)
+            home = home_of(again, workspace)
+            assert (home / "kept").read_text() == workspace
+            assert ((home / "kept").stat().st_uid, home.stat().st_uid, home.stat().st_mode & 0o777) == (UID, UID, 0o700)
+    finally:
+        for workspace in again.list_homes():
+            again.destroy(workspace)
