@@ -15,7 +15,7 @@ from shuzha.catalog.domains import accepted_of, find_domain
 from shuzha.catalog.model import Entry
 from shuzha.catalog.value_domain import ValueDomain
 from shuzha.core.errors import Invalid
-from shuzha.releases.model import METHODS, SYNTHETIC_RULE, SyntheticOptions
+from shuzha.releases.model import LEAST_EPSILON, METHODS, SYNTHETIC_RULE, SyntheticOptions
 from shuzha.releases.synthetic import list_synthesized
 
 _USUAL_EPSILON = 1.0
@@ -34,6 +34,11 @@ class SyntheticOffer:
     template: str
 
     @property
+    def spent(self) -> bool:
+        """Whether there is a budget and nothing that would be worth asking for is left of it."""
+        return self.left is not None and self.left < LEAST_EPSILON
+
+    @property
     def proposed(self) -> dict[str, str]:
         """What the form's fields hold at first: the usual epsilon or what is left, and the columns to be told of."""
         epsilon = f"{min(_USUAL_EPSILON, self.left or 0.0):.4g}"
@@ -42,7 +47,7 @@ class SyntheticOffer:
     @property
     def may(self) -> bool:
         """Whether anything can be asked for."""
-        return bool(self.columns) and bool(self.left)
+        return bool(self.columns) and (self.left or 0.0) >= LEAST_EPSILON
 
 
 def offer_synthetic(entry: Entry, grant: Grant, left: float | None) -> SyntheticOffer:

@@ -9,6 +9,7 @@ scenario's key.
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -52,6 +53,7 @@ class ReleaseKind(StrEnum):
 METHODS = ("aim", "mst")
 SYNTHETIC_RULE = "release.synthetic"
 MOST_ROWS_PER_ENTITY = 1_000
+LEAST_EPSILON = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,12 @@ class SyntheticOptions:
 
 
 def check_options(options: SyntheticOptions) -> None:
-    """Refuse an unknown method and a number of rows that bounds nothing; the price refuses a bad epsilon."""
+    """Refuse an unknown method, a number of rows that bounds nothing, and an epsilon that buys noise alone."""
+    if not LEAST_EPSILON <= options.epsilon < math.inf:
+        raise Invalid(
+            "the epsilon of a synthetic release buys nothing, or is no number", rule=SYNTHETIC_RULE,
+            accepted=f"a finite number of at least {LEAST_EPSILON}",
+        )  # fmt: skip
     if options.method not in METHODS:
         raise Invalid("the method of a synthetic release is unknown", rule=SYNTHETIC_RULE, accepted=", ".join(METHODS))
     if not 1 <= options.rows_per_entity <= MOST_ROWS_PER_ENTITY:

@@ -76,6 +76,11 @@ class ReleaseService:
                 self._purse.check(work, entry, grant.authorization, loss_of(asked))
             return standing or self._add(work, actor, grant, entry, entry.raw_version, asked)
 
+    def list_unfinished(self) -> tuple[str, ...]:
+        """Return the ids of the releases that are still to be built: what a worker takes up again when it starts."""
+        with self._database.read() as work:
+            return tuple(one.id for one in work.list(RELEASES, state=ReleaseState.BUILDING.value))
+
     def run_build(self, release_id: str) -> Release:
         """Build a release and return it ready; one that cannot be built is failed, with the reason, and returned so.
 

@@ -19,7 +19,14 @@ from shuzha.core.work import Event
 from shuzha.ledger.audit import open_audit_log
 from shuzha.server import schema
 from shuzha.server.platform import Platform
-from shuzha.server.subscriptions import INGEST, cache_handlers, job_handlers, register_jobs, suspension_handlers
+from shuzha.server.subscriptions import (
+    BUILD_RELEASE,
+    INGEST,
+    cache_handlers,
+    job_handlers,
+    register_jobs,
+    suspension_handlers,
+)
 
 CLOCK_SECONDS = 5.0
 
@@ -39,6 +46,8 @@ def running(platform: Platform) -> Iterator[None]:
     platform.catalog.aggregation.sweep_inbox()
     for batch in platform.catalog.aggregation.list_unfinished():
         platform.jobs.enqueue(INGEST, batch)
+    for release in platform.releases.list_unfinished():
+        platform.jobs.enqueue(BUILD_RELEASE, release)
     platform.inbound.sweep()
     for job, request in platform.inbound.list_unfinished():
         platform.jobs.enqueue(job, request)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,7 @@ from shuzha.releases.synthetic import spend_of
 from tests.budgets_kit import BudgetCity
 from tests.releases_kit import DISTRICTS, KINDS, payments
 
+ROOT = Path(__file__).parents[3]
 DOMAINS = {
     "kind": ValueDomain(values=KINDS),
     "base": ValueDomain(edges=(0, 8_000, 16_000, 24_000)),
@@ -178,26 +182,46 @@ def test_share_of_an_authorization_holds(city: BudgetCity) -> None:
     assert {one.spent for one in budgets_of(city)} == {spent}
 
 
-def test_killed_worker_resumes_without_paying_again(city: BudgetCity, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It dies after the debit was stored and before anything was published."""
+KILLED = """
+import datetime as dt, os, signal, sys
+from pathlib import Path
+
+from desensitize.synthetic import SyntheticRelease
+from policies import Policies
+from shuzha.authorization.service import GrantScopes
+from shuzha.budgets.purse import ReleasePurse
+from shuzha.budgets.service import BudgetService
+from shuzha.catalog.lake import RawZone
+from shuzha.core.clock import FixedClock
+from shuzha.core.keys import KeyRing
+from shuzha.core.work import Database
+from shuzha.releases.build import ReleaseBuilder
+from shuzha.releases.model import RiskPolicy
+from shuzha.releases.service import ReleaseService
+
+SyntheticRelease.write = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+folder, clock = Path(sys.argv[1]), FixedClock(dt.datetime.fromisoformat(sys.argv[3]))
+database, keys = Database(f"sqlite:///{folder}/records.db", clock), KeyRing.create(folder / "keys")
+policies = Policies(GrantScopes(database))
+purse = ReleasePurse(database, BudgetService(database, policies))
+builder = ReleaseBuilder(folder / "releases", RawZone(folder / "raw"), keys, RiskPolicy(), purse)
+print(ReleaseService(database, policies, keys, builder, purse).run_build(sys.argv[2]).reason)
+"""
+
+
+def test_killed_worker_resumes_without_paying_again(city: BudgetCity) -> None:
+    """It is killed after the debit was stored and before anything was published; the next one takes it up."""
     grant = city.ready(1.0)
     release = asked(city, grant, epsilon=0.8)
-
-    class Killed(BaseException):
-        pass
-
-    def die(*_: object, **__: object) -> None:
-        raise Killed
-
-    with monkeypatch.context() as patched:
-        patched.setattr(engine.SyntheticRelease, "write", die)
-        with pytest.raises(Killed):
-            city.releases.run_build(release.id)
+    command = [sys.executable, "-c", KILLED, str(city.folder), release.id, city.clock.now().isoformat()]
+    ended = subprocess.run(command, cwd=ROOT, check=False, timeout=120, capture_output=True, text=True)
+    assert ended.returncode == -signal.SIGKILL, ended.stdout + ended.stderr
     assert spends_of(city) == 1
     assert not city.files(release).exists()
-    assert city.releases.get_release(city.analyst, release.id).state is ReleaseState.BUILDING
+    assert city.releases.list_unfinished() == (release.id,)
     done = city.releases.run_build(release.id)
-    assert done.state is ReleaseState.READY
+    assert done.state is ReleaseState.READY, done.reason
+    assert city.releases.list_unfinished() == ()
     assert spends_of(city) == 1
     assert budgets_of(city)[0].answers == 1
 
@@ -250,8 +274,10 @@ def test_values_outside_their_domain_never_refuse_a_row(city: BudgetCity) -> Non
         ({"without": ("secret",)}, "`secret`", "kind, base"),
         ({"method": "copy"}, "method", "aim"),
         ({"rows_per_entity": 0}, "out of range", "1 to 1,000"),
-        ({"epsilon": 0.0}, "epsilon", "above 0|finite"),
-        ({"epsilon": float("nan")}, "epsilon", "above 0|finite"),
+        ({"epsilon": 0.0}, "epsilon", "at least 0.01"),
+        ({"epsilon": 1e-300}, "epsilon", "at least 0.01"),
+        ({"epsilon": float("inf")}, "epsilon", "at least 0.01"),
+        ({"epsilon": float("nan")}, "epsilon", "at least 0.01"),
     ],
 )  # fmt: skip
 def test_request_refuses_a_senseless_plan(city: BudgetCity, changes: dict[str, Any], said: str, accepted: str) -> None:
