@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 
 from sandbox.workspaces.limits import Cgroup, CgroupHost
-from sandbox.workspaces.warden import group_name
+from sandbox.workspaces.warden import group_name, kernel_group_name
 from shuzha.core.settings import Settings
 from shuzha.server.demo.calls import Verifier
 from shuzha.server.demo.cast import enrol, password_of
@@ -121,9 +121,15 @@ class Walked:
         return "".join(cell.text for cell in run.cells)
 
     def jail(self) -> Cgroup:
-        """Return the control group of the workspace's jail."""
-        name = self.made["server"].rpartition("/")[2]
-        return CgroupHost.detect().group(group_name(self.settings.runtime, name))
+        """Return the control group of the workspace's server."""
+        return CgroupHost.detect().group(group_name(self.settings.runtime, self._name()))
+
+    def kernels(self) -> Cgroup:
+        """Return the control group of the workspace's kernels."""
+        return CgroupHost.detect().group(kernel_group_name(self.settings.runtime, self._name()))
+
+    def _name(self) -> str:
+        return str(self.made["server"].rpartition("/")[2])
 
     def log_of(self, unit: str) -> str:
         """Return the last lines that a process wrote."""

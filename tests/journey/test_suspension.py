@@ -143,7 +143,7 @@ def subject(walked: Walked) -> Subject:
 @pytest.fixture(scope="module")
 def seen(walked: Walked, pending: str, subject: Subject) -> Iterator[Seen]:
     """The suspension, as everybody saw it; the authorization is in force again after the module's tests."""
-    group = walked.jail()
+    group = walked.kernels()
     found = asyncio.run(suspend_while_in_use(walked, subject, group))
     print("\nafter the suspension: " + ", ".join(f"{name} {value:.2f} s" for name, value in found.seconds.items()))
     yield found
@@ -172,9 +172,9 @@ def test_suspend_shows_the_reason_at_the_gate(seen: Seen) -> None:
 
 
 def test_suspend_keeps_the_jail_still_and_then_ends_it(seen: Seen, walked: Walked) -> None:
-    group = walked.jail()
-    assert stands_still(group)
-    wait_until(lambda: not group.list_processes(), 15, "the end of the suspended server")
+    groups = (walked.kernels(), walked.jail())
+    assert all(stands_still(group) for group in groups)
+    wait_until(lambda: not any(group.list_processes() for group in groups), 15, "the end of the suspended server")
 
 
 def test_suspend_holds_the_pending_export(seen: Seen, walked: Walked, pending: str) -> None:

@@ -11,7 +11,7 @@ from workspace_kit import RunningHub, running_hub
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="jails with users of their own need root")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def hub() -> Iterator[RunningHub]:
     yield from running_hub()
 
