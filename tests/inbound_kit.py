@@ -47,8 +47,9 @@ def resident(number: int) -> str:
 
 def people(numbers: range, classes: int = 2) -> bytes:
     """Return a list of people as CSV, each in one of a few segments, with what names them."""
-    rows = [f"{resident(n)},张{n:04d},{'abcdefgh'[n % classes]}" for n in numbers]
-    return "\n".join(["resident_id,name,segment", *rows, ""]).encode()
+    given = "伟芳娜敏静强磊洋艳勇"
+    rows = [f"{resident(n)},{'张王李赵'[n % 4]}{given[n // 4 % 10]},{'abcdefgh'[n % classes]},{n}" for n in numbers]
+    return "\n".join(["resident_id,name,segment,spend", *rows, ""]).encode()
 
 
 def wanted(*keep: str, **changes: object) -> Wanted:

@@ -29,7 +29,8 @@ from sandbox.workspaces.jail import start_jail
 from sandbox.workspaces.jailer_client import JailerClient
 from sandbox.workspaces.limits import CgroupHost, Limits
 from sandbox.workspaces.runtime import runtime_paths
-from sandbox.workspaces.specs import FileSpecs, GrantedRelease, WorkspaceSpec
+from sandbox.workspaces.own_files import OwnZone
+from sandbox.workspaces.specs import OWN_FILES, FileSpecs, GrantedRelease, WorkspaceSpec
 from sandbox.workspaces.warden import end_workspace
 from sandbox.workspaces.workspace_jails import Places, build_server_jail
 
@@ -86,8 +87,12 @@ class RunningHub:
     def specs(self) -> FileSpecs:
         return FileSpecs(
             self.settings.specs, release_root=self.settings.releases, home_root=self.settings.homes,
-            controls=FileControls(self.settings.controls),
+            controls=FileControls(self.settings.controls), own_root=self.settings.own,
         )  # fmt: skip
+
+    @property
+    def own_files(self) -> OwnZone:
+        return OwnZone(self.folder / "own")
 
     def client(self) -> HubClient:
         return HubClient(self.token, socket=self.settings.hub_socket)
@@ -137,16 +142,19 @@ class RunningHub:
         return (self.folder / "hub.log").read_text()[-4000:]
 
     def make_workspace(self, account: str, *, limits: Limits | None = None, rows: int = 1000) -> str:
-        """Make a workspace of `account` with one granted release, as the platform would, and return its name."""
+        """Make a workspace of `account` with one granted release and no own file, and return its name."""
         name = f"w-{secrets.token_hex(4)}"
         release = self.settings.releases / name / "social_insurance"
         release.mkdir(parents=True)
         frame = pl.DataFrame({"resident": [f"r{n}" for n in range(rows)], "insured": [n % 3 == 0 for n in range(rows)]})
         frame.write_parquet(release / "part-0.parquet")
         self._uid += 1
+        mounts = (
+            GrantedRelease("social_insurance", release), GrantedRelease(OWN_FILES, self.own_files.folder(name)),
+        )  # fmt: skip
         self.specs.write(
             WorkspaceSpec(
-                name, account, self._uid, self.settings.homes / name, (GrantedRelease("social_insurance", release),),
+                name, account, self._uid, self.settings.homes / name, mounts,
                 limits or Limits(memory_bytes=1024**3, processes=128, cpu_percent=200, scratch_bytes=64 * 1024**2),
             )
         )  # fmt: skip
@@ -281,7 +289,7 @@ def running_hub(**changes: Any) -> Iterator[RunningHub]:
         "runtime": folder / "run", "specs": folder / "specs", "releases": folder / "releases",
         "homes": folder / "homes", "controls": folder / "controls.json", "usage": folder / "gate" / "usage.db",
         "environment": ENVIRONMENT, "service_token_file": folder / "token", "test_password": PASSWORD,
-        "starter": ROOT / "notebooks" / "starter",
+        "starter": ROOT / "notebooks" / "starter", "own": folder / "own",
     }  # fmt: skip
     settings = HubSettings(**{**values, **changes})
     settings.state.mkdir()

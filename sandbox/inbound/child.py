@@ -3,7 +3,7 @@
 A file can be made to cost far more than its size says. What the parser is talked into ends here: the process is killed
 and the file refused.
 
-    python -m sandbox.inbound.child FILE NAME SCRATCH OUT     (the rules as JSON on standard input)
+    python -m sandbox.inbound.child FILE NAME SCRATCH OUT     (rules and caps as JSON on standard input)
 """
 
 from __future__ import annotations
@@ -24,11 +24,25 @@ from shuzha.core.errors import Invalid
 
 _ROOT: Final = Path(__file__).parents[2]
 _REFUSED: Final = 3
-_ADDRESSES: Final = 4 * 1024**3
-_WRITTEN: Final = 1024**3
-_CPU_SECONDS: Final = 60
-_WALL_SECONDS: Final = 120
 _SAID: Final = 1024**2
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """The most that reading one file may take: bytes of addresses and of what is written, seconds of work and all."""
+
+    addresses: int = 3 * 1024**3
+    written: int = 1024**3
+    cpu_seconds: int = 60
+    wall_seconds: int = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the child is told: by which rules to read, and what it may take."""
+
+    rules: Rules
+    caps: Caps
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +54,20 @@ class Refused:
     accepted: str
 
 
-def read_apart(path: Path, file_name: str, rules: Rules) -> tuple[bytes, Reading]:
+def read_apart(path: Path, file_name: str, rules: Rules, caps: Caps | None = None) -> tuple[bytes, Reading]:
     """Return the table of the file at `path` as Parquet of our own making, and what was found in it.
 
     Refuses what `read_file` refuses, and a file that needs more memory or time than it is given.
     """
+    caps = caps or Caps()
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".reading-") as folder:
         out = Path(folder) / "table.parquet"
         command = [sys.executable, "-m", "sandbox.inbound.child", str(path), file_name, folder, str(out)]
         environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "POLARS_MAX_THREADS": "1", "HOME": folder}
         try:
             done = subprocess.run(
-                command, input=msgspec.json.encode(rules), capture_output=True, env=environment, cwd=_ROOT,
-                timeout=_WALL_SECONDS, check=False, start_new_session=True, preexec_fn=_cap,
+                command, input=msgspec.json.encode(Asked(rules, caps)), capture_output=True, env=environment,
+                cwd=_ROOT, timeout=caps.wall_seconds, check=False, start_new_session=True,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             raise _costly(file_name) from None
@@ -68,9 +83,10 @@ def read_apart(path: Path, file_name: str, rules: Rules) -> tuple[bytes, Reading
 def main(arguments: list[str]) -> int:
     """Read one file, leave the table at its place, say what was found or why it was refused; return the exit code."""
     path, file_name, scratch, out = arguments
-    rules = msgspec.json.decode(sys.stdin.buffer.read(), type=Rules)
+    asked = msgspec.json.decode(sys.stdin.buffer.read(), type=Asked)
+    _cap(asked.caps)
     try:
-        frame, reading = read_file(Path(path), file_name, Path(scratch), rules)
+        frame, reading = read_file(Path(path), file_name, Path(scratch), asked.rules)
     except Invalid as error:
         # The readers below know a batch or an entry; whoever brings a file knows neither.
         rule = error.rule if error.rule and error.rule.startswith("own.") else "own.file"
@@ -82,11 +98,11 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _cap() -> None:
-    """Cap the process that is about to start: address space, processor time, the size of what it writes, no core."""
+def _cap(caps: Caps) -> None:
+    """Cap this process before it looks at the file: addresses, processor time, the size of what it writes, no core."""
     for kind, most in (
-        (resource.RLIMIT_AS, _ADDRESSES), (resource.RLIMIT_CPU, _CPU_SECONDS), (resource.RLIMIT_FSIZE, _WRITTEN),
-        (resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, 256),
+        (resource.RLIMIT_AS, caps.addresses), (resource.RLIMIT_CPU, caps.cpu_seconds),
+        (resource.RLIMIT_FSIZE, caps.written), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, 256),
     ):  # fmt: skip
         resource.setrlimit(kind, (most, most))
 

@@ -18,11 +18,12 @@ import desensitize
 from desensitize.errors import DesensitizeError
 from desensitize.identifiers.definitions import BY_ENTITY, DIRECT
 from sandbox.airlock import content
+from sandbox.airlock.labels import find_identifier
 from sandbox.inbound.model import ImportColumn, Rules, Use
 from shuzha.catalog.checks import is_column_name
 from shuzha.catalog.encoding import ensure_utf8
 from shuzha.catalog.importing import infer_draft
-from shuzha.catalog.model import Element, ElementType, Title
+from shuzha.catalog.model import Element, Title
 from shuzha.catalog.normal import normalise
 from shuzha.catalog.reader import check_shape, file_errors, open_upload
 from shuzha.core.errors import Invalid
@@ -65,6 +66,7 @@ def read_file(path: Path, file_name: str, scratch: Path, rules: Rules) -> tuple[
         _check_text(path, file_name, scratch, rules)
     else:
         _check_parquet(path, file_name, rules)
+    _check_headings(path, file_name, scratch)
     frame = _table(path, file_name, scratch)
     _check_size(frame, file_name, rules)
     return frame, Reading(kind.value, frame.height, _columns(frame, file_name), _formulas(frame))
@@ -81,6 +83,8 @@ def find_kind(path: Path, file_name: str, scratch: Path) -> content.FileType:
     if data[0] == 0x80 and data[1:2] <= b"\x05":
         seems = "a pickle"
     found = None if seems else content.detect(_as_utf8(path, data, file_name, scratch))
+    if found is content.FileType.CSV and data.startswith(b"PAR1"):
+        found, seems = None, "a Parquet file that is cut off"
     if found not in (content.FileType.CSV, content.FileType.PARQUET):
         seems = seems or (f"{found.value}" if found else "no table")
         raise Invalid(f"{file_name} is {seems}", rule="own.file", accepted=ACCEPTED)
@@ -133,6 +137,17 @@ def _check_parquet(path: Path, file_name: str, rules: Rules) -> None:
             raise _too_many(file_name, "rows", rules.rows)
 
 
+def _check_headings(path: Path, file_name: str, scratch: Path) -> None:
+    """Refuse names that hold a number of somebody: where a header is missing, the first line is data."""
+    names = open_upload(path, file_name, scratch / "names.utf8").columns
+    for place, name in enumerate(names, 1):
+        if find_identifier(name) is not None:
+            raise Invalid(
+                f"{file_name}: the name of column {place} holds an identifier", rule="own.columns",
+                accepted="a header line with names of columns; it may be missing",
+            )  # fmt: skip
+
+
 def _table(path: Path, file_name: str, scratch: Path) -> pl.DataFrame:
     """Return the values in columns of plain types, which follow from every cell."""
     sheet = infer_draft(path, "own", "own", _NO_TITLE, scratch, file_name=file_name)
@@ -148,10 +163,12 @@ def _table(path: Path, file_name: str, scratch: Path) -> pl.DataFrame:
 
 def _check_whole(element: Element, before: pl.Series, after: pl.Series, file_name: str) -> None:
     """Refuse a column of which a cell was lost when it became plain: a number beyond 64 bits, no number at all."""
-    if element.type is not ElementType.TEXT and before.dtype != pl.String and after.null_count() > before.null_count():
+    blank = before.str.strip_chars() == "" if before.dtype == pl.String else pl.Series([False])
+    lost = after.null_count() - before.null_count() - int(blank.sum() or 0)
+    if lost > 0:
         raise Invalid(
-            f"{file_name}: {after.null_count() - before.null_count()} cells of column `{element.name}` are no"
-            f" {element.type}", rule="own.types", accepted="finite numbers that fit 64 bits",
+            f"{file_name}: {lost} cells of column `{element.name}` are no {element.type}", rule="own.types",
+            accepted="finite numbers that fit 64 bits",
         )  # fmt: skip
 
 

@@ -106,6 +106,6 @@ def _verb(
 def _plain(request: ImportRequest) -> dict[str, Any]:
     """Return a request as plain JSON, without what is only of use inside."""
     found: dict[str, Any] = msgspec.to_builtins(request)
-    for name in ("revision", "parsed", "content", "workspace_name"):
+    for name in ("revision", "parsed", "outcome", "workspace_name"):
         found.pop(name)
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import json
 import os
 import re
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import aiohttp
 import httpx
+import polars as pl
 import pytest
 from workspace_kit import PASSWORD, RunningHub, execute, request_message, wait_until
 
@@ -33,6 +35,28 @@ def shown(hub: RunningHub, workspace: str) -> dict[str, int]:
 def test_open_gives_a_kernel_that_reads_the_granted_release(hub: RunningHub, workspace: str) -> None:
     code = "import workbench, polars as pl\nprint(workbench.load('social_insurance').select(pl.len()).collect().item())"
     assert hub.run_code("acc_alice", workspace, code).text.strip() == "1000"
+
+
+def test_an_own_file_is_inside_at_once_and_only_there(hub: RunningHub, workspace: str) -> None:
+    look = "import os, workbench\nprint(os.listdir('/data/own'))\n"
+    assert hub.run_code("acc_alice", workspace, look).text.strip() == "[]"
+    buffer = io.BytesIO()
+    pl.DataFrame({"district": ["a"], "branches": [3]}).write_parquet(buffer)
+    hub.own_files.put(workspace, "branches", buffer.getvalue())
+    inside = hub.run_code("acc_alice", workspace, look + "print(workbench.load('branches').collect().rows())")
+    assert inside.text.split("\n")[:2] == ["['branches']", "[('a', 3)]"]
+    file, writes = "/data/own/branches/data.parquet", ("open('{0}', 'ab')", "os.remove('{0}')", "os.mkdir('{0}x')")
+    for write in writes:
+        refused = hub.run_code("acc_alice", workspace, "import os\n" + write.format(file)).error
+        assert "Read-only file system" in refused or "Permission denied" in refused
+    other = hub.open_workspace("acc_bob")
+    elsewhere = hub.run_code("acc_bob", other, look + "workbench.load('branches')")
+    assert elsewhere.text.strip() == "[]"
+    assert "granted: social_insurance" in elsewhere.error
+    up = "print(os.path.exists('/data/own/../" + workspace + "'), os.listdir('/data'))"
+    assert hub.run_code("acc_bob", other, "import os\n" + up).text.startswith("False")
+    hub.own_files.remove(workspace, "branches")
+    assert hub.run_code("acc_alice", workspace, look).text.strip() == "[]"
 
 
 def test_gate_counts_what_a_kernel_shows(hub: RunningHub, workspace: str) -> None:
