@@ -38,7 +38,7 @@ class DoorLimits:
     Between two requests a connection may be silent for `idle_seconds`.
     """
 
-    per_address: int = 256
+    per_address: int = 1024
     in_all: int = 4096
     head_seconds: float = 10.0
     idle_seconds: float = 75.0

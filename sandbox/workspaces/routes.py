@@ -186,7 +186,7 @@ def describe_rules() -> list[str]:
     for rule in RULES:
         methods = "websocket" if rule.websocket else " ".join(sorted(rule.methods))
         counted = f"`{rule.verdict.traffic}`" if rule.verdict.action is Action.PASS else "-"
-        pattern = rule.pattern.pattern.replace("|", "\\|")
+        pattern = rule.pattern.pattern.replace("|", "\\|") or "$"
         rows.append(f"| {methods} | `{pattern}` | {said[rule.verdict.action]} | {counted} |")
     return rows
 

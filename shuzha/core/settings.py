@@ -30,6 +30,8 @@ class Settings:
     sandbox_host: str = "sandbox.localhost"
     sandbox_port: int = 8002
     sandbox_environment: Path = Path(".venv-sandbox")
+    screen_budget: int = 64 * 1024**2
+    gate_connections: int = 1024
     spawner: str = "bwrap"
     pod_image: str = ""
     pod_address: str = ""
@@ -113,6 +115,8 @@ HELP: Mapping[str, str] = {
     "api_workers": "processes of the consumer API",
     "sandbox_host": "the sandbox's host name: never the portal's, since cookies ignore ports",
     "sandbox_port": "the sandbox's port",
+    "screen_budget": "bytes that a workspace may show on screens a day, where the authority set no other number",
+    "gate_connections": "connections that one address may have to the gate; 0: not counted, as behind a TLS proxy",
     "sandbox_environment": "the analysts' Python environment, which holds nothing of the server",
     "spawner": "how workspaces run: bwrap (jails of this host) or kubernetes (pods of a cluster)",
     "pod_image": "the image of a workspace's pod; empty: the one that deploy/kubernetes names",

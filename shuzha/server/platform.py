@@ -188,6 +188,8 @@ class Platform:
             environment=settings.sandbox_environment,
             service_token_file=folder("keys") / "hub-token",
             starter=_STARTER,
+            screen_budget=settings.screen_budget,
+            gate_connections=settings.gate_connections,
             spawner=settings.spawner,
             pod_image=settings.pod_image,
             pod_address=settings.address_for_pods,

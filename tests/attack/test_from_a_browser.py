@@ -140,6 +140,19 @@ def test_large_body_is_refused(browser: httpx.Client) -> None:
     assert browser.put("api/contents/large.ipynb", json=notebook).status_code == 413
 
 
+def test_what_was_shown_is_told_to_those_whom_the_server_knows(
+    hub: RunningHub, workspace: str, browser: httpx.Client
+) -> None:  # fmt: skip
+    before = count_of(hub, workspace)
+    for route in ("shuzha/budget", "shuzha/status"):
+        assert browser.get(route).status_code == 200
+        url = f"{hub.path('acc_alice', workspace)}/{route}"
+        for headers in ({}, {"Cookie": "a=b"}, {"Authorization": "token guessed"}):
+            answer = httpx.get(url, headers=headers)
+            assert (answer.status_code, answer.json()["code"]) == (403, "not_signed_in")
+    assert count_of(hub, workspace) == before, "it costs nothing of what it tells"
+
+
 def count_of(hub: RunningHub, workspace: str, traffic: str = "") -> int:
     """Return the bytes that the gate has written down as shown, of one class or of all."""
     with sqlite3.connect(f"file:{hub.settings.usage}?mode=ro", uri=True) as store:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import subprocess
@@ -19,6 +20,7 @@ from gate_kit import BASE, TOKEN
 from workspace_kit import ROOT, free_port
 
 from sandbox.workspaces.controls import ControlsWriter
+from sandbox.workspaces.meter import RESERVE_BYTES, Meter
 from sandbox.workspaces.runtime import unix_url
 
 MIB = 1024**2
@@ -138,6 +140,23 @@ async def test_body_that_nobody_reads_stays_with_the_server(slow: Slow) -> None:
         total += len(await loop.sock_recv(raw, MIB))
     assert slow.memory() - before < MOST_GROWTH
     raw.close()
+
+
+async def test_killed_gate_has_counted_at_least_what_came(slow: Slow) -> None:
+    loop = asyncio.get_running_loop()
+    raw, came = small_socket(slow.port), 0
+    await loop.sock_sendall(raw, f"GET {BASE}/lab HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+    while came < 20 * MIB:
+        came += len(await loop.sock_recv(raw, MIB))
+    slow.process.kill()
+    slow.process.wait()
+    with contextlib.suppress(ConnectionError):
+        while block := await loop.sock_recv(raw, MIB):
+            came += len(block)
+    raw.close()
+    meter = Meter(slow.folder / "usage.db", default_budget=0)
+    assert came <= meter.shown_today("w-one") <= slow.written + RESERVE_BYTES + MIB
+    meter.close()
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from pathlib import Path
 from urllib.parse import quote, unquote
 
 import pytest
@@ -12,8 +13,9 @@ from tornado.escape import url_unescape
 from tornado.httputil import HTTPServerRequest
 from yarl import URL
 
+from sandbox.workspaces import pages
 from sandbox.workspaces.gate_head import BadHead, check_head, split_target
-from sandbox.workspaces.routes import Action, Address, Traffic, judge, parse_address
+from sandbox.workspaces.routes import Action, Address, Traffic, describe_rules, judge, parse_address
 from sandbox.workspaces.upstream import RouteTable
 
 KERNEL = "api/kernels/0f6b1c1e-5e0c-4a52-9f6a-6d1b0a0c7d11"
@@ -230,3 +232,19 @@ def test_head_of_a_browser_passes() -> None:
     check_head("GET", (1, 0), [])
     with pytest.raises(BadHead):
         check_head("GET", (0, 9), [])
+
+
+# --- the reference page ---------------------------------------------------------------------------------------------
+
+
+def test_reference_page_has_every_rule_and_every_refusal() -> None:
+    page = (Path(__file__).parents[3] / "docs/reference/gate.md").read_text("utf-8")
+    rules = describe_rules()
+    assert "\n".join(rules) in page
+    made = [
+        pages.suspended("x"), pages.orders_unknown(), pages.budget_used(0), pages.cannot_count(), pages.stranger(),
+        pages.coded_answer(), pages.bad_request("x"), pages.too_slow(), pages.closed_route("x"), pages.bad_path("x"),
+        pages.too_large(1), pages.unreachable(),
+    ]  # fmt: skip
+    for refusal in made:
+        assert f"| {refusal.status} | `{refusal.code}` |" in page
