@@ -28,8 +28,8 @@ from sandbox.workspaces.hub_settings import VARIABLE, HubSettings
 from sandbox.workspaces.jail import start_jail
 from sandbox.workspaces.jailer_client import JailerClient
 from sandbox.workspaces.limits import CgroupHost, Limits
-from sandbox.workspaces.runtime import runtime_paths
 from sandbox.workspaces.own_files import OwnZone
+from sandbox.workspaces.runtime import runtime_paths
 from sandbox.workspaces.specs import OWN_FILES, FileSpecs, GrantedRelease, WorkspaceSpec
 from sandbox.workspaces.warden import end_workspace
 from sandbox.workspaces.workspace_jails import Places, build_server_jail
