@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from shuzha.releases.model import LEAST_EPSILON, METHODS, SYNTHETIC_RULE, Synthe
 from shuzha.releases.synthetic import list_synthesized
 
 _USUAL_EPSILON = 1.0
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +56,14 @@ def offer_synthetic(entry: Entry, grant: Grant, left: float | None) -> Synthetic
     """Return what the form offers for a grant; columns that name somebody are not in it."""
     elements = list_synthesized(entry, grant)
     missing = [element for element in elements if find_domain(element) is None]
-    lines = [f"[{json.dumps(each.name, ensure_ascii=False)}]\n# {accepted_of(each)}\n" for each in missing]
+    lines = [f"[{_key(each.name)}]\n# {accepted_of(each)}\n" for each in missing]
     return SyntheticOffer(
         tuple(element.name for element in elements), tuple(element.name for element in missing), left, "\n".join(lines)
     )
+
+
+def _key(name: str) -> str:
+    return name if _BARE.fullmatch(name) else json.dumps(name, ensure_ascii=False)
 
 
 def read_options(epsilon: str, rows: str, method: str, without: str, domains: str) -> SyntheticOptions:
@@ -77,7 +83,8 @@ def _read_domains(text: str) -> dict[str, ValueDomain]:
         found: dict[str, Any] = tomllib.loads(text)
     except tomllib.TOMLDecodeError:
         raise _unread("the values of the columns are not TOML") from None
-    return {name: _read_domain(name, value) for name, value in found.items()}
+    # A heading of the form's own with nothing below it says nothing.
+    return {name: _read_domain(name, value) for name, value in found.items() if value != {}}
 
 
 def _read_domain(name: str, value: object) -> ValueDomain:

@@ -3,48 +3,21 @@
 from __future__ import annotations
 
 import html
-import json
 import re
 
 import pytest
 
 from sandbox.airlock.findings import Verdict
-from shuzha.authorization.model import Demand
-from shuzha.portal.synthetic import read_options
-from shuzha.releases.model import ReleaseState
 from shuzha.releases.service import ReleaseService
 from shuzha.server.portal_app import make_app
 from tests.portal_kit import TABLE, PortalCity
-from tests.releases_kit import DISTRICTS
+from tests.synthetic_kit import FEWER, FIELDS, demand_of, synthetic_city
 from tests.unit.portal.conftest import post
-
-DOMAINS = f"""
-[period]
-values = ["2026-02"]
-[kind]
-values = ["pension", "medical"]
-[base]
-edges = [0, 8000, 16000, 24000]
-[district_code]
-values = {json.dumps(DISTRICTS)}
-"""
-FEWER = DOMAINS.replace("[base]\nedges = [0, 8000, 16000, 24000]\n", "")
-FIELDS = {"epsilon": "2", "rows": "2", "method": "mst", "without": "", "domains": DOMAINS}
 
 
 @pytest.fixture(scope="module")
 def city(tmp_path_factory: pytest.TempPathFactory) -> PortalCity:
-    """Two granted demands over filled entries: `bare` has no budget, the other one and a synthetic release."""
-    made = PortalCity(tmp_path_factory.mktemp("city"))
-    for name, code in (("bare", "370100-HRSS-0001"), ("", "370100-HRSS-0002")):
-        entry = made.entry(code)
-        made.fill(entry, 200)
-        made.made |= {f"{name}entry": entry.id, f"{name}demand": made.demand(made.authorize(entry), entry, code).id}
-    made.platform.budgets.set_budget(made.people["provider"], made.made["entry"], 5.0, 1e-6, "约定")
-    release = made.platform.releases.request_release(made.people["analyst"], grant_of(made), read_options(**FIELDS))
-    made.made["synthetic"] = release.id
-    assert made.platform.releases.run_build(release.id).state is ReleaseState.READY
-    return made
+    return synthetic_city(tmp_path_factory.mktemp("city"))
 
 
 @pytest.fixture(scope="module")
@@ -54,14 +27,6 @@ def app(city: PortalCity) -> object:
 
 def releases(city: PortalCity) -> ReleaseService:
     return city.platform.releases
-
-
-def demand_of(city: PortalCity) -> Demand:
-    return city.platform.authorization.get_demand(city.people["operator"], city.made["demand"])
-
-
-def grant_of(city: PortalCity) -> str:
-    return demand_of(city).grant
 
 
 def test_without_a_budget_the_form_says_why_not(sign_in, city: PortalCity) -> None:
