@@ -8,6 +8,7 @@ what is counted is what is shown.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
@@ -19,7 +20,10 @@ from sandbox.workspaces.gate_http import WEBSOCKET, Visit, forward, target_url
 from sandbox.workspaces.gate_keeper import Gatekeeper, Held
 from sandbox.workspaces.upstream import Clients
 
-MAX_MESSAGE = 32 * 1024**2
+MAX_MESSAGE = 16 * 1024**2
+MAX_SOCKETS = 48
+"""The most websockets of one workspace at a time: each may hold one message in the gate."""
+
 _CLOSE_SECONDS = 2.0
 _DATA = frozenset({WSMsgType.TEXT, WSMsgType.BINARY})
 _GOING_AWAY = 1001
@@ -36,9 +40,21 @@ class SocketPass:
     def __init__(self, keeper: Gatekeeper, clients: Clients) -> None:
         self._keeper = keeper
         self._clients = clients
+        self._open: Counter[str] = Counter()
 
     async def hand_on(self, request: web.BaseRequest, visit: Visit) -> web.StreamResponse:
-        """Return when one of both sides has ended, or the workspace may show no more."""
+        """Return when one of both sides has ended, or the workspace may show no more; refuses one too many."""
+        if self._open[visit.workspace] >= MAX_SOCKETS:
+            raise Held(pages.too_many(MAX_SOCKETS))
+        self._open[visit.workspace] += 1
+        try:
+            return await self._hand_on(request, visit)
+        finally:
+            self._open[visit.workspace] -= 1
+            if not self._open[visit.workspace]:
+                del self._open[visit.workspace]
+
+    async def _hand_on(self, request: web.BaseRequest, visit: Visit) -> web.StreamResponse:
         session, base = self._clients.session(visit.route.target)
         offered = request.headers.getall("Sec-WebSocket-Protocol", [])
         asked = [one.strip() for line in offered for one in line.split(",") if one.strip()]

@@ -64,6 +64,12 @@ def stranger() -> Refusal:
     return Refusal(403, "not_signed_in", "Sign in first", "请先登录", "sign in to this workspace / 请先登录该工作区")
 
 
+def too_many(most: int) -> Refusal:
+    """Return the refusal of a websocket when the workspace has `most` open."""
+    why = f"this workspace has {most} connections to kernels open; close some pages / 该工作区的内核连接数已达上限"
+    return Refusal(429, "too_many_connections", "Too many connections", "连接过多", why)
+
+
 def coded_answer() -> Refusal:
     """Return what is said instead of an answer whose bytes a browser would unpack into more than was counted."""
     why = "its server answered in packed form, which the gate does not pass / 服务返回了压缩内容，已拒绝"

@@ -234,6 +234,30 @@ def _gate_is_back(hub: RunningHub, workspace: str) -> bool:
         return False
 
 
+def test_page_that_comes_again_is_told_what_its_kernel_said_meanwhile(hub: RunningHub, workspace: str) -> None:
+    hub.run_code("acc_alice", workspace, "1")
+    before = shown(hub, workspace).get("kernelws", 0)
+    assert "said meanwhile" in asyncio.run(_come_again(hub, workspace, "print('said ' + 'meanwhile' + 'x' * 50_000)"))
+    wait_until(lambda: shown(hub, workspace)["kernelws"] - before > 50_000, 5, "the count of what was kept for it")
+
+
+async def _come_again(hub: RunningHub, workspace: str, code: str) -> str:
+    """Lose the connection before the kernel has answered, and return what the next one of the same page is told."""
+    url = f"{hub.path('acc_alice', workspace)}/api/kernels/{hub._kernels[workspace]}/channels?session_id=page"
+    async with aiohttp.ClientSession(headers=hub.headers()) as session:
+        lost = await session.ws_connect(url)
+        await lost.send_str(request_message(f"import time; time.sleep(1); {code}")[1])
+        await asyncio.sleep(0.3)
+        lost._response.connection.transport.abort()
+        await lost.close()
+        await asyncio.sleep(1.5)
+        async with asyncio.timeout(10), session.ws_connect(url, max_msg_size=0) as channel:
+            while True:
+                body = json.loads((await channel.receive()).data)
+                if body["msg_type"] == "stream":
+                    return str(body["content"]["text"])
+
+
 def test_stop_leaves_no_process_socket_or_group(hub: RunningHub) -> None:
     name = hub.open_workspace("acc_erin")
     with hub.client() as client:

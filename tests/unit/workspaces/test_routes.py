@@ -243,7 +243,9 @@ def test_reference_page_has_every_rule_and_every_refusal() -> None:
     assert "\n".join(rules) in page
     made = [
         pages.suspended("x"), pages.orders_unknown(), pages.budget_used(0), pages.cannot_count(), pages.stranger(),
-        pages.coded_answer(), pages.bad_request("x"), pages.too_slow(), pages.closed_route("x"), pages.bad_path("x"),
+        pages.coded_answer(),
+        pages.too_many(48), pages.bad_request("x"),
+        pages.too_slow(), pages.closed_route("x"), pages.bad_path("x"),
         pages.too_large(1), pages.unreachable(),
     ]  # fmt: skip
     for refusal in made:
