@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import yaml
@@ -143,3 +145,32 @@ def _matches(peer: Thing, own: str, other: Peer, namespaces: dict[str, dict[str,
 
 def read(path: str) -> str:
     return Path(DEPLOY / path).read_text()
+
+
+MODELS = {
+    "NetworkPolicy": "V1NetworkPolicy", "Namespace": "V1Namespace", "RuntimeClass": "V1RuntimeClass", "Role": "V1Role",
+    "RoleBinding": "V1RoleBinding", "ServiceAccount": "V1ServiceAccount", "ResourceQuota": "V1ResourceQuota",
+    "LimitRange": "V1LimitRange", "PersistentVolumeClaim": "V1PersistentVolumeClaim", "Service": "V1Service",
+    "Pod": "V1Pod",
+}  # fmt: skip
+
+
+async def find_unknown_fields(manifest: Thing) -> list[str]:
+    """Return the fields of an object that Kubernetes' own models do not have: a misspelt one would be ignored."""
+    from kubernetes_asyncio import client
+
+    api = client.ApiClient()
+    try:
+        said = SimpleNamespace(data=json.dumps(manifest))
+        known = api.sanitize_for_serialization(api.deserialize(said, MODELS[manifest["kind"]]))
+    finally:
+        await api.close()
+    return sorted(_fields(manifest) - _fields(known))
+
+
+def _fields(value: Any, place: str = "") -> set[str]:
+    if isinstance(value, dict):
+        return {at for name, one in value.items() for at in {f"{place}.{name}", *_fields(one, f"{place}.{name}")}}
+    if isinstance(value, list):
+        return {at for one in value for at in _fields(one, place)}
+    return set()

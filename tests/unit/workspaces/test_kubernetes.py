@@ -14,6 +14,7 @@ from pod_kit import (
     Peer,
     Thing,
     containers,
+    find_unknown_fields,
     find_weaknesses,
     load_manifests,
     of_kind,
@@ -359,6 +360,17 @@ def test_names_ports_and_sizes_agree(pod: Thing) -> None:
     assert int(most["memory"].removesuffix("Gi")) * 1024**3 >= 3 * 1024**3
     (quota,) = of_kind(MANIFESTS, "ResourceQuota")
     assert quota["spec"]["hard"]["secrets"] == quota["spec"]["hard"]["services"] == "0"
+
+
+async def test_every_field_is_one_that_kubernetes_knows(pod: Thing) -> None:
+    for manifest in [*MANIFESTS, {**pod, "kind": "Pod"}]:
+        assert await find_unknown_fields(manifest) == [], manifest["metadata"]["name"]
+    misspelt = copy.deepcopy(next(one for one in MANIFESTS if one["kind"] == "NetworkPolicy"))
+    misspelt["spec"]["egres"] = []
+    assert await find_unknown_fields(misspelt) == [".spec.egres"]
+    careless = copy.deepcopy({**pod, "kind": "Pod"})
+    named(careless, "kernels")["securityContext"]["readonlyRootFilesystem"] = True
+    assert await find_unknown_fields(careless) == [".spec.containers.securityContext.readonlyRootFilesystem"]
 
 
 def test_image_has_the_places_that_a_read_only_root_needs(pod: Thing) -> None:
