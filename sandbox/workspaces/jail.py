@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sandbox.workspaces.limits import Cgroup, CgroupHost, Limits
+from sandbox.workspaces.private_view import PrivateView, find_closed
 from sandbox.workspaces.seccomp import compile_filter
 
 INSIDE_UID = 1000
@@ -83,14 +84,21 @@ class JailSpec:
                 raise ValueError(f"cannot put a file at {path}: only /job fits")
 
 
-def bwrap_arguments(spec: JailSpec, files: Mapping[str, int], seccomp: int, info: int) -> tuple[str, ...]:
-    """Return bubblewrap's options for `spec`; `files` (by path inside), `seccomp` and `info` number open files."""
+def bwrap_arguments(
+    spec: JailSpec, files: Mapping[str, int], seccomp: int, info: int, view: PrivateView | None = None
+) -> tuple[str, ...]:
+    """Return bubblewrap's options for `spec`; `files` (by path inside), `seccomp` and `info` number open files.
+
+    `view` says where the jail's user finds what he could not reach on the host.
+    """
+    view = view or PrivateView()
+    environment = str(view.place_of(spec.environment.resolve()))
     options = [
         "--unshare-user", "--unshare-all", "--disable-userns", "--uid", str(INSIDE_UID), "--gid", str(INSIDE_UID),
         "--new-session", "--cap-drop", "ALL", "--clearenv", "--hostname", "workspace",
         "--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin", "--symlink", "usr/sbin", "/sbin",
         "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64",
-        "--ro-bind", str(spec.environment), INSIDE_ENVIRONMENT, "--proc", "/proc", "--dev", "/dev",
+        "--ro-bind", environment, INSIDE_ENVIRONMENT, "--proc", "/proc", "--dev", "/dev",
         "--size", str(spec.limits.scratch_bytes), "--tmpfs", INSIDE_SCRATCH,
         "--size", str(spec.limits.scratch_bytes), "--tmpfs", INSIDE_SHARED,
     ]  # fmt: skip
@@ -101,7 +109,7 @@ def bwrap_arguments(spec: JailSpec, files: Mapping[str, int], seccomp: int, info
     for path in spec.scratch:
         options += ["--size", str(spec.limits.scratch_bytes), "--tmpfs", path]
     for mount in spec.mounts:
-        options += ["--bind" if mount.writable else "--ro-bind", str(mount.host), mount.inside]
+        options += ["--bind" if mount.writable else "--ro-bind", str(view.place_of(mount.host)), mount.inside]
     options += ["--remount-ro", "/", "--seccomp", str(seccomp), "--info-fd", str(info)]
     for name, value in spec.variables:
         options += ["--setenv", name, value]
@@ -208,23 +216,30 @@ def start_jail(
 ) -> Jail:
     """Start `spec` and return it running. Raises `JailFailed` with bubblewrap's reason when it cannot be built."""
     check_mounts(spec)
+    view = find_closed(spec.uid, (*(mount.host for mount in spec.mounts), spec.environment.resolve()))
     group = host.group(spec.name)
     group.create(spec.limits)
     read_info, write_info = os.pipe()
     files = {path: _memory_file(path, text.encode()) for path, text in (*ETC.items(), *spec.files)}
     filter_ = _memory_file("seccomp", compile_filter())
-    arguments = "\0".join(bwrap_arguments(spec, files, filter_, write_info)) + "\0"
+    arguments = "\0".join(bwrap_arguments(spec, files, filter_, write_info, view)) + "\0"
     given = _memory_file("arguments", arguments.encode())
     ours = (*files.values(), filter_, given, write_info)
     try:
+        view.make_ready()
         process = subprocess.Popen(
             ["bwrap", "--args", str(given), "--", *spec.command],
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, env={}, cwd="/", start_new_session=True,
-            pass_fds=(*ours, *pass_fds), preexec_fn=_become(spec, group),  # noqa: PLW1509 - only system calls in it
+            pass_fds=(*ours, *pass_fds), preexec_fn=_become(spec, group, view),  # noqa: PLW1509 - only system calls in it
         )  # fmt: skip
     except OSError as error:
         _give_up(spec, group)
         raise JailFailed(f"cannot start the jail {spec.name}: {error.strerror or error}") from error
+    except subprocess.SubprocessError as error:
+        _give_up(spec, group)
+        closed = ", ".join(str(source) for source in view.sources)
+        why = f"no view of {closed} can be made for it" if closed else "it could not take on its group or its user"
+        raise JailFailed(f"cannot start the jail {spec.name}: {why}") from error
     finally:
         for number in ours:
             os.close(number)
@@ -248,19 +263,10 @@ class JailFailed(RuntimeError):
 
 
 def check_mounts(spec: JailSpec) -> None:
-    """Refuse, before anything starts, a mount that is absent or that the jail's own user could not reach."""
+    """Refuse, before anything starts, a mount that is absent."""
     for mount in (*spec.mounts, Mount(spec.environment, INSIDE_ENVIRONMENT)):
         if not mount.host.exists():
             raise JailFailed(f"cannot start the jail {spec.name}: what belongs at {mount.inside} is not there")
-        if os.geteuid() != 0:
-            continue
-        for parent in mount.host.parents:
-            status = parent.stat()
-            if status.st_uid != spec.uid and not status.st_mode & 0o001:
-                raise JailFailed(
-                    f"cannot start the jail {spec.name}: the way to what belongs at {mount.inside} is closed at"
-                    f" {parent}; it needs mode o+x (0711)"
-                )
 
 
 def check_host(uid: int = 65534) -> tuple[str, ...]:
@@ -283,12 +289,13 @@ def _own_uid(uid: int) -> int:
     return uid if os.geteuid() == 0 else os.geteuid()
 
 
-def _become(spec: JailSpec, group: Cgroup) -> Callable[[], None]:
-    """Return what the child does between fork and exec: join the group first, then give up root."""
+def _become(spec: JailSpec, group: Cgroup, view: PrivateView) -> Callable[[], None]:
+    """Return what the child does between fork and exec: join the group and enter the view, then give up root."""
     root = os.geteuid() == 0
 
     def become() -> None:
         group.join()
+        view.enter()
         spec.limits.apply_to_process()
         os.umask(spec.umask)
         if root:

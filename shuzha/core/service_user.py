@@ -138,15 +138,16 @@ def give_like_folder(path: Path) -> None:
         os.chown(path, status.st_uid, status.st_gid, follow_symlinks=False)
 
 
-def hand_over(folder: Path, user: ServiceUser, kept: Collection[str] = ()) -> int:
-    """Give `folder` and all that lies in it to `user`, and return how much was not his yet.
+def hand_over(folder: Path, user: ServiceUser, kept: Collection[str] = (), *, itself: bool = True) -> int:
+    """Give all that lies in `folder`, and `itself`, to `user`, and return how much was not his yet.
 
     `kept` are names right below `folder` that stay whose they are. No link is followed, and a file with a second name
     is left alone: that name may lie anywhere. Refuses a folder too deep or too large for the start of a platform.
     """
     number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        return _HandOver(user).give(number, frozenset(kept))
+        walk = _HandOver(user)
+        return walk.give_content(number, frozenset(kept)) + (walk.own(number) if itself else 0)
     finally:
         os.close(number)
 
@@ -158,13 +159,12 @@ class _HandOver:
         self._user = user
         self._left = MOST_ENTRIES
 
-    def give(self, folder: int, kept: frozenset[str] = frozenset(), depth: int = 0) -> int:
+    def give_content(self, folder: int, kept: frozenset[str] = frozenset(), depth: int = 0) -> int:
         if depth > _DEEPEST:
             raise self._too_much("nested too deep")
         with os.scandir(folder) as entries:
             found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
-        given = sum(self._give(folder, name, is_folder, depth) for name, is_folder in found if name not in kept)
-        return given + self._own(folder)
+        return sum(self._give(folder, name, is_folder, depth) for name, is_folder in found if name not in kept)
 
     def _give(self, folder: int, name: str, is_folder: bool, depth: int) -> int:
         self._left -= 1
@@ -179,7 +179,8 @@ class _HandOver:
         except (FileNotFoundError, NotADirectoryError):
             return 0
         try:
-            return self.give(number, depth=depth + 1) if is_folder else self._own(number)
+            given = self.give_content(number, depth=depth + 1) if is_folder else 0
+            return given + self.own(number)
         finally:
             os.close(number)
 
@@ -190,7 +191,7 @@ class _HandOver:
         os.chown(name, self._user.uid, self._user.gid, dir_fd=folder, follow_symlinks=False)
         return 1
 
-    def _own(self, number: int) -> int:
+    def own(self, number: int) -> int:
         status = os.fstat(number)
         second_name = stat.S_ISREG(status.st_mode) and status.st_nlink > 1
         if self._has(status) or second_name:

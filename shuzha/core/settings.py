@@ -32,6 +32,12 @@ class Settings:
     sandbox_environment: Path = Path(".venv-sandbox")
     screen_budget: int = 64 * 1024**2
     gate_connections: int = 1024
+    workspace_memory: int = 2 * 1024**3
+    workspace_processes: int = 256
+    workspace_cpu: int = 200
+    workspace_disk: int = 4 * 1024**3
+    workspace_hours: int = 12
+    workspace_idle_minutes: int = 120
     spawner: str = "bwrap"
     pod_image: str = ""
     pod_address: str = ""
@@ -70,7 +76,8 @@ class Settings:
         """Return the settings with what depends on who asks settled now: services run as another user than root."""
         user = choose_user(self.service_user, self.data)
         named = str(user.uid) if user is not None else ("root" if os.geteuid() == 0 else "")
-        return replace(self, service_user=named, runtime_folder=str(self.runtime.parent))
+        # Without links: root shows jails what lies there, and follows none on the way.
+        return replace(self, data=self.data.resolve(), service_user=named, runtime_folder=str(self.runtime.parent))
 
     @property
     def service_uid(self) -> int | None:
@@ -118,6 +125,12 @@ HELP: Mapping[str, str] = {
     "screen_budget": "bytes that a workspace may show on screens a day, where the authority set no other number",
     "gate_connections": "connections that one address may have to the gate; 0: not counted, as behind a TLS proxy",
     "sandbox_environment": "the analysts' Python environment, which holds nothing of the server",
+    "workspace_memory": "bytes of memory that a workspace's kernels have together",
+    "workspace_processes": "processes that a workspace's kernels have together",
+    "workspace_cpu": "processor time of a workspace's kernels, in percent of one processor",
+    "workspace_disk": "bytes of a workspace's home; a raised number counts from its next start",
+    "workspace_hours": "hours after which a running workspace is stopped; 0: never",
+    "workspace_idle_minutes": "minutes without a request and without a kernel at work, after which it is; 0: never",
     "spawner": "how workspaces run: bwrap (jails of this host) or kubernetes (pods of a cluster)",
     "pod_image": "the image of a workspace's pod; empty: the one that deploy/kubernetes names",
     "pod_address": "the IP address at which pods reach the platform; empty: the service shuzha-pods's own",

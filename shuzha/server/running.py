@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
+from sandbox.workspaces import private_view
 from sandbox.workspaces.limits import CgroupHost
 from sandbox.workspaces.runtime import make_runtime
 from sandbox.workspaces.store import WORKSPACES
 from sandbox.workspaces.warden import end_workspace
+from shuzha.core.errors import Conflict
 from shuzha.core.service_user import ServiceUser, acting_as, choose_user, hand_over
 from shuzha.core.settings import Settings
 from shuzha.server import schema
@@ -19,8 +22,10 @@ from shuzha.server.units import check_ports, make_units, write_jailer_settings
 CLOSED = ("hub", "jobs", "keys", "logs", "products", "raw", "records", "run", "usage", "vault", "workspaces")
 """The folders of the data that only the platform's own user enters."""
 
-KEPT = ("homes",)
-"""The folders of the data that do not become the service user's: each home is its own workspace's user's."""
+OF_THE_JAILER = {"homes": 0o711, "images": 0o700, "accounts": 0o700, "servers": 0o700}
+"""The folders of the data, and their modes, that stay root's where root starts the platform: the jailer's work."""
+
+_SHARED, _SHARED_AND_PASSED = 0o1770, 0o1771
 
 
 class RunningPlatform:
@@ -43,7 +48,7 @@ class RunningPlatform:
         if user is not None:
             give_data(settings, user)
         with acting_as(user):
-            prepare(self.platform)
+            prepare(self.platform, owns_data=user is None)
             units = make_units(self.platform, write_settings(settings))
         self._supervisor = Supervisor(units, settings.folder("run"), user)
         self._supervisor.start()
@@ -72,22 +77,39 @@ class RunningPlatform:
 
 
 def give_data(settings: Settings, user: ServiceUser) -> None:
-    """Give the data folder to the service user, but for the workspaces' homes; refuses a place that he cannot reach."""
+    """Give the data to the service user, but for what is the jailer's; refuses a place that he cannot reach.
+
+    The folder itself stays root's and his group's, sticky: he adds to it, and replaces nothing of the jailer's. Other
+    users do not even pass through it where jails can be shown their sources without.
+    """
     settings.data.mkdir(parents=True, exist_ok=True)
-    hand_over(settings.data, user, kept=KEPT)
+    for name, mode in OF_THE_JAILER.items():
+        _keep_for_root(settings.folder(name), mode)
+    hand_over(settings.data, user, kept=OF_THE_JAILER, itself=False)
+    os.chown(settings.data, 0, user.gid)
+    settings.data.chmod(_SHARED if private_view.can_be_made() else _SHARED_AND_PASSED)
     with acting_as(user, settings.data, Path(sys.executable), Path(__file__), settings.sandbox_environment):
         return
 
 
-def prepare(platform: Platform) -> None:
+def _keep_for_root(folder: Path, mode: int) -> None:
+    if folder.is_symlink():
+        raise Conflict(f"{folder} is a link", rule="service_user", accepted="a folder of root's, for the jailer")
+    folder.mkdir(exist_ok=True)
+    os.chown(folder, 0, 0, follow_symlinks=False)
+    folder.chmod(mode)
+
+
+def prepare(platform: Platform, *, owns_data: bool = True) -> None:
     """Make folders and keys and bring the records to the newest revision."""
     settings = platform.settings
     settings.data.mkdir(parents=True, exist_ok=True)
     for name in CLOSED:
         settings.folder(name).mkdir(exist_ok=True)
         settings.folder(name).chmod(0o700)
-    # A workspace's user passes through the data folder to its home and releases, and sees nothing else of it.
-    settings.data.chmod(0o711)
+    if owns_data:
+        # A workspace's user passes through the data folder to its home and releases, and sees nothing else of it.
+        settings.data.chmod(0o711)
     _ = platform.keys
     schema.migrate(platform.database)
 

@@ -1,0 +1,90 @@
+"""Folders that a jail's user cannot reach are shown to his jail alone, and no link leads root elsewhere meanwhile."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.workspaces.jail import JailFailed, JailSpec, Mount, start_jail
+from sandbox.workspaces.limits import CgroupHost
+from sandbox.workspaces.private_view import VIEW, find_closed
+from shuzha.core.service_user import ServiceUser, acting_as
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can show a folder that its jail's user cannot reach"),
+]
+UID = 230_007
+
+
+@pytest.fixture
+def release() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="sz-", dir="/tmp") as name:
+        folder = Path(name) / "closed" / "release"
+        folder.mkdir(parents=True)
+        (folder / "data").write_text("rows")
+        folder.chmod(0o555)
+        folder.parent.chmod(0o700)
+        Path(name).chmod(0o711)
+        yield folder
+
+
+def run_inside(*mounts: Mount, command: str) -> str:
+    reading, writing = os.pipe()
+    spec = JailSpec("private-view", UID, Path("/usr"), mounts, ("/bin/sh", "-c", command), directory="/")
+    try:
+        jail = start_jail(spec, CgroupHost.detect(), output=writing)
+    finally:
+        os.close(writing)
+    with os.fdopen(reading) as said:
+        text = said.read()
+    jail.stop(grace=0)
+    return text.strip()
+
+
+def test_a_closed_folder_and_a_closed_file_are_shown_inside_and_nowhere_else(release: Path) -> None:
+    mounts = (Mount(release, "/data/release"), Mount(release / "data", "/job/one"))
+    assert run_inside(*mounts, command="cat /data/release/data /job/one; ls /run 2>/dev/null") == "rowsrows"
+    with acting_as(ServiceUser(UID, UID)), pytest.raises(PermissionError):
+        (release / "data").read_text()
+    assert list(VIEW.iterdir()) == []
+    assert str(VIEW) not in Path("/proc/mounts").read_text()
+
+
+def test_what_is_shown_stays_read_only(release: Path) -> None:
+    release.chmod(0o777)
+    said = run_inside(Mount(release, "/data/release"), command="touch /data/release/new 2>&1; echo $?")
+    assert "Read-only file system" in said
+    writable = Mount(release, "/home/analyst", writable=True)
+    assert run_inside(writable, command="touch /home/analyst/new; echo $?") == "0", "the control: a home is writable"
+
+
+def test_an_open_way_needs_no_view(release: Path) -> None:
+    assert find_closed(UID, (release,)).sources == (release,)
+    release.parent.chmod(0o711)
+    assert find_closed(UID, (release,)).sources == ()
+
+
+@pytest.mark.parametrize("place", ["release", "folder"])
+def test_a_link_on_a_closed_way_is_refused(release: Path, place: str) -> None:
+    elsewhere = release.parents[1] / "elsewhere"
+    (elsewhere / "release").mkdir(parents=True)
+    (elsewhere / "release" / "data").write_text("somebody's")
+    elsewhere.chmod(0o700)
+    asked = Mount(release, "/data/release")
+    if place == "release":
+        release.rename(release.with_name("before"))
+        release.symlink_to(elsewhere / "release")
+    else:
+        release.parent.rename(release.parents[1] / "before")
+        release.parent.symlink_to(elsewhere)
+    with pytest.raises(JailFailed, match="no view of"):
+        run_inside(asked, command="cat /data/release/data")
+    direct = Mount(elsewhere / "release", "/data/release")
+    assert run_inside(direct, command="cat /data/release/data") == "somebody's", (
+        "the control: without the link it is shown"
+    )
