@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+_SHOWN = 4
+
 
 @dataclass(frozen=True, slots=True)
 class ValueDomain:
@@ -19,3 +21,16 @@ class ValueDomain:
     step: float | None = None
     regions: str = ""
     level: str = "district"
+
+    @property
+    def label(self) -> str:
+        """The domain in a few words of no language: its first values, its edges' ends, or the code of its regions."""
+        if self.regions:
+            return f"GB/T 2260 {self.regions} {self.level}"
+        if self.edges:
+            first, last = (
+                str(each) if isinstance(each, str) else f"{each:g}" for each in (self.edges[0], self.edges[-1])
+            )
+            return f"{first} … {last} ({len(self.edges) - 1})"
+        shown = ", ".join(str(value) for value in self.values[:_SHOWN])
+        return f"{shown}, … ({len(self.values)})" if len(self.values) > _SHOWN else shown

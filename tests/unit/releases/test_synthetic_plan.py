@@ -74,7 +74,7 @@ SCHEMA = {
 }  # fmt: skip
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(CELLS, max_size=12))
 def test_no_row_is_refused_for_what_it_holds(rows: list[dict[str, object]]) -> None:
     plan = plan_of()
@@ -128,6 +128,20 @@ def test_domain_that_does_not_fit_its_element_is_refused(kind: ElementType, doma
     sheet = EntryDraft("C-1", "things", Title("物", "things"), "", (replace(element, domain=domain),))
     with pytest.raises(Invalid, match="`x`"):
         check_draft(sheet)
+
+
+@pytest.mark.parametrize(
+    ("domain", "label"),
+    [
+        (ValueDomain(values=("a", "b")), "a, b"),
+        (ValueDomain(values=tuple(range(6))), "0, 1, 2, 3, … (6)"),
+        (ValueDomain(edges=(0, 0.5, 10_000)), "0 … 10000 (2)"),
+        (ValueDomain(edges=("2024-01-01", "2025-01-01")), "2024-01-01 … 2025-01-01 (1)"),
+        (ValueDomain(regions="370100"), "GB/T 2260 370100 district"),
+    ],
+)
+def test_a_domain_is_said_in_a_few_words(domain: ValueDomain, label: str) -> None:
+    assert domain.label == label
 
 
 def test_a_decimal_is_drawn_in_its_own_places() -> None:
