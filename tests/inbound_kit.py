@@ -89,14 +89,18 @@ class IdleHost:
     def has_ended(self, workspace: Workspace) -> bool:
         return False
 
+    def why_ended(self, workspace: Workspace) -> str:
+        return ""
+
     def hold(self, workspace: Workspace, reason: str) -> None:
         """Nothing passes anyway."""
 
     def release(self, workspace: Workspace) -> None:
         """Nothing was held."""
 
-    def destroy(self, workspace: Workspace) -> None:
+    def destroy(self, workspace: Workspace) -> dict[str, object]:
         """There is no home."""
+        return {}
 
     def read_notebook(self, workspace: Workspace, name: str) -> bytes:
         return b"{}"

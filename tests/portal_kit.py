@@ -83,14 +83,18 @@ class PaperHost:
     def has_ended(self, workspace: Workspace) -> bool:
         return False
 
+    def why_ended(self, workspace: Workspace) -> str:
+        return ""
+
     def hold(self, workspace: Workspace, reason: str) -> None:
         self.held.append(workspace.id)
 
     def release(self, workspace: Workspace) -> None:
         self.held.remove(workspace.id)
 
-    def destroy(self, workspace: Workspace) -> None:
+    def destroy(self, workspace: Workspace) -> dict[str, object]:
         """Nothing is to be destroyed."""
+        return {}
 
     def read_notebook(self, workspace: Workspace, name: str) -> bytes:
         return self.notebook

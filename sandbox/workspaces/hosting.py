@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from sandbox.workspaces.controls import ControlsWriter, FileControls
 from sandbox.workspaces.hub_client import HubClient, HubRefused, HubUnavailable
@@ -14,9 +15,17 @@ from sandbox.workspaces.limits import Limits
 from sandbox.workspaces.meter import read_usage, today
 from sandbox.workspaces.model import Workspace
 from sandbox.workspaces.specs import FileSpecs, GrantedRelease, WorkspaceRefused, WorkspaceSpec
-from shuzha.core.errors import Invalid, Unavailable
+from shuzha.core.errors import Invalid, ShuzhaError, Unavailable
 
 _READY_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A server that runs: since when, and when a browser last asked it for something; seconds since 1970."""
+
+    started: float
+    asked: float
 
 
 class Host(Protocol):
@@ -38,6 +47,10 @@ class Host(Protocol):
         """Return whether the workspace's server is known not to run; False where that cannot be known now."""
         ...
 
+    def why_ended(self, workspace: Workspace) -> str:
+        """Return the limit for which the host ended the workspace by itself, in a sentence; empty where it did not."""
+        ...
+
     def hold(self, workspace: Workspace, reason: str) -> None:
         """Have no byte pass and no process run, within a second, until `release`."""
         ...
@@ -46,8 +59,8 @@ class Host(Protocol):
         """Lift the hold."""
         ...
 
-    def destroy(self, workspace: Workspace) -> None:
-        """Take home and specification away for good."""
+    def destroy(self, workspace: Workspace) -> dict[str, Any]:
+        """Take home and specification away for good, and return what there was (`bytes`) and the `method`."""
         ...
 
     def read_notebook(self, workspace: Workspace, name: str) -> bytes:
@@ -116,6 +129,25 @@ class LocalHost:
         except (HubRefused, HubUnavailable):
             return False
 
+    def why_ended(self, workspace: Workspace) -> str:
+        """Ask the jailer, which writes down what it does."""
+        try:
+            limit = str(self._jailer.account(workspace.name)["account"]["ended_for"])
+        except ShuzhaError:
+            return ""
+        return "limit reached: its home holds more than it may" if limit == "disk" else ""
+
+    def find_session(self, workspace: Workspace) -> Session | None:
+        """Ask the hub since when the server runs, and when it was last asked for something."""
+        try:
+            with self._hub() as hub:
+                server = hub.find_server(workspace.handle, workspace.name)
+        except (HubRefused, HubUnavailable):
+            return None
+        if server is None or not server.ready or server.started is None:
+            return None
+        return Session(server.started, server.active or server.started)
+
     def hold(self, workspace: Workspace, reason: str) -> None:
         """Write the order; gate and warden obey it within a second."""
         self._controls.suspend(workspace.name, reason)
@@ -124,11 +156,12 @@ class LocalHost:
         """Take the order back."""
         self._controls.resume(workspace.name)
 
-    def destroy(self, workspace: Workspace) -> None:
+    def destroy(self, workspace: Workspace) -> dict[str, Any]:
         """Remove home and specification; the hold, if any, is taken back last, when nothing can start any more."""
         self.specs.remove(workspace.name)
-        self._jailer.destroy(workspace.name)
+        done = self._jailer.destroy(workspace.name)
         self._controls.resume(workspace.name)
+        return done
 
     def read_notebook(self, workspace: Workspace, name: str) -> bytes:
         """Return the notebook as it is saved now; no link is followed. Refuses other names and large files."""

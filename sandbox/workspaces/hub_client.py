@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +24,18 @@ class HubRefused(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class ServerState:
-    """One workspace's server as the hub sees it."""
+    """One workspace's server as the hub sees it.
+
+    `started` and `active` are when it began and when it was last asked for something, in seconds since 1970; None where
+    the hub does not know.
+    """
 
     name: str
     ready: bool
     pending: str | None
     url: str
+    started: float | None = None
+    active: float | None = None
 
 
 class HubClient:
@@ -74,7 +81,13 @@ class HubClient:
         """Return the servers of `account` that run or are on their way; empty for a user the hub does not know."""
         answer = self._ask("GET", f"/users/{quote(account)}", accept={200, 404})
         servers: dict[str, dict[str, Any]] = answer.get("servers") or {}
-        return tuple(ServerState(n, bool(s["ready"]), s.get("pending"), s.get("url", "")) for n, s in servers.items())
+        return tuple(
+            ServerState(
+                name, bool(said["ready"]), said.get("pending"), said.get("url", ""), _moment(said.get("started")),
+                _moment(said.get("last_activity")),
+            )
+            for name, said in servers.items()
+        )  # fmt: skip
 
     def find_server(self, account: str, workspace: str) -> ServerState | None:
         """Return the state of one workspace's server, None when it neither runs nor starts."""
@@ -113,6 +126,13 @@ class HubClient:
         if answer.status_code >= 500 and not message:
             raise HubUnavailable(f"the hub answered {answer.status_code}")
         raise HubRefused(message or f"the hub answered {answer.status_code}")
+
+
+def _moment(text: str | None) -> float | None:
+    try:
+        return None if text is None else dt.datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return None
 
 
 def _message(answer: httpx.Response) -> str:

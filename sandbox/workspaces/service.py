@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -148,10 +148,27 @@ class WorkspaceService:
         WORKSPACE.next(workspace.state, "close", workspace.id)
         self._host.hold(workspace, reason)
         self._host.stop(workspace)
-        self._host.destroy(workspace)
+        home = self._host.destroy(workspace)
         if self._own is not None:
             self._own.destroy(workspace.name)
-        return self._change(actor, workspace.id, "close", reason)
+        with self._database.work(actor) as work:
+            closed = self._move(work, actor, work.get(WORKSPACES, workspace.id), "close", reason)
+            releases = [work.get(RELEASES, one) for one in workspace.releases]
+            work.emit(
+                "workspace:destroy", closed.id, "home and own files destroyed, releases no longer mounted",
+                data=_destruction(closed, home, releases), approver=actor.id, medium="workspace",
+            )  # fmt: skip
+        return closed
+
+    def close_of_grant(self, event: Event) -> None:
+        """Close the workspaces of a grant that was closed for good; a handler of the outbox, which bears a repeat."""
+        with self._database.read() as work:
+            ended = [one for one in work.list(WORKSPACES, grant=event.subject) if one.state in LIVING]
+        for workspace in ended:
+            try:
+                self.close_workspace(platform_actor("workspace-exit"), workspace.id, f"its grant {event.subject} ended")
+            except TransitionNotAllowed:
+                continue  # Somebody else has closed it meanwhile.
 
     def run_stop(self, workspace_id: str) -> None:
         """End the server of a suspended or closed workspace, so that the hub's record follows; a job."""
@@ -184,7 +201,8 @@ class WorkspaceService:
                 elif not held and suspended and workspace.cause == "scope":
                     changed.append(self.restore_workspace(actor, workspace.id, "its data rights are in force again"))
                 elif workspace.state is WorkspaceState.OPEN and self._host.has_ended(workspace):
-                    changed.append(self._change(actor, workspace.id, "stop", "its server has ended"))
+                    why = self._host.why_ended(workspace) or "its server has ended"
+                    changed.append(self._change(actor, workspace.id, "stop", why))
             except (Unavailable, Conflict, TransitionNotAllowed) as error:
                 # One workspace that cannot be reached, or that somebody else moves now, must not keep the orders from
                 # the others.
@@ -303,6 +321,16 @@ def _ready_releases(work: Work, grant: Grant) -> tuple[Release, ...]:
 def _check_reason(reason: str) -> None:
     if not reason.strip():
         raise Invalid("a decision without a reason", rule="decision.reason", accepted="a sentence that says why")
+
+
+def _destruction(workspace: Workspace, home: Mapping[str, Any], releases: Iterable[Release]) -> dict[str, Any]:
+    """Return the record of what a closed workspace's end destroyed, and how; what each release was stays known."""
+    return {
+        "workspace": workspace.id, "name": workspace.name, "grant": workspace.grant,
+        "authorization": workspace.authorization, "operator": workspace.operator, "reason": workspace.reason,
+        "home": dict(home), "own_files": "folder removed",
+        "unmounted": [{"release": one.id, "sha256": one.sha256} for one in releases],
+    }  # fmt: skip
 
 
 def _data(workspace: Workspace) -> dict[str, Any]:

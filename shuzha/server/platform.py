@@ -22,8 +22,11 @@ from sandbox.airlock.vault import Vault
 from sandbox.inbound.base import Parts as InboundParts
 from sandbox.inbound.service import InboundService
 from sandbox.workspaces.clean_room import environment_hash
+from sandbox.workspaces.computing import ComputeService
 from sandbox.workspaces.hosting import LocalHost
 from sandbox.workspaces.hub_settings import HubSettings, OpenIdProvider
+from sandbox.workspaces.jailer_client import JailerClient
+from sandbox.workspaces.limits import Limits
 from sandbox.workspaces.notes import Notes, notes_folder
 from sandbox.workspaces.noting import NoteKeeper
 from sandbox.workspaces.own_files import OwnZone
@@ -33,6 +36,7 @@ from sandbox.workspaces.room_verbs import ROOMS_SOCKET
 from sandbox.workspaces.screen_files import ScreenFiles
 from sandbox.workspaces.screens import ScreenService
 from sandbox.workspaces.service import WorkspaceService
+from sandbox.workspaces.sessions import SessionKeeper, SessionRules
 from sandbox.workspaces.verbs import WorkspaceVerbs
 from shuzha.authorization.service import AuthorizationService, GrantScopes
 from shuzha.budgets.answering import AnswerService
@@ -190,10 +194,10 @@ class Platform:
             starter=_STARTER,
             screen_budget=settings.screen_budget,
             gate_connections=settings.gate_connections,
+            service_uid=settings.service_uid,
             spawner=settings.spawner,
             pod_image=settings.pod_image,
             pod_address=settings.address_for_pods,
-            service_uid=settings.service_uid,
             sign_in=OpenIdProvider(
                 authorize_url=f"{settings.portal_url}/oidc/authorize",
                 token_url=f"{here}/oidc/token",
@@ -207,7 +211,12 @@ class Platform:
     @cached_property
     def host(self) -> LocalHost:
         """Where workspaces run."""
-        return LocalHost(self.hub_settings, lambda: self.hub_token)
+        wanted = self.settings
+        limits = Limits(
+            memory_bytes=wanted.workspace_memory, processes=wanted.workspace_processes,
+            cpu_percent=wanted.workspace_cpu, home_bytes=wanted.workspace_disk,
+        )  # fmt: skip
+        return LocalHost(self.hub_settings, lambda: self.hub_token, limits)
 
     @cached_property
     def workspaces(self) -> WorkspaceService:
@@ -232,6 +241,18 @@ class Platform:
                 scratch=self.settings.folder("scratch") / "inbound",
             )
         )  # fmt: skip
+
+    @cached_property
+    def compute(self) -> ComputeService:
+        """What workspaces use and run into, booked by the worker."""
+        jailer = JailerClient(self.hub_settings.jailer_socket, wait=1.0)
+        return ComputeService(self.database, self.policies, jailer.account)
+
+    @cached_property
+    def sessions(self) -> SessionKeeper:
+        """What ends workspaces that run too long, or in which nothing happens."""
+        rules = SessionRules(self.settings.workspace_hours, self.settings.workspace_idle_minutes)
+        return SessionKeeper(self.database, self.workspaces, self.host, self.compute.ask_now, rules)
 
     @cached_property
     def screens(self) -> ScreenService:

@@ -18,6 +18,7 @@ import products.consumers.store
 import products.registry.store
 import sandbox.airlock.store
 import sandbox.inbound.store
+import sandbox.workspaces.compute_store
 import sandbox.workspaces.screen_store
 import sandbox.workspaces.store
 import shuzha.authorization.store
@@ -33,7 +34,7 @@ from shuzha.core.work import Database
 # Imported so that METADATA holds every room's tables.
 STORES = (
     products.registry.store, products.consumers.store, sandbox.airlock.store, sandbox.inbound.store,
-    sandbox.workspaces.store, sandbox.workspaces.screen_store,
+    sandbox.workspaces.store, sandbox.workspaces.screen_store, sandbox.workspaces.compute_store,
     shuzha.authorization.store, shuzha.budgets.store, shuzha.catalog.store, shuzha.people.store, shuzha.releases.store,
     shuzha.settlement.store,
 )  # fmt: skip

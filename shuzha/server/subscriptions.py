@@ -83,9 +83,11 @@ def job_handlers(platform: Platform) -> Handlers:
     handlers: dict[str, list[Handler]] = {tag: [_asks(ask, job)] for tag, job in simple.items()}
     handlers["export:*"] = [airlock]
     handlers["batch:ingest"] = [refresh_indexes]
-    handlers["grant:close"] = [close_releases, platform.inbound.follow]
+    # Workspaces first: as long as one runs, it has the releases open.
+    handlers["grant:close"] = [platform.workspaces.close_of_grant, close_releases, platform.inbound.follow]
     handlers["workspace:close"] = [platform.inbound.follow]
     handlers["workspace:close"] = [*handlers.get("workspace:close", ()), platform.screens.record_closed]
+    handlers["workspace:close"] = [*handlers["workspace:close"], platform.compute.record_closed]
     return handlers
 
 

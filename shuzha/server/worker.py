@@ -8,6 +8,7 @@ import logging
 import signal
 from collections.abc import Iterator
 
+from sandbox.workspaces.computing import READ_SECONDS
 from sandbox.workspaces.controls import ControlsWriter
 from sandbox.workspaces.noting import FOLLOWED_TAGS
 from sandbox.workspaces.platform_socket import PlatformSockets
@@ -82,7 +83,7 @@ async def serve(platform: Platform) -> None:
     mark = platform.settings.folder("run") / "worker.ready"
     sockets = PlatformSockets(platform.hub_settings.runtime, platform.verbs)
     with running(platform):
-        endless = (sockets.follow(platform.verbs.sockets), platform.notes.follow(), _tick(platform))
+        endless = (sockets.follow(platform.verbs.sockets), platform.notes.follow(), _tick(platform), _count(platform))
         tasks = [asyncio.create_task(one) for one in endless]
         mark.touch()
         try:
@@ -104,6 +105,17 @@ async def _tick(platform: Platform) -> None:
         except Exception:  # The boundary of this task: one bad moment must not stop the clock of all terms.
             log.exception("what the clock asks for could not be done; trying again")
         await asyncio.sleep(CLOCK_SECONDS)
+
+
+async def _count(platform: Platform) -> None:
+    """Book what workspaces used, and end sessions that are over: beside the clock, since a jailer may be slow."""
+    while platform.settings.spawner == "bwrap":
+        try:
+            await asyncio.to_thread(platform.compute.read_accounts)
+            await asyncio.to_thread(platform.sessions.end_due)
+        except Exception:  # The boundary of this task: it is logged and tried again.
+            log.exception("what workspaces used could not be booked; trying again")
+        await asyncio.sleep(READ_SECONDS)
 
 
 def main() -> None:

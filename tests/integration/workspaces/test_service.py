@@ -46,14 +46,18 @@ class ListingHost:
     def has_ended(self, workspace: Workspace) -> bool:
         return workspace.name in self.ended
 
+    def why_ended(self, workspace: Workspace) -> str:
+        return ""
+
     def hold(self, workspace: Workspace, reason: str) -> None:
         self.asked.append(("hold", workspace.name, reason))
 
     def release(self, workspace: Workspace) -> None:
         self.asked.append(("release", workspace.name))
 
-    def destroy(self, workspace: Workspace) -> None:
+    def destroy(self, workspace: Workspace) -> dict[str, object]:
         self.asked.append(("destroy", workspace.name))
+        return {"home": True, "bytes": 4096, "method": "folder removed"}
 
     def read_notebook(self, workspace: Workspace, name: str) -> bytes:
         return b"{}"

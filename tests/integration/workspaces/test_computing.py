@@ -1,0 +1,247 @@
+"""What workspaces use is booked once whatever is killed; sessions end by their rules; an end is on record."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.workspaces.compute_store import GIB
+from sandbox.workspaces.computing import ComputeService
+from sandbox.workspaces.hosting import Session
+from sandbox.workspaces.model import Workspace, WorkspaceState
+from sandbox.workspaces.sessions import SessionKeeper, SessionRules
+from shuzha.core.errors import NotFound, Unavailable
+from shuzha.core.outbox import Follower
+from shuzha.core.work import Event
+from tests.integration.workspaces.test_service import ListingHost, Setting
+
+HOUR = 3600.0
+
+
+@dataclass
+class Jailer:
+    """What the jailer says: totals that only grow, or nothing."""
+
+    epoch: str = "a"
+    cpu: int = 0
+    memory: int = 0
+    storage: int = 0
+    busy_at: float = 0.0
+    hits: dict[str, int] = field(default_factory=dict)
+    down: bool = False
+    asked: int = 0
+
+    def account(self, _name: str) -> dict[str, Any]:
+        self.asked += 1
+        if self.down:
+            raise Unavailable("the jailer does not answer")
+        return {
+            "account": {
+                "epoch": self.epoch, "cpu_nanoseconds": self.cpu, "memory_byte_seconds": self.memory,
+                "storage_byte_seconds": self.storage, "storage_bytes": 5000, "busy_at": self.busy_at,
+                "hits": {"memory": 0, "processes": 0, "disk": 0} | self.hits, "ended_for": "",
+            },
+            "disk": None, "groups": {}, "limits": None,
+        }  # fmt: skip
+
+
+class Room:
+    """One open workspace and the books over it."""
+
+    def __init__(self, folder: Path, host: ListingHost | None = None) -> None:
+        self.setting = Setting(folder / "city", host)
+        self.workspace: Workspace = self.setting.opened()
+        self.jailer = Jailer()
+        self.service = self.made()
+        self.events: list[Event] = []
+
+    def made(self) -> ComputeService:
+        """Return the service as a worker that was started again has it."""
+        city = self.setting.city
+        return ComputeService(city.database, city.policies, self.jailer.account)
+
+    def heard(self, tag: str) -> list[Event]:
+        Follower(self.setting.city.database, {"*": [self.events.append]}, durable_name="test").step()
+        return [one for one in self.events if one.tag == tag]
+
+    def days(self) -> list[tuple[str, int, int, int]]:
+        found = self.service.list_days(self.setting.city.regulator, self.workspace.id)
+        return [(d.day, d.cpu_milliseconds, d.memory_byte_seconds, d.storage_byte_seconds) for d in found]
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Room:
+    return Room(tmp_path)
+
+
+def test_use_is_booked_on_the_day_once_and_in_its_units(room: Room) -> None:
+    room.jailer.cpu, room.jailer.memory, room.jailer.storage = 2_500_999_999, GIB * 1800, GIB * 43200
+    assert room.service.read_accounts() == (room.workspace,)
+    assert room.service.read_accounts() == ()
+    room.jailer.cpu += 1
+    room.made().read_accounts()
+    (day,) = room.days()
+    assert day[1:] == (2501, GIB * 1800, GIB * 43200)
+    used = room.service.sum_authorization(room.setting.city.regulator, room.workspace.authorization)
+    assert (used.cpu_seconds, used.memory_gib_hours, used.storage_gib_days) == (2.501, 0.5, 0.5)
+    (month,) = room.service.list_month(room.setting.city.regulator, day[0][:7])
+    assert (month.authorization, month.workspaces, month.used) == (room.workspace.authorization, 1, used)
+    assert room.service.list_month(room.setting.city.regulator, "2001-01") == ()
+
+
+def test_totals_that_fall_add_nothing_and_an_account_that_began_anew_counts_whole(room: Room) -> None:
+    room.jailer.cpu = 5_000_000_000
+    room.service.read_accounts()
+    room.jailer.cpu = 3_000_000_000
+    room.service.read_accounts()
+    room.jailer.cpu = 6_000_000_000
+    room.service.read_accounts()
+    assert room.days()[0][1] == 6000
+    room.jailer.epoch, room.jailer.cpu = "b", 1_000_000_000
+    room.service.read_accounts()
+    assert room.days()[0][1] == 7000
+
+
+def test_a_day_is_told_once_when_it_is_over(room: Room) -> None:
+    room.jailer.cpu = 1_000_000_000
+    room.service.read_accounts()
+    assert room.heard("compute:record") == []
+    room.setting.city.clock.advance(dt.timedelta(days=1))
+    room.jailer.cpu = 3_000_000_000
+    room.service.read_accounts()
+    room.made().read_accounts()
+    (told,) = room.heard("compute:record")
+    assert (told.data["cpu_milliseconds"], told.data["authorization"]) == (1000, room.workspace.authorization)
+    assert [day[1] for day in room.days()] == [2000, 1000]
+
+
+def test_a_jailer_that_is_away_is_asked_later_and_nothing_is_lost(room: Room) -> None:
+    room.jailer.down = True
+    assert room.service.read_accounts() == ()
+    assert room.service.ask_now(room.workspace.name) is None
+    room.jailer.down, room.jailer.cpu = False, 4_000_000_000
+    room.service.read_accounts()
+    assert room.days()[0][1] == 4000
+
+
+def test_a_limit_that_was_hit_is_on_record_and_shown(room: Room) -> None:
+    room.jailer.hits = {"memory": 2}
+    room.service.read_accounts()
+    room.jailer.hits = {"memory": 2, "disk": 1}
+    room.service.read_accounts()
+    room.service.read_accounts()
+    assert [event.data["hits"] for event in room.heard("workspace:limit")] == [{"memory": 2}, {"disk": 1}]
+    hits = room.service.list_hits(room.setting.city.analyst, room.workspace.id)
+    assert {one.limit: one.times for one in hits} == {"memory": 2, "disk": 1}
+
+
+def test_others_see_nothing_of_it(room: Room) -> None:
+    room.jailer.cpu = 1_000_000_000
+    room.service.read_accounts()
+    rival = room.setting.city.rival
+    for look in (room.service.list_days, room.service.list_hits):
+        with pytest.raises(NotFound):
+            look(rival, room.workspace.id)
+    day = room.days()[0][0]
+    assert room.service.list_month(rival, day[:7]) == ()
+    assert room.service.sum_authorization(rival, room.workspace.authorization).cpu_seconds == 0
+
+
+def test_the_last_use_of_a_closed_workspace_is_booked_and_told_at_once(room: Room) -> None:
+    room.jailer.cpu = 1_500_000_000
+    room.setting.service.close_workspace(room.setting.city.authority, room.workspace.id, "done")
+    (closed,) = room.heard("workspace:close")
+    for _ in range(2):
+        room.service.record_closed(closed)
+    assert [event.data["cpu_milliseconds"] for event in room.heard("compute:record")] == [1500]
+
+
+# --- sessions --------------------------------------------------------------------------------------------------------
+
+
+class SessionsHost(ListingHost):
+    """A host that knows when its servers were started and asked."""
+
+    session: Session | None = Session(0.0, 0.0)
+
+    def find_session(self, _workspace: Workspace) -> Session | None:
+        return self.session
+
+
+@pytest.mark.parametrize(
+    ("rules", "session", "busy_at", "words"),
+    [
+        (SessionRules(2, 0), Session(0, 100 * HOUR), 0, "at most 2 hours"),
+        (SessionRules(0, 0), Session(0, 0), 0, ""),
+        (SessionRules(200, 30), Session(0, 99 * HOUR), 0, "nothing happened for 30 minutes"),
+        (SessionRules(200, 30), Session(0, 99.9 * HOUR), 0, ""),
+        (SessionRules(200, 30), Session(99.9 * HOUR, 0), 0, ""),
+        (SessionRules(200, 30), Session(0, 0), 99.9 * HOUR, ""),
+        (SessionRules(2, 30), None, 0, ""),
+    ],
+)
+def test_session_ends_by_its_rules_and_says_which(
+    tmp_path: Path, rules: SessionRules, session: Session | None, busy_at: float, words: str
+) -> None:
+    host = SessionsHost()
+    host.session = session
+    room = Room(tmp_path, host)
+    room.jailer.busy_at = busy_at
+    keeper = SessionKeeper(
+        room.setting.city.database, room.setting.service, host, room.service.ask_now, rules, lambda: 100 * HOUR
+    )
+    ended = keeper.end_due()
+    if not words:
+        assert ended == ()
+        return
+    assert (ended[0].state, ended[0].id) == (WorkspaceState.STOPPED, room.workspace.id)
+    assert words in ended[0].reason
+    assert keeper.end_due() == ()
+
+
+def test_no_session_ends_as_idle_while_nobody_can_say_what_its_kernels_do(tmp_path: Path) -> None:
+    host = SessionsHost()
+    room = Room(tmp_path, host)
+    room.jailer.down = True
+    rules = SessionRules(0, 30)
+    keeper = SessionKeeper(
+        room.setting.city.database, room.setting.service, host, room.service.ask_now, rules, lambda: 9 * HOUR
+    )
+    assert keeper.end_due() == ()
+
+
+# --- the end ---------------------------------------------------------------------------------------------------------
+
+
+def test_closing_leaves_a_record_of_what_was_destroyed(room: Room) -> None:
+    authority = room.setting.city.authority
+    room.setting.service.close_workspace(authority, room.workspace.id, "the project is over")
+    (destroyed,) = room.heard("workspace:destroy")
+    assert destroyed.approver == authority.id
+    assert destroyed.data["reason"] == "the project is over"
+    assert destroyed.data["home"] == {"home": True, "bytes": 4096, "method": "folder removed"}
+    (release,) = destroyed.data["unmounted"]
+    assert release["release"] == room.workspace.releases[0]
+    assert len(release["sha256"]) == 64
+
+
+def test_end_of_a_grant_closes_its_workspaces_and_destroys_releases_and_key(room: Room) -> None:
+    city = room.setting.city
+    key = (room.workspace.authorization, room.workspace.demand)
+    assert city.keys.scenario_key(*key, "release")
+    city.service.close_demand(city.authority, room.workspace.demand, "the scenario is done")
+    (closed,) = room.heard("grant:close")
+    for _ in range(2):
+        room.setting.service.close_of_grant(closed)
+    city.releases.destroy_all(city.platform, closed.subject, "the grant ended")
+    workspace = room.setting.service.get_workspace(city.authority, room.workspace.id)
+    assert workspace.state is WorkspaceState.CLOSED
+    assert len(room.heard("workspace:destroy")) == 1
+    (gone,) = room.heard("release:destroy")
+    assert gone.data["key_destroyed"]
+    with pytest.raises(NotFound, match="destroyed"):
+        city.keys.scenario_key(*key, "release")
