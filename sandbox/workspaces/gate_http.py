@@ -59,6 +59,15 @@ class _Body:
     total: int = field(default=0)
 
 
+class Relayed(web.StreamResponse):
+    """An answer handed back. A head whose body's length is told goes out with the first of it, in one packet."""
+
+    def __init__(self, upstream: aiohttp.ClientResponse, headers: CIMultiDict[str]) -> None:
+        super().__init__(status=upstream.status, headers=headers)
+        # A stream of events begins with a head that the page waits for.
+        self._send_headers_immediately = upstream.content_length is None
+
+
 class HttpPass:
     """The way of plain requests; `most_body` caps the body of one to a workspace."""
 
@@ -135,7 +144,7 @@ class HttpPass:
     ) -> web.StreamResponse:
         if visit.workspace:
             self._keeper.show(visit.workspace, visit.verdict.traffic, _head_size(upstream))
-        response = web.StreamResponse(status=upstream.status, headers=_backward(upstream, visit))
+        response = Relayed(upstream, _backward(upstream, visit))
         if request.method == "HEAD" or upstream.status in {204, 304}:
             await response.prepare(request)
             return response
