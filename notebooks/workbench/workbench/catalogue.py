@@ -17,13 +17,14 @@ from workbench.place import data_folder, platform_socket
 from workbench.words import type_word
 
 _CERTIFICATE = "certificate.json"
+_SYNTHETIC = "shuzha synthetic release certificate"
 _KINDS = {
     "release": "授权数据 release", "synthetic": "合成数据 synthetic", "own": "自带参考文件 own file",
 }  # fmt: skip
 
 
 class Dataset(dict[str, Any]):
-    """One table: `name`, `kind` (release or own), `columns`, `rows`, and what its certificate says.
+    """One table: `name`, `kind` (release, synthetic or own), `columns`, `rows`, and what its certificate says.
 
     It is a plain dict to a program; look at it in a notebook to read its columns.
     """
@@ -161,12 +162,16 @@ def datasets() -> Datasets:
     """
     if platform_socket() is not None:
         return Datasets([Dataset(one) for one in ask("datasets")])
-    own = data_folder() / OWN
-    kinds = {name: "own" if folder.parent == own else "release" for name, folder in find_folders().items()}
     return Datasets([
-        Dataset(name=name, kind=kinds[name], columns=scan(folder).collect_schema().names())
+        Dataset(name=name, kind=_kind(folder), columns=scan(folder).collect_schema().names())
         for name, folder in find_folders().items()
     ])  # fmt: skip
+
+
+def _kind(folder: Path) -> str:
+    if folder.parent == data_folder() / OWN:
+        return "own"
+    return "synthetic" if _certificate(folder).get("kind") == _SYNTHETIC else "release"
 
 
 def _certificate(folder: Path | None) -> dict[str, Any]:

@@ -113,3 +113,20 @@ def test_charts_are_well_formed_and_say_their_figures() -> None:
 def test_smallest_accepted_class_follows_the_threshold() -> None:
     for threshold, k in ((0.05, 20), (0.2, 5), (1 / 3, 3), (1.0, 1)):
         assert Paper({"limits": {"threshold": threshold}}).smallest_accepted == k
+
+
+@pytest.mark.parametrize(
+    ("given", "rows", "said"),
+    [
+        ({"content_hmac_sha256": "ab12", "content_sha256": None}, 500, "under the release&#39;s key"),
+        ({"content_sha256": "cd34"}, 500, "cd34"),
+        ({"content_sha256": None}, 500, "the input could be guessed from it and the release"),
+        ({"content_sha256": None}, 5, "withheld: too few rows"),
+    ],
+)
+def test_page_says_which_hash_of_the_input_it_shows(given: dict[str, str | None], rows: int, said: str) -> None:
+    """Certificates of version 1 have the plain hash; later ones have it under the release's key, or not at all."""
+    content = made(RISKY, ["town"])
+    html = render_paper(content | {"input": {"rows": rows, "columns": []} | given}, "en", name="towns")
+    assert said in html
+    assert ("under the release&#39;s key" in html) == ("content_hmac_sha256" in given)

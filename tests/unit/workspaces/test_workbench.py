@@ -116,6 +116,15 @@ def test_library_loads_an_own_file_beside_the_releases(workbench: ModuleType, tm
         workbench.load("own")
 
 
+def test_library_says_in_a_clean_room_too_that_a_table_is_synthetic(workbench: ModuleType, tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "social_insurance_synthetic"
+    folder.mkdir(parents=True)
+    pl.DataFrame({"district": ["a"]}).write_parquet(folder / "data.parquet")
+    (folder / "certificate.json").write_text('{"kind": "shuzha synthetic release certificate"}', "utf-8")
+    kinds = {one["name"]: one["kind"] for one in workbench.datasets()}
+    assert kinds == {"social_insurance": "release", "social_insurance_synthetic": "synthetic"}
+
+
 def test_library_imports_nothing_but_polars_and_the_standard_library() -> None:
     import ast
 
