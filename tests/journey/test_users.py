@@ -177,6 +177,7 @@ def test_a_command_of_roots_leaves_nothing_that_locks_the_services_out(
     assert done.returncode == 0, done.stderr
     closed = tmp_path / "closed.csv"
     closed.write_text(sheet.read_text())
+    closed.chmod(0o600)
     refused = shuzha("import", closed, "--entry", "370100-HC-0008", file=file)
     assert refused.returncode == 2
     assert "cannot read" in refused.stderr
