@@ -44,3 +44,7 @@ class ScreenFiles:
     def set_budget(self, name: str, budget: int, day: str) -> None:
         """Have the gate apply `budget` within a second: on `day` only, or lastingly where `day` is empty."""
         self._pen.set_budget(name, budget, day=day)
+
+    def forget(self, name: str) -> None:
+        """Take the orders about a workspace that exists no more out of the gate's file."""
+        self._pen.forget(name)

@@ -141,6 +141,7 @@ class ScreenService:
         if workspace is not None:
             for (name, day), counts in self._files.days(workspace.name).items():
                 self._record(name, day, counts)
+            self._files.forget(workspace.name)
 
     def _record(self, name: str, day: str, counts: Mapping[str, Count]) -> ScreenDay | None:
         """Return the record as it was kept now; None where it was kept before, or is of no workspace on record."""
@@ -155,7 +156,9 @@ class ScreenService:
             elif found.classes == fresh.classes:
                 return None
             else:
-                kept = work.save(SCREEN_DAYS, replace(fresh, id=found.id, revision=found.revision))
+                # The budget stays that of the first record: a closed workspace has none any more.
+                again = replace(fresh, id=found.id, budget=found.budget, revision=found.revision)
+                kept = work.save(SCREEN_DAYS, again)
             _emit(work, kept)
         return kept
 

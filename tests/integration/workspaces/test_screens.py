@@ -158,9 +158,11 @@ def test_record_outlives_the_workspace_and_the_gates_file(room: Room) -> None:
 def test_what_was_counted_after_the_close_is_added_at_midnight(room: Room) -> None:
     city = room.setting.city
     room.show("2026-03-02", kernelws=700)
+    room.service.set_budget(city.authority, room.workspace.id, 3_000_000, "lasting", lasting=True)
     room.setting.service.close_workspace(city.analyst, room.workspace.id, "done")
     room.service.record_closed(room.heard("workspace:close")[0])
+    assert room.ordered("2026-03-02") is None, "no order about it stays with the gate"
     room.show("2026-03-02", kernelws=20)
     room.files.day = "2026-03-03"
-    assert [one.shown for one in room.service.record_due()] == [720]
+    assert [(one.shown, one.budget) for one in room.service.record_due()] == [(720, 3_000_000)]
     assert [one.data["shown"] for one in room.heard("screen:record")] == [700, 720]
