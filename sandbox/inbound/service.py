@@ -76,11 +76,6 @@ class InboundService(Asking, Working, Deciding):
             for one in found
         ]  # fmt: skip
 
-    def list_entered(self, workspace: str) -> tuple[ImportRequest, ...]:
-        """Return what the workspace of this id has inside now: its exports rest on it besides its releases."""
-        with self._database.read() as work:
-            return work.list(IMPORTS, workspace=workspace, state=ImportState.IMPORTED.value)
-
     def mount_of(self, import_id: str) -> GrantedRelease:
         """Return the mount of one own file for a clean room; refuses one that is no longer in its workspace."""
         with self._database.read() as work:

@@ -74,19 +74,21 @@ class OwnZone:
 
     def find(self, workspace: str, name: str) -> Path | None:
         """Return the folder of a file that is inside now, or None."""
-        check_own_name(name)
-        found = self.folder(workspace) / name
+        found = self._place(workspace, name)
         return found if (found / DATA_FILE).is_file() else None
 
     def remove(self, workspace: str, name: str) -> None:
         """Take one file away; nothing there is no error."""
-        check_own_name(name)
-        self._end(self.folder(workspace) / name)
+        self._end(self._place(workspace, name))
 
     def destroy(self, workspace: str) -> None:
         """Take all of a workspace's own files away with their folder; nothing there is no error."""
         check_workspace_id(workspace)
         self._end(self._root / workspace)
+
+    def _place(self, workspace: str, name: str) -> Path:
+        check_workspace_id(workspace)
+        return self._root / workspace / check_own_name(name)
 
     def _publish(self, made: Path, target: Path) -> Path:
         if target.exists():

@@ -11,6 +11,7 @@ import pytest
 from sandbox.airlock.findings import Severity
 from sandbox.inbound.model import ImportState, Rules
 from sandbox.inbound.store import IMPORTS
+from sandbox.workspaces.verbs import WorkspaceVerbs
 from shuzha.authorization.agreement import Operation
 from shuzha.core.actor import Actor
 from shuzha.core.errors import Invalid, NotAllowed, NotFound, TransitionNotAllowed
@@ -246,8 +247,32 @@ def test_closing_the_workspace_destroys_what_was_brought_in(city: InboundCity) -
     states = {one.id: one.state for one in city.inbound.list_imports(city.regulator)}
     assert states == {inside.id: S.REMOVED, waiting.id: S.WITHDRAWN, gone.id: S.WITHDRAWN}
     assert city.vault.list_addresses() == ()
+    assert not (city.folder / "own" / city.workspace.name).exists(), "nor made again"
     with pytest.raises(Invalid, match="closed"):
         city.inbound.receive(city.analyst, city.workspace.id, "x.csv", BRANCHES)
+
+
+def test_closing_the_grant_destroys_what_was_brought_in_under_it(city: InboundCity) -> None:
+    inside = city.bring(people(range(100)), listed(), upto=S.IMPORTED)
+    city.service.close_demand(city.operator, city.grant_.demand, "the scenario ended")
+    event = next(one for one in city.database.events_after(0, 5000) if one.tag == "grant:close")
+    city.inbound.follow(event)
+    assert city.inbound.get_import(city.regulator, inside.id).state is S.REMOVED
+    assert (city.inside("customers"), city.vault.list_addresses()) == (None, ())
+
+
+def test_a_notebook_is_told_of_what_is_inside(city: InboundCity) -> None:
+    city.bring(people(range(100)), listed(), upto=S.IMPORTED)
+    city.bring(upto=S.APPROVED)
+    verbs = WorkspaceVerbs(city.database, city.host, NoDesk(), NoDesk(), city.inbound)  # type: ignore[arg-type]
+    own = [one for one in verbs.datasets(city.workspace.name) if one["kind"] == "own"]
+    assert [(one["name"], one["columns"], one["rows"], one["joins"]) for one in own] == [
+        ("customers", ["resident_id", "segment"], 100, "resident_id")
+    ]
+
+
+class NoDesk:
+    """Is asked nothing."""
 
 
 def test_a_grant_that_ends_before_the_file_enters_sends_it_back(city: InboundCity) -> None:

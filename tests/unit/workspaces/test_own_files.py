@@ -41,6 +41,8 @@ def test_remove_and_destroy_leave_nothing_and_bear_a_repeat(tmp_path: Path) -> N
     assert [path.name for path in zone.folder("w-one").iterdir()] == ["branches"]
     zone.destroy("w-one")
     zone.destroy("w-one")
+    zone.remove("w-one", "branches")
+    assert zone.find("w-one", "branches") is None
     assert not (tmp_path / "own" / "w-one").exists()
     assert zone.find("w-two", "rates") is not None
     assert list((tmp_path / "own" / ".work").iterdir()) == []
