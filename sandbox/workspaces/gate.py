@@ -27,16 +27,17 @@ from sandbox.workspaces.controls import Controls, FileControls
 from sandbox.workspaces.gate_door import Door, DoorLimits, listen
 from sandbox.workspaces.gate_keeper import Gatekeeper
 from sandbox.workspaces.gate_proxy import Front, Tell
-from sandbox.workspaces.gauge import Gauge
+from sandbox.workspaces.jailer_client import JailerClient
 from sandbox.workspaces.meter import CannotCount, Meter
 from sandbox.workspaces.notes import Notes, notes_folder
-from sandbox.workspaces.status import StatusDesk
+from sandbox.workspaces.status import Measure, StatusDesk
 from sandbox.workspaces.upstream import Clients, RouteTable
 
 log = logging.getLogger("sandbox.workspaces.gate")
 
 POLL_SECONDS = 0.1
 SAVE_SECONDS = 0.25
+_JAILER_SECONDS = 0.5
 _CLOSE_SECONDS = 2.0
 DEFAULT_SCREEN_BUDGET = 64 * 1024**2
 
@@ -164,7 +165,7 @@ async def run(options: argparse.Namespace) -> None:
     gate = build_gate(
         FileControls(options.controls), meter, token=token, static=options.static,
         default_target=options.default_target, limits=DoorLimits(per_address=options.connections_per_address),
-        tell=StatusDesk(Notes(notes_folder(options.controls)), Gauge(), options.runtime).find,
+        tell=StatusDesk(Notes(notes_folder(options.controls)), _measure(options.runtime)).find,
     )  # fmt: skip
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -203,6 +204,11 @@ def _remove_dead_socket(name: str | None) -> None:
     with socket.socket(socket.AF_UNIX) as probe:
         if probe.connect_ex(str(path)) != 0:
             path.unlink()
+
+
+def _measure(runtime: Path | None) -> Measure | None:
+    """Return who measures the workspaces whose sockets lie in `runtime`: the jailer, of which only that is asked."""
+    return None if runtime is None else JailerClient(runtime / "jailer.sock", wait=_JAILER_SECONDS).account
 
 
 def main() -> None:

@@ -26,10 +26,7 @@ class ExportLine:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What the platform says of one workspace. Sizes are bytes; the limits are those of its jail.
-
-    `portal` is the workspace's own page there; `storage_bytes` is what its home holds, None where nobody counts it.
-    """
+    """What the platform says of one workspace; `portal` is the workspace's own page there."""
 
     workspace: str
     scenario: str
@@ -37,10 +34,6 @@ class Note:
     days_left: int
     portal: str = ""
     exports: tuple[ExportLine, ...] = ()
-    memory_limit: int = 0
-    process_limit: int = 0
-    storage_bytes: int | None = None
-    storage_limit: int | None = None
 
 
 def notes_folder(controls: Path) -> Path:

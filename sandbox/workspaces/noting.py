@@ -1,15 +1,13 @@
-"""Keeps the notes of all living workspaces current: what their analysts' panels say of term, limits and exports."""
+"""Keeps the notes of all living workspaces current: what their analysts' panels say of term and exports."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from threading import Event as Flag
 
 from sandbox.workspaces.model import LIVING, Workspace
 from sandbox.workspaces.notes import ExportLine, Note, Notes
-from sandbox.workspaces.specs import WorkspaceSpec
 from sandbox.workspaces.store import WORKSPACES
 from sandbox.workspaces.verbs import ExportDesk
 from shuzha.core.errors import ShuzhaError
@@ -26,16 +24,12 @@ _MOST_EXPORTS = 20
 
 
 class NoteKeeper:
-    """Writes notes from the records. `find_spec` says what a workspace's jail may use, `portal` is its address."""
+    """Writes notes from the records; `portal` is its address."""
 
-    def __init__(
-        self, database: Database, notes: Notes, desk: ExportDesk, find_spec: Callable[[str], WorkspaceSpec | None],
-        portal: str,
-    ) -> None:  # fmt: skip
+    def __init__(self, database: Database, notes: Notes, desk: ExportDesk, portal: str) -> None:
         self._database = database
         self._notes = notes
         self._desk = desk
-        self._find_spec = find_spec
         self._portal = portal
         self._stale = Flag()
 
@@ -70,7 +64,6 @@ class NoteKeeper:
             waited += POLL_SECONDS
 
     def _note(self, workspace: Workspace, days_left: int) -> Note:
-        spec = self._find_spec(workspace.name)
         exports = tuple(
             ExportLine(one["id"], one["title"], one["state"], one["reason"], f"{self._portal}/exports/{one['id']}")
             for one in self._desk.list_requests(workspace)[:_MOST_EXPORTS]
@@ -78,5 +71,4 @@ class NoteKeeper:
         return Note(
             workspace.id, workspace.scenario, workspace.valid_until.isoformat(), days_left,
             f"{self._portal}/workspaces/{workspace.id}", exports,
-            0 if spec is None else spec.limits.memory_bytes, 0 if spec is None else spec.limits.processes,
         )  # fmt: skip

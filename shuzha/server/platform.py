@@ -284,7 +284,7 @@ class Platform:
         """What the gate tells analysts of their workspaces, kept current by the worker."""
         exports = ExportWindow(self.database, self.people, self.airlock)
         notes = Notes(notes_folder(self.hub_settings.controls))
-        return NoteKeeper(self.database, notes, exports, self.host.specs.find, self.settings.portal_url)
+        return NoteKeeper(self.database, notes, exports, self.settings.portal_url)
 
     @cached_property
     def registry(self) -> RegistryService:

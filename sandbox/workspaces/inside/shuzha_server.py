@@ -41,8 +41,8 @@ class NoFiles(JupyterHandler):  # type: ignore[misc]
     head = get
 
 
-class LinkRefused(web.HTTPError, OSError):
-    """For who asks, a file that is not there; for a list of a folder, an entry to be left out."""
+class LeftOut(web.HTTPError, OSError):
+    """For who asks, a refusal; for a list of a folder, an entry to be left out: a link, or what is no notebook."""
 
     errno = errno.ELOOP
 
@@ -57,7 +57,7 @@ class Notebooks(AsyncLargeFileManager):  # type: ignore[misc]
     def _get_os_path(self, path: str) -> str:
         place = str(super()._get_os_path(path))
         if os.path.realpath(place) != place:
-            raise LinkRefused(404, "links are not followed here")
+            raise LeftOut(404, "links are not followed here")
         return place
 
     @contextlib.contextmanager
@@ -73,7 +73,7 @@ class Notebooks(AsyncLargeFileManager):  # type: ignore[misc]
         """Return a notebook or a folder's list; any other file is refused, and so is a very large notebook."""
         if not await self.dir_exists(path):
             if not path.endswith(".ipynb") or type == "file" or format == "base64":
-                raise web.HTTPError(403, "only notebooks and folders are shown; other files stay inside")
+                raise LeftOut(403, "only notebooks and folders are shown; other files stay inside")
             if content and _size(self._get_os_path(path.strip("/"))) > MOST_NOTEBOOK_BYTES:
                 raise web.HTTPError(413, f"notebooks above {MOST_NOTEBOOK_BYTES} bytes are not shown: clear outputs")
         return await super().get(path, content=content, type=type, format=format, require_hash=require_hash)

@@ -35,8 +35,9 @@
     hitMemory: ['一个进程（通常是内核）因占用内存超过 {limit} 被终止（{times} 次）。请先筛选列和行，再 collect()。',
       'A process, most often your kernel, was ended: it used more memory than {limit} (times: {times}). Select columns and rows before collect().'],
     hitProcesses: ['新进程被拒绝：最多 {limit} 个（{times} 次）。', 'A new process was refused: at most {limit} (times: {times}).'],
-    hitStorage: ['主目录已满：最多 {limit}。请删除不再需要的文件。', 'Your home is full: at most {limit}. Delete files that you no longer need.'],
-    hitScratch: ['临时空间已满：最多 {limit}。', 'The scratch space is full: at most {limit}.'],
+    hitDisk: ['主目录已满：最多 {limit}。请删除不再需要的文件。', 'Your home is full: at most {limit}. Delete files that you no longer need.'],
+    ended: ['上次运行因主目录超过限额被终止：请先删除文件。', 'The last run was ended: the home held more than it may. Delete files first.'],
+    its: ['限额', 'the limit'],
     exports: ['出域申请', 'Export requests'],
     noExports: ['还没有出域申请。', 'Nothing was asked to leave yet.'],
     how: ['成果如何带出', 'How results leave'],
@@ -152,8 +153,9 @@
 
   /** Which limit was hit, what came of it, and what to do. */
   function sayHit(hit, say) {
-    const words = { memory: 'hitMemory', processes: 'hitProcesses', storage: 'hitStorage', scratch: 'hitScratch' }[hit.limit];
-    return words ? say(words, { limit: hit.limit === 'processes' ? hit.most : size(hit.most), times: hit.times }) : hit.limit;
+    const words = { memory: 'hitMemory', processes: 'hitProcesses', disk: 'hitDisk' }[hit.limit];
+    const limit = hit.most === null ? say('its') : hit.limit === 'processes' ? hit.most : size(hit.most);
+    return words ? say(words, { limit, times: hit.times }) : hit.limit;
   }
 
   /** The parts of the panel, each a function of the status and the language. */
@@ -198,8 +200,10 @@
     },
 
     hits({ status, say }) {
-      if (!status.hits.length) return null;
-      const shown = status.hits.map(hit => make('p', { class: 'note bad', role: 'status' }, sayHit(hit, say)));
+      const said = status.hits.map(hit => sayHit(hit, say));
+      if (status.compute.ended_for === 'disk') said.unshift(say('ended'));
+      if (!said.length) return null;
+      const shown = said.map(words => make('p', { class: 'note bad', role: 'status' }, words));
       return section('hits', say('hits'), ...shown);
     },
 
