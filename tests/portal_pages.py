@@ -56,7 +56,7 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
             "/tasks", "/products", product, f"/keys/{made['key']}", *money, f"/statements/{made['statement.bill']}",
         ),
         "regulator": (
-            "/tasks", "/oversight", f"/oversight?period={made['month']}", "/audit", "/entries", entry,
+            "/tasks", "/host", "/oversight", f"/oversight?period={made['month']}", "/audit", "/entries", entry,
             "/authorizations", authorization, "/exports", export, "/products", product, *money,
             f"/statements/{made['statement.bill']}", f"/oversight/lines/{made['statement.bill']}/0",
         ),

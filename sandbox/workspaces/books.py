@@ -17,11 +17,13 @@ from sandbox.workspaces.warden import group_name, kernel_group_name
 SAMPLE_SECONDS = 10.0
 REST_SECONDS = 300.0
 KEEP_SECONDS = 2.0
-_HELD = {
+HELD = {
     "memory": "memory is capped by a control group",
     "pids": "the number of processes is capped by a control group",
     "cpu": "processor time is shared out by a control group",
 }
+FROZEN = "a suspended workspace is frozen"
+IMAGES = "each home has a disk image of its own, which caps its bytes and files"
 
 
 class Books:
@@ -84,11 +86,11 @@ class Books:
 
     def describe(self) -> dict[str, list[str]]:
         """Return, in sentences, what this host holds workspaces to (`holds`), and what it cannot (`cannot`)."""
-        holds = [text for name, text in _HELD.items() if name in self._host.controllers]
+        holds = [text for name, text in HELD.items() if name in self._host.controllers]
         if self._host.unified is not None or "freezer" in self._host.controllers:
-            holds.append("a suspended workspace is frozen")
+            holds.append(FROZEN)
         if not self._disks.cannot:
-            holds.append("each home has a disk image of its own, which caps its bytes and files")
+            holds.append(IMAGES)
         return {"holds": holds, "cannot": [*self._host.cannot, *filter(None, [self._disks.cannot])]}
 
     def _look(self, workspace: str, limits: Limits | None, *, keep: bool) -> tuple[Account, DiskUse | None]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from policies import Context, Policies
 from sandbox.workspaces.compute_store import (
@@ -24,7 +24,7 @@ from sandbox.workspaces.compute_store import (
     find_compute_day,
     find_mark,
 )
-from sandbox.workspaces.model import LIVING, Workspace
+from sandbox.workspaces.model import LIVING, Workspace, WorkspaceState
 from sandbox.workspaces.service import workspace_resource
 from sandbox.workspaces.store import WORKSPACES
 from shuzha.core.actor import Actor, platform_actor
@@ -37,8 +37,21 @@ READ_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
 
-Account = Callable[[str], Mapping[str, Any]]
-"""Returns what a workspace (by its short name) has used, as the jailer says it: `account`, `disk`, `groups`."""
+
+class Jailer(Protocol):
+    """Who counts: the jailer, by the short names of workspaces."""
+
+    def account(self, workspace: str) -> Mapping[str, Any]:
+        """Return what a workspace has used: `account`, `disk`, `groups`, `limits`."""
+        ...
+
+    def describe(self) -> Mapping[str, Sequence[str]]:
+        """Return what the host holds workspaces to (`holds`), and what it cannot (`cannot`)."""
+        ...
+
+    def is_up(self) -> bool:
+        """Return whether it answers."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +65,12 @@ class AuthorizationUse:
 
 
 class ComputeService:
-    """The computing of one installation's workspaces; `account` asks the jailer."""
+    """The computing of one installation's workspaces; `jailer` counts it."""
 
-    def __init__(self, database: Database, policies: Policies, account: Account) -> None:
+    def __init__(self, database: Database, policies: Policies, jailer: Jailer) -> None:
         self._database = database
         self._policies = policies
-        self._account = account
+        self._jailer = jailer
         self._told_before = ""
 
     # --- metering ----------------------------------------------------------------------------------------------------
@@ -82,7 +95,7 @@ class ComputeService:
 
     def read_account(self, workspace: Workspace) -> bool:
         """Book what one workspace has used since the last time, and return whether that was something."""
-        told = self._account(workspace.name)["account"]
+        told = self._jailer.account(workspace.name)["account"]
         with self._database.work(platform_actor("compute-record")) as work:
             mark = find_mark(work, workspace.id)
             fresh = _mark(workspace, told, work.now(), mark)
@@ -157,10 +170,25 @@ class ComputeService:
             days = [one for one in work.list(COMPUTE_DAYS, authorization=authorization) if one.workspace in visible]
         return add_up(days)
 
+    def describe_host(self) -> Mapping[str, Sequence[str]] | None:
+        """Return what the host holds workspaces to and what it cannot, in sentences; None where no jailer answers."""
+        try:
+            return self._jailer.describe() if self._jailer.is_up() else None
+        except ShuzhaError:
+            return None
+
+    def list_running(self, actor: Actor) -> tuple[tuple[Workspace, Mapping[str, Any] | None], ...]:
+        """Return the open workspaces that the actor may see, each with what the jailer says of it now."""
+        with self._database.read() as work:
+            found = [one for one in work.list(WORKSPACES) if one.state is WorkspaceState.OPEN]
+            visible = [one for one in found if self._can_see(actor, one, work.now())]
+        up = self._jailer.is_up()
+        return tuple((one, self.ask_now(one.name) if up else None) for one in visible)
+
     def ask_now(self, name: str) -> Mapping[str, Any] | None:
         """Return what the jailer says of a workspace now, None where it does not answer."""
         try:
-            return self._account(name)
+            return self._jailer.account(name)
         except ShuzhaError:
             return None
 

@@ -24,6 +24,8 @@ from sandbox.workspaces.mounts import unmount
 log = logging.getLogger(__name__)
 
 TOOLS = ("mkfs.ext4", "mount", "e2fsck", "resize2fs", "debugfs")
+_WHY = "the disk of a workspace is measured, not capped: "
+NEEDS_ROOT = f"{_WHY}images need root"
 _PLACES = ("/usr/sbin", "/sbin", "/usr/bin", "/bin")
 _OPTIONS = "loop,nosuid,nodev,noatime,discard,errors=remount-ro"
 _SECONDS = 120.0
@@ -58,12 +60,11 @@ def images_folder(homes: Path) -> Path:
 
 def find_hindrance(folder: Path) -> str:
     """Return, in a sentence, what keeps this host from giving homes an image; empty when a trial image works."""
-    why = "the disk of a workspace is measured, not capped: "
     if os.geteuid() != 0:
-        return f"{why}images need root"
+        return NEEDS_ROOT
     missing = [tool for tool in TOOLS if _find(tool) is None]
     if missing:
-        return f"{why}{' and '.join(missing)} is missing (install e2fsprogs and mount)"
+        return f"{_WHY}{' and '.join(missing)} is missing (install e2fsprogs and mount)"
     try:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".trial-") as scratch:
             image, place = Path(scratch) / "trial.img", Path(scratch) / "trial"
@@ -74,7 +75,7 @@ def find_hindrance(folder: Path) -> str:
             finally:
                 unmount(place)
     except (DiskFailed, OSError) as error:
-        return f"{why}a trial image failed: {error}"
+        return f"{_WHY}a trial image failed: {error}"
     return ""
 
 

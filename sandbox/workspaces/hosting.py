@@ -18,6 +18,7 @@ from sandbox.workspaces.specs import FileSpecs, GrantedRelease, WorkspaceRefused
 from shuzha.core.errors import Invalid, ShuzhaError, Unavailable
 
 _READY_SECONDS = 60.0
+OVERFULL = "limit reached: the home holds more than it may"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ class LocalHost:
             limit = str(self._jailer.account(workspace.name)["account"]["ended_for"])
         except ShuzhaError:
             return ""
-        return "limit reached: its home holds more than it may" if limit == "disk" else ""
+        return OVERFULL if limit == "disk" else ""
 
     def find_session(self, workspace: Workspace) -> Session | None:
         """Ask the hub since when the server runs, and when it was last asked for something."""

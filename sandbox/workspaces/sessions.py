@@ -23,6 +23,9 @@ from shuzha.core.work import Database
 
 log = logging.getLogger(__name__)
 
+LONG = "limit reached: the session was as long as one may be"
+IDLE = "limit reached: nothing happened in the session for a long time"
+
 
 @dataclass(frozen=True, slots=True)
 class SessionRules:
@@ -77,11 +80,11 @@ class SessionKeeper:
             return ""
         now = self._clock()
         if self._rules.hours and now - session.started >= self._rules.hours * 3600:
-            return f"limit reached: a session lasts at most {self._rules.hours} hours"
+            return LONG
         if not self._rules.idle_minutes or now - max(session.asked, session.started) < self._rules.idle_minutes * 60:
             return ""
         told = self._ask(workspace.name)
         if told is None or now - float(told["account"]["busy_at"]) < self._rules.idle_minutes * 60:
             # Kernels at work, or nobody can say whether they are.
             return ""
-        return f"limit reached: nothing happened for {self._rules.idle_minutes} minutes"
+        return IDLE

@@ -1,4 +1,4 @@
-"""The administrator's pages: organisations and accounts, and what this host cannot enforce. No data is seen here."""
+"""The administrator's pages: organisations and accounts. No data is seen here."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from fastapi.responses import Response
 
 from policies import Resource
 from policies.roles import PERSONAL_ROLES
-from sandbox.workspaces.limits import CgroupHost
 from shuzha.core.actor import Actor
-from shuzha.core.errors import NotAllowed
 from shuzha.people.model import ACCOUNT, Account, OrganisationKind
 from shuzha.people.service import People
 from shuzha.portal.desk import Desk, Show, Verb, actor_of, parse
@@ -37,7 +35,6 @@ class AccountPages:
         router.add_api_route("/accounts", self.create_account, methods=["POST"])
         router.add_api_route("/organisations", self.create_organisation, methods=["POST"])
         router.add_api_route("/accounts/{account_id}/{verb}", self.move, methods=["POST"])
-        router.add_api_route("/host", self.host, methods=["GET"])
         return router
 
     def show_list(self, request: Request) -> Response:
@@ -83,14 +80,6 @@ class AccountPages:
             "restore": lambda: self._people.restore_account(actor, account_id, reason),
         }
         return self._desk.act(request, actions, verb, "/accounts", self._again(request))
-
-    def host(self, request: Request) -> Response:
-        """Show what the host of the workspaces holds and what it cannot."""
-        actor = actor_of(request)
-        if not self._desk.can(actor, "settings:view", Resource("settings")):
-            raise NotAllowed("cannot see the host's settings", rule="settings:view", accepted="an administrator")
-        found = CgroupHost.detect()
-        return self._desk.page(request, "host.html", cannot=found.cannot, controllers=sorted(found.controllers))
 
     def _again(self, request: Request) -> Show:
         return lambda errors, status: self._list(request, errors, status)

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
 from policies import Resource
+from sandbox.workspaces.computing import ComputeService
 from shuzha.authorization.agreement import Agreement, Allocation, Income, Operation, OutputKind, Term
 from shuzha.authorization.base import authorization_resource, demand_resource
 from shuzha.authorization.model import (
@@ -69,13 +70,14 @@ class AuthorizationPages:
 
     def __init__(
         self, desk: Desk, service: AuthorizationService, catalog: CatalogService, releases: ReleaseService,
-        purse: ReleasePurse,
+        purse: ReleasePurse, compute: ComputeService,
     ) -> None:  # fmt: skip
         self._desk = desk
         self._service = service
         self._catalog = catalog
         self._releases = releases
         self._purse = purse
+        self._compute = compute
 
     def router(self) -> APIRouter:
         """Return the routes of these pages."""
@@ -231,6 +233,7 @@ class AuthorizationPages:
             steps=progress(AUTHORIZATION, WAY, found.state),
             verbs=self._desk.verbs(actor, AUTHORIZATION, found.state, own, VERBS),
             demands=self._service.list_demands(actor, found.id), entries=entries,
+            used=self._compute.sum_authorization(actor, found.id),
             may_demand=found.state is _A.ACTIVE and self._desk.can(actor, "demand:draft", demand),
         )  # fmt: skip
 

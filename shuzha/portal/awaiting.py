@@ -66,7 +66,10 @@ class Awaiting:
         self._roles: dict[str, tuple[Callable[[Actor], Iterator[Task]], ...]] = {
             "provider": (self._own_entries, self._demands_to_grant),
             "authority": (
-                self._entries_to_review, self._authorizations, self._demands_to_check, self._differing,
+                self._entries_to_review,
+                self._authorizations,
+                self._demands_to_check,
+                self._differing,
                 self._imports_to_review,
             ),
             "operator": (self._to_sign, self._own_demands, self._own_products),

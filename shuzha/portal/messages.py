@@ -20,7 +20,9 @@ from sandbox.airlock.model import EXPORT, Choice
 from sandbox.inbound.model import IMPORT
 from sandbox.inbound.screening import ACCEPTED as OWN_FILE_ACCEPTED
 from sandbox.inbound.screening import RULES as OWN_FILE_RULES
+from sandbox.workspaces.books import FROZEN, HELD, IMAGES
 from sandbox.workspaces.clean_room import RunState
+from sandbox.workspaces.disks import NEEDS_ROOT
 from sandbox.workspaces.limits import CgroupHost
 from sandbox.workspaces.model import WORKSPACE
 from shuzha.authorization.agreement import Operation, OutputKind
@@ -45,6 +47,7 @@ from shuzha.portal.i18n import catalogue
 from shuzha.portal.imports import ORIGINS
 from shuzha.portal.oversight import TRACED
 from shuzha.portal.tasks import LINKS
+from shuzha.portal.workspaces import ENDS, LIMIT_WORDS
 from shuzha.releases.model import NOT_MEASURED, NOT_PROMISED, RELEASE, SYNTHETIC_NOT_PROMISED
 from shuzha.settlement.model import INFRASTRUCTURE, PARTIES
 
@@ -120,6 +123,7 @@ def _all() -> Iterator[str]:
     yield from (word(field.name) for field in fields(Risk))
     yield from (word(name) for name in (*PERSONAL_ROLES, *PARTIES, INFRASTRUCTURE, *NAMES, *LOOSE))
     yield from (*NOT_PROMISED, *SYNTHETIC_NOT_PROMISED, NOT_MEASURED, *_cannot())
+    yield from (*HELD.values(), FROZEN, IMAGES, NEEDS_ROOT, *LIMIT_WORDS.values(), *ENDS)
     yield from (*OWN_FILE_RULES.values(), *OWN_FILE_ACCEPTED.values(), *ORIGINS.values())
     for table in (AUTHORITY_TURN, REGISTRY_TURN, OPERATOR_TURN):
         yield from table.values()

@@ -13,6 +13,7 @@ from shuzha.portal.authorizations import AuthorizationPages
 from shuzha.portal.desk import Desk, tone, word
 from shuzha.portal.entries import EntryPages
 from shuzha.portal.exports import ExportPages
+from shuzha.portal.hosts import HostPages
 from shuzha.portal.imports import ImportPages
 from shuzha.portal.keys import KeyPages
 from shuzha.portal.oversight import OversightPages
@@ -53,7 +54,7 @@ NAVIGATION = (
     NavItem("/oversight", "Oversight", frozenset({"authority", "regulator"})),
     NavItem("/audit", "Audit log", frozenset({"auditor", "regulator"})),
     NavItem("/accounts", "Accounts", frozenset({"administrator"})),
-    NavItem("/host", "Host", frozenset({"administrator"})),
+    NavItem("/host", "Host", frozenset({"administrator", "authority"})),
 )  # fmt: skip
 
 
@@ -73,7 +74,9 @@ def make_pages(services: Services, desk: Desk) -> APIRouter:
         TaskPages(desk, services),
         PublicPages(desk, services.disclosure),
         EntryPages(desk, services.catalog, services.budgets),
-        AuthorizationPages(desk, services.authorization, services.catalog, services.releases, services.purse),
+        AuthorizationPages(
+            desk, services.authorization, services.catalog, services.releases, services.purse, services.compute
+        ),
         ReleasePages(desk, services.releases, services.catalog),
         ImportPages(desk, services),
         WorkspacePages(desk, services),
@@ -84,6 +87,7 @@ def make_pages(services: Services, desk: Desk) -> APIRouter:
         StatementPages(desk, services.settlement, services.registry),
         OversightPages(desk, services),
         AccountPages(desk, services.people),
+        HostPages(desk, services),
     )
     router = APIRouter(dependencies=[Depends(make_guard(services.people))], include_in_schema=False)
     for page in pages:

@@ -10,6 +10,7 @@ from products.registry.service import RegistryService
 from sandbox.airlock.model import ExportRequest
 from sandbox.airlock.service import AirlockService
 from sandbox.inbound.service import InboundService
+from sandbox.workspaces.computing import ComputeService
 from sandbox.workspaces.hosting import Host
 from sandbox.workspaces.screens import ScreenService
 from sandbox.workspaces.service import WorkspaceService
@@ -97,6 +98,11 @@ class Services(Protocol):
     @property
     def screens(self) -> ScreenService:
         """What workspaces show on screens, and may."""
+        ...
+
+    @property
+    def compute(self) -> ComputeService:
+        """What workspaces use and run into."""
         ...
 
     @property

@@ -9,8 +9,11 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
 from policies import Resource
+from sandbox.workspaces.compute_store import GIB, add_up
+from sandbox.workspaces.hosting import OVERFULL
 from sandbox.workspaces.model import LIVING, WORKSPACE, Workspace, WorkspaceState
 from sandbox.workspaces.service import workspace_resource
+from sandbox.workspaces.sessions import IDLE, LONG
 from shuzha.authorization.model import Demand, DemandState
 from shuzha.core.actor import Actor
 from shuzha.core.errors import Invalid, NotFound
@@ -29,10 +32,20 @@ VERBS = (
 )
 
 
+ENDS = (LONG, IDLE, OVERFULL)
+"""The limits that end a session, as its reason says."""
+
 SCREEN_WORDS = {
     "kernelws": "Kernel output", "contents": "Notebooks", "http": "Answers of the server",
     "unsettled": "Unsettled after a fault of the gate",
 }  # fmt: skip
+
+
+LIMIT_WORDS = {
+    "memory": "Memory: a process that took more than the limit was ended",
+    "processes": "Processes: no further one could be started",
+    "disk": "Disk: the home was full",
+}
 
 
 class WorkspacePages:
@@ -146,6 +159,9 @@ class WorkspacePages:
             lab=self._lab(found) if mine and found.state is WorkspaceState.OPEN else "",
             screen=screens.get_standing(actor, found.id), screen_days=screens.list_days(actor, found.id),
             screen_budgets=screens.list_budgets(actor, found.id), may_set_screen=screens.may_set(actor, found),
+            days_used=(used := self._services.compute.list_days(actor, found.id)), used=add_up(used), gib=GIB,
+            hits=[(LIMIT_WORDS[one.limit], one.times) for one in self._services.compute.list_hits(actor, found.id)],
+            rules=self._services.settings, ended=found.reason in ENDS,
             screen_word=lambda name: SCREEN_WORDS.get(name, name),
             privacy=self._services.answers.budget(found.grant), releases=self._releases(actor, found),
             left=self._days_left(found),

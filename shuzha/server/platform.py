@@ -246,7 +246,7 @@ class Platform:
     def compute(self) -> ComputeService:
         """What workspaces use and run into, booked by the worker."""
         jailer = JailerClient(self.hub_settings.jailer_socket, wait=1.0)
-        return ComputeService(self.database, self.policies, jailer.account)
+        return ComputeService(self.database, self.policies, jailer)
 
     @cached_property
     def sessions(self) -> SessionKeeper:

@@ -48,6 +48,12 @@ class Jailer:
             "disk": None, "groups": {}, "limits": None,
         }  # fmt: skip
 
+    def describe(self) -> dict[str, list[str]]:
+        return {"holds": ["memory is capped by a control group"], "cannot": []}
+
+    def is_up(self) -> bool:
+        return not self.down
+
 
 class Room:
     """One open workspace and the books over it."""
@@ -62,7 +68,7 @@ class Room:
     def made(self) -> ComputeService:
         """Return the service as a worker that was started again has it."""
         city = self.setting.city
-        return ComputeService(city.database, city.policies, self.jailer.account)
+        return ComputeService(city.database, city.policies, self.jailer)
 
     def heard(self, tag: str) -> list[Event]:
         Follower(self.setting.city.database, {"*": [self.events.append]}, durable_name="test").step()
@@ -128,6 +134,19 @@ def test_a_jailer_that_is_away_is_asked_later_and_nothing_is_lost(room: Room) ->
     assert room.days()[0][1] == 4000
 
 
+def test_running_workspaces_are_listed_with_what_they_use_now(room: Room) -> None:
+    authority = room.setting.city.authority
+    assert room.service.describe_host() == {"holds": ["memory is capped by a control group"], "cannot": []}
+    ((workspace, told),) = room.service.list_running(authority)
+    assert workspace.id == room.workspace.id
+    assert told is not None
+    assert told["account"]["epoch"] == "a"
+    assert room.service.list_running(room.setting.city.rival) == ()
+    room.jailer.down = True
+    assert room.service.describe_host() is None
+    assert room.service.list_running(authority) == ((workspace, None),)
+
+
 def test_a_limit_that_was_hit_is_on_record_and_shown(room: Room) -> None:
     room.jailer.hits = {"memory": 2}
     room.service.read_accounts()
@@ -175,9 +194,9 @@ class SessionsHost(ListingHost):
 @pytest.mark.parametrize(
     ("rules", "session", "busy_at", "words"),
     [
-        (SessionRules(2, 0), Session(0, 100 * HOUR), 0, "at most 2 hours"),
+        (SessionRules(2, 0), Session(0, 100 * HOUR), 0, "as long as one may be"),
         (SessionRules(0, 0), Session(0, 0), 0, ""),
-        (SessionRules(200, 30), Session(0, 99 * HOUR), 0, "nothing happened for 30 minutes"),
+        (SessionRules(200, 30), Session(0, 99 * HOUR), 0, "nothing happened"),
         (SessionRules(200, 30), Session(0, 99.9 * HOUR), 0, ""),
         (SessionRules(200, 30), Session(99.9 * HOUR, 0), 0, ""),
         (SessionRules(200, 30), Session(0, 0), 99.9 * HOUR, ""),
