@@ -34,6 +34,7 @@ def register(app: typer.Typer) -> None:
 
 
 def import_file(
+    context: typer.Context,
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A CSV or Parquet file.")],
     *,
     entry: Annotated[str, typer.Option(help="The entry's code: of a new draft, or of a published entry.")],
@@ -58,7 +59,7 @@ def import_file(
     request = ImportRequest(
         file, entry, name, Title(title_zh, title_en), abstract, entity_key, _names(key_columns), _mode(mode)
     )
-    with signed_in(load_settings(settings), login, file) as (platform, actor), working("importing"):
+    with signed_in(load_settings(settings), login, context.obj, file) as (platform, actor), working("importing"):
         found = Importer(platform, actor).run(request, wait)
     if as_json:
         print_json(_imported(found))
@@ -70,6 +71,7 @@ def import_file(
 
 
 def settle(
+    context: typer.Context,
     *,
     period: Annotated[str, typer.Option(help="The month, YYYY-MM.")],
     so_far: Annotated[
@@ -80,7 +82,7 @@ def settle(
     as_json: AsJson = False,
 ) -> None:
     """Settle a month that is over: bills, shares and providers' statements; a second run changes nothing."""
-    with signed_in(load_settings(settings), login) as (platform, actor), working("settling"):
+    with signed_in(load_settings(settings), login, context.obj) as (platform, actor), working("settling"):
         service = platform.settlement
         found = service.so_far(actor, period).statements if so_far else service.settle(actor, period)
         names = {one.subject: _name_of(platform.people, one.subject) for one in found}

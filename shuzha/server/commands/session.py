@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
 import typer
 
 from shuzha.core.actor import Actor
@@ -33,12 +32,14 @@ class OwnProcess:
 
 
 @contextmanager
-def signed_in(settings: Settings, login: str | None, *files: Path) -> Iterator[tuple[Platform, Actor]]:
+def signed_in(
+    settings: Settings, login: str | None, process: OwnProcess | None, *files: Path
+) -> Iterator[tuple[Platform, Actor]]:
     """Give the installation and the account's actor; the session ends with the block. `files` are what it will read.
 
     The password comes from the environment or a prompt, never from an argument, where other users would see it.
     """
-    platform = open_installation(settings, *files)
+    platform = open_installation(settings, process, *files)
     name = _answer("login", login or os.environ.get(LOGIN), hidden=False)
     session = platform.people.sign_in(name, _answer("password", os.environ.get(PASSWORD), hidden=True), "cli")
     try:
@@ -47,16 +48,15 @@ def signed_in(settings: Settings, login: str | None, *files: Path) -> Iterator[t
         platform.people.sign_out(session.token)
 
 
-def open_installation(settings: Settings, *files: Path) -> Platform:
+def open_installation(settings: Settings, process: OwnProcess | None, *files: Path) -> Platform:
     """Return the rooms of an installation that exists; refuses to make one, and records of another revision.
 
-    As root the process becomes the service user for good; a file of `files` that he cannot read is refused.
+    As root a `process` of its own becomes the service user for good; one of `files` that he cannot read is refused.
     """
     from shuzha.server import schema
     from shuzha.server.platform import Platform
 
-    context = click.get_current_context(silent=True)
-    if context is not None and isinstance(context.find_root().obj, OwnProcess):
+    if process is not None:
         settings = settings.pinned()
         user = choose_user(settings.service_user, settings.data)
         if user is not None:
