@@ -40,7 +40,9 @@ log = logging.getLogger(__name__)
 
 WARDEN_SECONDS = 0.1
 SWEEP_SECONDS = 0.5
-_THREADS = 32
+_PLATFORM_THREADS, _SERVER_THREADS = 32, 64
+_SERVER_AT_ONCE = 2
+"""Requests of one server that are worked on at the same time: a browser can ask its server for a hundred kernels."""
 _PLATFORM_CONNECTIONS = 256
 _SERVER_CONNECTIONS = 32
 
@@ -78,7 +80,8 @@ class Jailer:
         self._settings = settings
         self._host = host or CgroupHost.detect()
         self.keeper = Keeper(settings, self._host)
-        self._pool = ThreadPoolExecutor(_THREADS, "jailer")
+        self._pool = ThreadPoolExecutor(_PLATFORM_THREADS, "platform")
+        self._server_pool = ThreadPoolExecutor(_SERVER_THREADS, "servers")
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(verbs.ServerCall)
         self._windows: dict[str, LineServer[Any]] = {}
         self._table = platform_table(self.keeper)
@@ -112,25 +115,23 @@ class Jailer:
             await rooms.close()
             for server in (door, *self._windows.values()):
                 await server.close()
-            self._pool.shutdown(wait=False)
+            for pool in (self._pool, self._server_pool):
+                pool.shutdown(wait=False)
 
     def _peers(self, uid: int | None = None) -> frozenset[int]:
         asking = uid if uid is not None else self._settings.service_uid
         return frozenset({0, os.geteuid()} | (set() if asking is None else {asking}))
 
     async def _answer(self, call: Any) -> Any:
-        result = await self._run(self._table[type(call)], call)
+        result = await _run(self._pool, self._table[type(call)], call)
         await self._bring_in_line()
         return result
-
-    async def _run(self, verb: Callable[..., Any], *arguments: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, verb, *arguments)
 
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             try:
-                await self._run(self.keeper.sweep)
+                await _run(self._pool, self.keeper.sweep)
                 await self._bring_in_line()
             except Exception:  # The boundary of this task: it is logged and tried again.
                 log.exception("the workspaces could not be swept; trying again")
@@ -146,10 +147,11 @@ class Jailer:
                 await self._open_window(workspace, uid)
 
     async def _open_window(self, workspace: str, uid: int) -> None:
-        table = server_table(self.keeper, workspace)
+        table, turns = server_table(self.keeper, workspace), asyncio.Semaphore(_SERVER_AT_ONCE)
 
         async def answer(call: Any) -> Any:
-            return await self._run(table[type(call)], call)
+            async with turns:
+                return await _run(self._server_pool, table[type(call)], call)
 
         # Not patient: a kernel could have its server speak ZeroMQ to this socket, and must not make it go on.
         rules = LineRules(most_connections=_SERVER_CONNECTIONS, patient=False, peers=self._peers(uid))
@@ -163,6 +165,10 @@ class Jailer:
     def _watch(self) -> None:
         warden = Warden(self._host, self._settings.runtime)
         keep_watch(warden, FileControls(self._settings.controls), self._ended)
+
+
+async def _run(pool: ThreadPoolExecutor, verb: Callable[..., Any], *arguments: Any) -> Any:
+    return await asyncio.get_running_loop().run_in_executor(pool, verb, *arguments)
 
 
 def keep_watch(warden: Warden, controls: Controls, ended: threading.Event) -> None:

@@ -5,6 +5,7 @@ The hub says who asks for which server; what is mounted comes from the workspace
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ class BwrapSpawner(Spawner):  # type: ignore[misc]
             await self._out.open()
             await jailer.start(spec.workspace, self.user.name, self.get_env())
         except ShuzhaError as error:
+            await self._give_up(error)
             raise SpawnException(error.message, reason="jail") from error
         self._runs = True
         return self._tell_address(paths)
@@ -117,6 +119,15 @@ class BwrapSpawner(Spawner):  # type: ignore[misc]
 
     def _hub_url(self) -> str:
         return str(self.hub.url)
+
+    async def _give_up(self, error: ShuzhaError) -> None:
+        """Leave nothing of a start that failed: a jailer that died meanwhile may have started the server yet."""
+        if self._out is not None:
+            await self._out.close()
+            self._out = None
+        if isinstance(error, Unavailable):
+            with contextlib.suppress(ShuzhaError):
+                await self._jailer().stop(self.name, 0.0)
 
     def _jailer(self) -> AsyncJailerClient:
         return AsyncJailerClient(Path(self.jailer_socket))

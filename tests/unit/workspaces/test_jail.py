@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from sandbox.workspaces.limits import CgroupHost, Limits
 from sandbox.workspaces.out_gate import allows
 from sandbox.workspaces.runtime import runtime_paths
 from sandbox.workspaces.specs import FIRST_UID, GrantedRelease, WorkspaceSpec
-from sandbox.workspaces.warden import Warden, group_name
+from sandbox.workspaces.warden import Warden, group_name, kernel_group_name
 from sandbox.workspaces.workspace_jails import (
     SERVER_LIMITS,
     Places,
@@ -257,3 +258,38 @@ def test_warden_leaves_the_workspaces_of_another_installation_alone(tmp_path: Pa
     Warden(host, tmp_path / "run").obey(Orders())
     assert (freezer / "ws-run-w-one" / "freezer.state").read_text() == "THAWED"
     assert [(freezer / name / "freezer.state").read_text() for name in others] == ["FROZEN", "FROZEN"]
+
+
+class Groups:
+    """Control groups of version 2 that are said to be told to stand still and never do."""
+
+    def __init__(self, root: Path, names: tuple[str, ...], pid: int) -> None:
+        (root / "cgroup.controllers").write_text("")
+        (root / "cgroup.procs").write_text("")
+        self.folders = [root / "shuzha" / name for name in names]
+        for folder in self.folders:
+            folder.mkdir(parents=True)
+            (folder / "cgroup.procs").write_text(str(pid))
+            (folder / "cgroup.events").write_text("populated 1\nfrozen 0\n")
+        (root / "shuzha" / "cgroup.procs").write_text("")
+        self.host = CgroupHost.detect(root)
+
+    def told(self) -> list[str]:
+        return [(one / "cgroup.freeze").read_text() for one in self.folders if (one / "cgroup.freeze").exists()]
+
+
+def test_warden_tells_all_at_once_and_ends_what_does_not_stand_still(tmp_path: Path, monkeypatch: Any) -> None:
+    workspaces = [f"w-{number}" for number in range(30)]
+    runtime = tmp_path / "run"
+    for workspace in workspaces:
+        runtime_paths(runtime, workspace).make()
+    names = (*(group_name(runtime, one) for one in workspaces), kernel_group_name(runtime, "w-3"))
+    with subprocess.Popen(["sleep", "60"]) as sleeping:
+        groups = Groups(tmp_path, names, sleeping.pid)
+        warden = Warden(groups.host, runtime)
+        warden.obey(Orders(suspended=dict.fromkeys(workspaces, "held")))
+        assert groups.told() == ["1"] * 31, "the first that does not stand still keeps no other waiting"
+        assert sleeping.poll() is None
+        monkeypatch.setattr("sandbox.workspaces.warden.FREEZE_SECONDS", -1.0)
+        warden.obey(Orders(suspended={"w-3": "held"}))
+        assert sleeping.wait(5) == -9
