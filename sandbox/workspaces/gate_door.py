@@ -53,7 +53,7 @@ class Door(web.Server):
         self._arguments: dict[str, Any] = {
             # A body is handed on as it came: unpacked here it would no longer fit its headers.
             "auto_decompress": False, "access_log": None, "keepalive_timeout": self.limits.idle_seconds,
-            "read_bufsize": 2**18,
+            "read_bufsize": 2**18, "lingering_time": 2.0,
         }  # fmt: skip
         super().__init__(handler, handler_cancellation=True, **self._arguments)
 

@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 from gate_kit import BASE, KNOWN, Place, running_place
 
+from sandbox.workspaces import gate_http
 from sandbox.workspaces.gate_door import DoorLimits
 from sandbox.workspaces.gate_sockets import MAX_MESSAGE, MAX_SOCKETS
 
@@ -228,6 +229,14 @@ async def test_head_that_drips_ends_and_a_body_or_a_websocket_does_not() -> None
         await channel.send_str("still here")
         assert await channel.receive_str(timeout=5) == "still here"
         await channel.close()
+
+
+async def test_body_that_does_not_come_ends_too(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate_http, "BODY_GAP_SECONDS", 0.2)
+    answer = await send(place, f"{POST}Content-Length: 50\r\nConnection: close\r\n\r\nbegun", seconds=15)
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert b"body_too_slow" in answer
+    await until(lambda: not place.gate.keeper.exchanges)
 
 
 async def test_second_request_of_a_connection_has_its_own_time() -> None:
