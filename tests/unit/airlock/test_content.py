@@ -51,7 +51,7 @@ def archive() -> bytes:
         (pickle.dumps({"a": 1}), None),
         (pickle.dumps({"a": 1}, protocol=0), None),
         (archive(), None),
-        (gzip.compress(b"a,b\n1,2\n"), None),
+        (gzip.compress(b"a,b\n1,2\n", mtime=0), None),
         (b"%PDF-1.7\n%\xe2\xe3", None),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", None),
         (b"  <html></html>", None),
