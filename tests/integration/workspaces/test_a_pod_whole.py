@@ -47,6 +47,7 @@ def hub(cluster: Cluster) -> Iterator[RunningHub]:
     for hub in running_hub(spawner="kubernetes", pod_address="127.0.0.1"):
         cluster.claims = {
             "shuzha-releases": hub.settings.releases, "shuzha-homes": hub.settings.homes,
+            "shuzha-own": hub.folder / "own",
         }  # fmt: skip
         wait_until(lambda: not is_free(HUB_PORT), 20, "the pods' gate")
         yield hub
@@ -71,6 +72,8 @@ def test_a_workspace_runs_as_a_pod_and_ends_as_one(hub: RunningHub, cluster: Clu
     read = "import polars as pl; print(pl.read_parquet('/data/social_insurance/part-0.parquet').height)"
     assert run(read) == "1000"
     assert run("import os; print(sorted(n for n in os.environ if 'TOKEN' in n or 'JUPYTERHUB' in n))") == "[]"
+    assert run("print(os.listdir('/data/own'))") == "[]"
+    assert "Read-only" in run("open('/data/own/x', 'w')")
     assert "Read-only" in run("open('/data/social_insurance/x', 'w')")
     assert run("open('/home/analyst/notebooks/mine.txt', 'w').write('x'); print(os.getcwd())").endswith("/home/analyst")
     # The server's container is another: none of its processes is seen, and no port is reached where Landlock is.
