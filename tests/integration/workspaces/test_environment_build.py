@@ -20,6 +20,7 @@ from sandbox.workspaces.environments import Lists, list_installed
 from shuzha.core.errors import Invalid, Unavailable
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(shutil.which("bwrap") is None, reason="a new environment is tried in a jail of bubblewrap"),
     pytest.mark.skipif(not (ROOT / ".venv-tools").exists(), reason="the installer is made by script/setup.sh"),
 ]

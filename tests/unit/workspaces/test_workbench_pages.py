@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from workbench_kit import FOLDER, imported_workbench
+from workbench_kit import FOLDER, MADE, PAGE, imported_workbench, render_reference
 
 from sandbox.airlock.model import ExportState
 from sandbox.airlock.rules import NOTES
@@ -304,6 +304,10 @@ def test_public_verbs_have_a_docstring_with_an_example_that_parses(workbench: Mo
         assert len(examples) == 1, verb.__name__
         ast.parse(examples[0])
         assert f"workbench.{'dp.' if verb.__module__ == 'workbench.dp' else ''}{verb.__name__}(" in examples[0]
+
+
+def test_reference_page_says_what_the_library_says(workbench: ModuleType) -> None:
+    assert PAGE.read_text("utf-8").partition(MADE)[2].strip() == render_reference(workbench).strip()
 
 
 def test_panel_is_plain_text_of_our_own(workbench: ModuleType) -> None:
