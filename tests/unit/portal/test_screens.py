@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from sandbox.workspaces.meter import Meter, today
-from sandbox.workspaces.screen_store import ScreenBudget
+from shuzha.server.portal_app import API
 from tests.portal_kit import PortalCity
-from tests.unit.portal.conftest import post
+from tests.unit.portal.conftest import csrf_of, post
 
 MIB = 1024**2
 
@@ -46,9 +46,15 @@ def test_nobody_else_sets_it_and_no_nonsense_is_set(sign_in, city: PortalCity) -
         assert post(sign_in("authority"), page, mebibytes=mebibytes, reason=reason).status_code == 422
 
 
-def test_screen_is_read_and_set_over_the_api_too(city: PortalCity) -> None:
-    screens, one = city.platform.screens, city.made["workspace"]
-    made = screens.set_budget(city.people["authority"], one, 700 * MIB, "over the interface")
-    assert isinstance(made, ScreenBudget)
-    standing = screens.get_standing(city.people["regulator"], one)
-    assert standing.budget == 700 * MIB
+def test_screen_is_read_and_set_over_the_api_too(sign_in, city: PortalCity) -> None:
+    url = f"{API}/workspaces/{city.made['workspace']}"
+    body = {"budget": 700 * MIB, "reason": "over the interface", "lasting": True}
+    authority, regulator = sign_in("authority"), sign_in("regulator")
+    made = authority.post(f"{url}/screen-budget", json=body, headers={"X-CSRF-Token": csrf_of(authority)})
+    assert made.status_code == 200, made.text
+    refused = regulator.post(f"{url}/screen-budget", json=body, headers={"X-CSRF-Token": csrf_of(regulator)})
+    assert refused.status_code == 403
+    seen = regulator.get(f"{url}/screen", headers={"Accept": "application/json"}).json()
+    assert seen["today"]["budget"] == 700 * MIB
+    assert seen["decisions"][0]["reason"] == "over the interface"
+    assert set(seen["today"]["classes"]) <= {"kernelws", "contents", "http", "unsettled"}
