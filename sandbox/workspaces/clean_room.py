@@ -23,6 +23,7 @@ from typing import Any
 import nbformat
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
+from sandbox.workspaces.fingerprint import environment_hash
 from sandbox.workspaces.jail import JailFailed
 from sandbox.workspaces.limits import CgroupHost, Limits
 from sandbox.workspaces.outbox import Collected, OutboxCaps, collect
@@ -175,14 +176,6 @@ def parse_notebook(notebook: bytes) -> Any:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     return document
-
-
-def environment_hash(environment: Path) -> str:
-    """Return a hash of every package (its files' hashes) in an environment: the same hash, the same code."""
-    digest = hashlib.sha256()
-    for record in sorted(environment.glob("lib/python3*/site-packages/*.dist-info/RECORD")):
-        digest.update(f"{record.parent.name}\0{hashlib.sha256(record.read_bytes()).hexdigest()}\n".encode())
-    return digest.hexdigest()
 
 
 async def _drive(

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.workspaces.clean_room import environment_hash
 from sandbox.workspaces.environments import Lists, switch
+from sandbox.workspaces.fingerprint import environment_hash
 from sandbox.workspaces.jail import INSIDE_ENVIRONMENT, JailFailed, JailSpec, start_jail
 from sandbox.workspaces.limits import CgroupHost, Limits
 from shuzha.core.errors import Invalid, Unavailable

@@ -34,8 +34,8 @@ def list_packages(
     as_json: AsJson = False,
 ) -> None:
     """Show the base and the approved packages: version, licence, hashes, and whether each is installed."""
-    from sandbox.workspaces.clean_room import environment_hash
     from sandbox.workspaces.environments import Lists, list_installed
+    from sandbox.workspaces.fingerprint import environment_hash
 
     place = load_settings(settings).sandbox_environment
     found = Lists(_ROOT / "requirements").packages(list_installed(place))
