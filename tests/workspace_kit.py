@@ -23,6 +23,7 @@ import aiohttp
 import polars as pl
 
 from sandbox.workspaces.controls import ControlsWriter, FileControls
+from sandbox.workspaces.disks import detach_all
 from sandbox.workspaces.hub_client import HubClient
 from sandbox.workspaces.hub_settings import VARIABLE, HubSettings
 from sandbox.workspaces.jail import start_jail
@@ -186,6 +187,7 @@ class RunningHub:
                 self.kill_jailer()
             for name in self.workspaces:
                 end_workspace(host, self.settings.runtime, name)
+            detach_all(self.settings.homes)
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def run_in_server_jail(self, workspace: str, code: str) -> str:

@@ -190,6 +190,15 @@ class Disks:
             raise
 
 
+def detach_all(homes: Path) -> None:
+    """Take every home from its place: what is left to do when the jails of an installation were ended, by root."""
+    folder = images_folder(homes)
+    if os.geteuid() != 0 or not folder.is_dir():
+        return
+    for image in folder.glob("*.img"):
+        unmount(homes / image.stem)
+
+
 def list_images_at_rest(homes: Path) -> dict[str, Path]:
     """Return the images whose homes are not at their places now, by workspace.
 

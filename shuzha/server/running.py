@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from sandbox.workspaces import private_view
+from sandbox.workspaces.disks import detach_all
 from sandbox.workspaces.limits import CgroupHost
 from sandbox.workspaces.runtime import make_runtime
 from sandbox.workspaces.store import WORKSPACES
@@ -132,6 +133,7 @@ def end_workspaces(platform: Platform) -> None:
     for name in names:
         if (runtime / name).is_dir():
             end_workspace(host, runtime, name)
+    detach_all(platform.settings.folder("homes"))
 
 
 def _toml(value: object) -> str:
