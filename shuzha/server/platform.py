@@ -21,8 +21,8 @@ from sandbox.airlock.service import AirlockService
 from sandbox.airlock.vault import Vault
 from sandbox.inbound.base import Parts as InboundParts
 from sandbox.inbound.service import InboundService
-from sandbox.workspaces.fingerprint import environment_hash
 from sandbox.workspaces.computing import ComputeService
+from sandbox.workspaces.fingerprint import environment_hash
 from sandbox.workspaces.hosting import LocalHost
 from sandbox.workspaces.hub_settings import HubSettings, OpenIdProvider
 from sandbox.workspaces.jailer_client import JailerClient
