@@ -157,9 +157,9 @@ def test_damaged_parquet_is_a_table_or_a_refusal(tmp_path: Path) -> None:
 
 
 def test_a_file_that_costs_more_than_it_may_ends_with_its_own_process(tmp_path: Path) -> None:
-    """Forty cells of three megabytes each, told in a thousand bytes."""
+    """Twelve cells of three megabytes each, told in a thousand bytes."""
     buffer = io.BytesIO()
-    pl.Series("a", ["x" * 3_000_000]).new_from_index(0, 40).to_frame().write_parquet(buffer, compression="zstd")
+    pl.Series("a", ["x" * 3_000_000]).new_from_index(0, 12).to_frame().write_parquet(buffer, compression="zstd")
     assert len(buffer.getvalue()) < 10_000
     (tmp_path / "upload").write_bytes(buffer.getvalue())
     for caps, rule in ((Caps(), "own.cells"), (Caps(addresses=700 * 1024**2), "own.cost")):
