@@ -12,6 +12,7 @@ from sandbox.workspaces.computing import READ_SECONDS
 from sandbox.workspaces.controls import ControlsWriter
 from sandbox.workspaces.noting import FOLLOWED_TAGS
 from sandbox.workspaces.platform_socket import PlatformSockets
+from sandbox.workspaces.room_specs import specs_of
 from shuzha.core.errors import Conflict
 from shuzha.core.logs import start_logging
 from shuzha.core.outbox import Follower
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 def running(platform: Platform) -> Iterator[None]:
     """Run everything of the worker but the sockets while the block lasts."""
     ControlsWriter(platform.hub_settings.controls).start()
+    specs_of(platform.hub_settings).clear()
     audit = open_audit_log(platform.settings.data, platform.keys, platform.clock)
     audit.catch_up(platform.database)
     audit.start()

@@ -4,10 +4,13 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from shuzha.core.errors import Unavailable
+from shuzha.core.service_user import ServiceUser
 from shuzha.server.supervisor import Supervisor, Unit
 
 NAP = "import time, pathlib, sys; pathlib.Path(sys.argv[1]).touch(); time.sleep(60)"
@@ -56,3 +59,32 @@ def test_start_gives_up_on_a_unit_that_never_answers(tmp_path):
     supervisor = Supervisor([unit(tmp_path, "deaf", "import time; time.sleep(60)", seconds=0.3)], tmp_path / "run")
     with pytest.raises(Unavailable, match="did not answer"):
         supervisor.start()
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root starts units as another user")
+def test_units_are_the_service_user_but_for_the_one_that_needs_root(tmp_path):
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_uid == os.geteuid() and folder != Path("/"):
+            folder.chmod(folder.stat().st_mode | 0o011)
+    marks = tmp_path / "marks"
+    marks.mkdir(mode=0o777)
+    marks.chmod(0o777)
+    (tmp_path / "run").mkdir()
+    os.chown(tmp_path / "run", 61_017, 61_017)
+    (tmp_path / "run" / "served.log").symlink_to("/etc/hostname")  # As a service that was taken over might leave it.
+    units = [unit(marks, "served"), replace(unit(marks, "jailing"), needs_root=True)]
+    supervisor = Supervisor(units, tmp_path / "run", ServiceUser(61_017, 61_017))
+    with pytest.raises(PermissionError):
+        supervisor.start()
+    (tmp_path / "run" / "served.log").unlink()
+    supervisor.start()
+    try:
+        users = {name: Path(f"/proc/{supervisor.pid(name)}").stat().st_uid for name in ("served", "jailing")}
+        environment = Path(f"/proc/{supervisor.pid('served')}/environ").read_bytes()
+        owners = {path.stat().st_uid for path in (tmp_path / "run").iterdir()}
+    finally:
+        supervisor.stop()
+    assert users == {"served": 61_017, "jailing": 0}
+    assert owners == {61_017}
+    assert b"HOME=/root" not in environment
