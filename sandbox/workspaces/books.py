@@ -81,7 +81,7 @@ class Books:
         groups = {part: asdict(one) for part, one in self.groups(workspace).items()}
         return {
             "account": said, "disk": None if disk is None else asdict(disk), "groups": groups,
-            "limits": None if limits is None else asdict(limits),
+            "limits": None if limits is None else asdict(limits), "counts_cpu": self._host.counts_cpu,
         }  # fmt: skip
 
     def describe(self) -> dict[str, list[str]]:
@@ -96,6 +96,8 @@ class Books:
     def _look(self, workspace: str, limits: Limits | None, *, keep: bool) -> tuple[Account, DiskUse | None]:
         now, disk = self._clock(), self._disks.use(workspace, limits)
         before = self._find(workspace, now)
+        if disk is not None and limits is None and not disk.capped:
+            disk = replace(disk, is_full=before.full)  # Its limit is not known now: it is no fuller than it was.
         account = advance(before, self.groups(workspace), disk, now)
         if keep or account.hits != before.hits or not 0 <= now - before.at < KEEP_SECONDS:
             self._files.write(workspace, account)

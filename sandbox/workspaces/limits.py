@@ -87,6 +87,11 @@ class CgroupHost:
             have |= _delegate(unified, parent)
         return cls(parent, unified, legacy, frozenset(have), _missing(have, unified))
 
+    @property
+    def counts_cpu(self) -> bool:
+        """Whether groups count the processor time that they use."""
+        return self.unified is not None or "cpuacct" in self.legacy
+
     def group(self, name: str) -> Cgroup:
         """Return the group called `name`; it exists on the host only after `create`."""
         if not name or not name.replace("-", "").replace("_", "").isalnum():
@@ -137,6 +142,8 @@ def _missing(have: set[str], unified: Path | None) -> tuple[str, ...]:
     missing = [text for name, text in said.items() if name not in have]
     if unified is None and "freezer" not in have:
         missing.append("workspaces cannot be frozen, only killed: neither cgroup2 nor the freezer can be used here")
+    if unified is None and "cpuacct" not in have:
+        missing.append("processor and memory of workspaces are not metered: no control group counts them here")
     return tuple(missing)
 
 

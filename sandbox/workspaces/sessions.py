@@ -84,7 +84,8 @@ class SessionKeeper:
         if not self._rules.idle_minutes or now - max(session.asked, session.started) < self._rules.idle_minutes * 60:
             return ""
         told = self._ask(workspace.name)
-        if told is None or now - float(told["account"]["busy_at"]) < self._rules.idle_minutes * 60:
-            # Kernels at work, or nobody can say whether they are.
+        if told is None or not told["counts_cpu"]:
+            return ""  # Nobody can say whether its kernels are at work.
+        if now - float(told["account"]["busy_at"]) < self._rules.idle_minutes * 60:
             return ""
         return IDLE

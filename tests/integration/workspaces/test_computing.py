@@ -33,10 +33,9 @@ class Jailer:
     busy_at: float = 0.0
     hits: dict[str, int] = field(default_factory=dict)
     down: bool = False
-    asked: int = 0
+    counts_cpu: bool = True
 
     def account(self, _name: str) -> dict[str, Any]:
-        self.asked += 1
         if self.down:
             raise Unavailable("the jailer does not answer")
         return {
@@ -45,7 +44,7 @@ class Jailer:
                 "storage_byte_seconds": self.storage, "storage_bytes": 5000, "busy_at": self.busy_at,
                 "hits": {"memory": 0, "processes": 0, "disk": 0} | self.hits, "ended_for": "",
             },
-            "disk": None, "groups": {}, "limits": None,
+            "disk": None, "groups": {}, "limits": None, "counts_cpu": self.counts_cpu,
         }  # fmt: skip
 
     def describe(self) -> dict[str, list[str]]:
@@ -222,10 +221,14 @@ def test_session_ends_by_its_rules_and_says_which(
     assert keeper.end_due() == ()
 
 
-def test_no_session_ends_as_idle_while_nobody_can_say_what_its_kernels_do(tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", [{"down": True}, {"counts_cpu": False}])
+def test_no_session_ends_as_idle_while_nobody_can_say_what_its_kernels_do(
+    tmp_path: Path, change: dict[str, bool]
+) -> None:
     host = SessionsHost()
     room = Room(tmp_path, host)
-    room.jailer.down = True
+    room.jailer = Jailer(**change)
+    room.service = room.made()
     rules = SessionRules(0, 30)
     keeper = SessionKeeper(
         room.setting.city.database, room.setting.service, host, room.service.ask_now, rules, lambda: 9 * HOUR
