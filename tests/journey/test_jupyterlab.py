@@ -168,12 +168,19 @@ def test_panel_shows_the_figures_of_the_records(lab: Lab, walked: Walked) -> Non
     expect(export).to_have_attribute("href", f"{walked.settings.portal_url}/exports/{walked.made['export']}")
     expect(lab.part("exports")).to_contain_text("已出域")
     expect(lab.page.get_by_role("button", name=re.compile(r"屏显 \d+% · 剩 \d+ 天"))).to_be_visible()
+    lab.notebook.locator(".jp-OutputArea-output").first.scroll_into_view_if_needed()
+    lab.notebook.get_by_role("heading", name=re.compile("初看数据")).scroll_into_view_if_needed()
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     lab.page.screenshot(path=str(SCREENSHOTS / "jupyterlab.png"))
 
 
 def test_console_holds_no_error_after_a_notebook_was_run(lab: Lab) -> None:
     assert (lab.errors, lab.refused) == ([], [])
+
+
+def test_installers_inside_say_where_to_ask(walked: Walked) -> None:
+    code = "import subprocess; print(subprocess.run(['pip', 'install', 'x'], capture_output=True, text=True).stderr)"
+    assert "Ask the authority" in walked.run_inside(code)
 
 
 def test_panel_cannot_be_told_anything_by_a_notebook(lab: Lab) -> None:

@@ -72,9 +72,9 @@ class Dataset(dict[str, Any]):
     def _repr_html_(self) -> str:
         return page.join([self._heading(), self._body()])
 
-    def _heading(self) -> Markup:
+    def _heading(self, wrap: str = "p") -> Markup:
         kind = page.label(_KINDS.get(self.get("kind", "release"), ""))
-        return page.heading(page.join([self.title, " ", page.tag("code", self.name)]), kind, self._counted())
+        return page.heading(page.join([self.title, " ", page.tag("code", self.name)]), kind, self._counted(), wrap=wrap)
 
     def _body(self) -> Markup:
         columns = self.describe()
@@ -150,7 +150,7 @@ class Datasets(Sequence[Dataset]):
         if not self._found:
             return page.join([head, page.quiet("没有已授权的数据 · nothing is granted here")])
         few = len(self) <= 2
-        return page.join([head, *(page.unfold(one._heading(), one._body(), opened=few) for one in self)])  # noqa: SLF001
+        return page.join([head, *(page.unfold(one._heading("span"), one._body(), opened=few) for one in self)])  # noqa: SLF001
 
 
 def datasets() -> Datasets:

@@ -38,9 +38,9 @@ def tag(name: str, *children: Any, style: str = "", **attributes: Any) -> Markup
     return Markup(f"<{name}{said}>{join(children)}</{name}>")
 
 
-def heading(words: Any, *aside: Any) -> Markup:
-    """Return a title with quiet words behind it."""
-    return tag("p", tag("strong", words), *(tag("span", " · ", one, style=_QUIET) for one in aside if one))
+def heading(words: Any, *aside: Any, wrap: str = "p") -> Markup:
+    """Return a title with quiet words behind it, as a paragraph or another element."""
+    return tag(wrap, tag("strong", words), *(tag("span", " · ", one, style=_QUIET) for one in aside if one))
 
 
 def quiet(*words: Any) -> Markup:

@@ -76,9 +76,10 @@ def test_build_makes_tries_and_switches_and_a_bad_package_changes_nothing(place:
     assert (built.fresh, built.before) == (True, None)
     assert set(list_installed(place / "env")) == {"polars", "greet", "shuzha-workbench"}
     python = place / "env" / "bin" / "python"
-    told = subprocess.run([python, "-m", "pip", "install", "x"], capture_output=True, text=True, check=False)
-    assert told.returncode == 1
-    assert "Ask the authority" in told.stderr
+    for command in ([python, "-m", "pip"], [python.with_name("pip")], [python.with_name("uv"), "pip"]):
+        told = subprocess.run([*command, "install", "x"], capture_output=True, text=True, check=False)
+        assert told.returncode == 1
+        assert "Ask the authority" in told.stderr
     panel = json.loads((place / "env/share/jupyter/labextensions/shuzha-panel/package.json").read_text())
     assert panel["name"] == "shuzha-panel"
     assert (place / "env/etc/ipython/ipython_kernel_config.py").exists()
