@@ -134,7 +134,7 @@ class Jail:
     def find(cls, mark: Path, group: Cgroup, *, shares_group: bool = False) -> Jail | None:
         """Return the jail that left its mark at `mark` and still runs, None when there is none."""
         try:
-            inner, started, outer = (int(part) for part in mark.read_text().split())
+            inner, started, outer = _read_mark(mark)
         except (OSError, ValueError):
             return None
         return cls(outer, inner, group, None, started, shares_group) if _started(inner) == started else None
@@ -202,7 +202,7 @@ def end_marked(path: Path) -> bool:
     The kernel ends every process of a jail with its first one. A number that another process has by now is left alone.
     """
     try:
-        inner, started = (int(part) for part in path.read_text().split()[:2])
+        inner, started, _ = _read_mark(path)
     except (OSError, ValueError):
         return False
     if _started(inner) != started:
@@ -320,6 +320,18 @@ def _read_info(number: int) -> int | None:
                 return None
             said += piece
     return int(json.loads(said)["child-pid"])
+
+
+def _read_mark(path: Path) -> tuple[int, int, int]:
+    """Return what a mark says; raise OSError or ValueError for one that this user has not left himself.
+
+    A process is ended by what a mark says: somebody else's could name anybody's.
+    """
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)) as file:
+        if os.fstat(file.fileno()).st_uid != os.geteuid():
+            raise PermissionError(f"the mark {path.name} is another user's")
+        inner, started, outer = (int(part) for part in file.read(100).split())
+        return inner, started, outer
 
 
 def _started(pid: int) -> int:

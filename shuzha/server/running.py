@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 from sandbox.workspaces import private_view
+from sandbox.workspaces.controls import WORKSPACE_ID
 from sandbox.workspaces.disks import detach_all
 from sandbox.workspaces.limits import CgroupHost
 from sandbox.workspaces.runtime import make_runtime
-from sandbox.workspaces.store import WORKSPACES
 from sandbox.workspaces.warden import end_workspace
 from shuzha.core.errors import Conflict
 from shuzha.core.service_user import ServiceUser, acting_as, choose_user, hand_over
@@ -125,14 +125,13 @@ def write_settings(settings: Settings) -> Path:
 def end_workspaces(platform: Platform) -> None:
     """End whatever still runs in the jails of this installation's workspaces; another's are not touched.
 
-    A workspace of this installation has its sockets in its runtime folder: a restored copy knows the same names.
+    A workspace of this installation has its sockets in its runtime folder: a restored copy knows the same names. The
+    records are not asked: root reads nothing that a service could have written to mislead it.
     """
     host, runtime = CgroupHost.detect(), platform.settings.runtime
-    with platform.database.read() as work:
-        names = [workspace.name for workspace in work.list(WORKSPACES)]
-    for name in names:
-        if (runtime / name).is_dir():
-            end_workspace(host, runtime, name)
+    for folder in sorted(runtime.iterdir()) if runtime.is_dir() else ():
+        if WORKSPACE_ID.fullmatch(folder.name) and folder.stat(follow_symlinks=False).st_uid == os.geteuid():
+            end_workspace(host, runtime, folder.name)
     detach_all(platform.settings.folder("homes"))
 
 

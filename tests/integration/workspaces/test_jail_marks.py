@@ -58,3 +58,20 @@ def test_end_marked_leaves_a_number_alone_that_another_process_has(jail: Jail, t
     assert end_marked(runtime_paths(tmp_path, WORKSPACE).mark)
     assert not alive(jail)
     assert not end_marked(runtime_paths(tmp_path, WORKSPACE).mark)
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root meets marks that another user has left")
+def test_nobody_is_ended_by_a_mark_that_another_user_has_left(jail: Jail, tmp_path: Path) -> None:
+    mark = runtime_paths(tmp_path, WORKSPACE).mark
+    forged = tmp_path / "forged"
+    forged.write_text(mark.read_text())
+    os.chown(forged, 61_031, 61_031)
+    linked = tmp_path / "linked"
+    linked.symlink_to(mark)
+    for one in (forged, linked):
+        assert not end_marked(one)
+        assert Jail.find(one, jail.group) is None
+    assert jail.exit_code() is None
+    os.chown(forged, 0, 0)
+    assert end_marked(forged), "the control: the same mark, left by root"
