@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -145,11 +146,16 @@ class RoomDoor:
 def make_door(settings: HubSettings, host: CgroupHost | None = None) -> RoomDoor:
     """Return the door of an installation: rooms lie beside the sockets, specifications among the workspaces'."""
     rooms = LocalRooms(
-        settings.environment, settings.runtime / ROOMS_FOLDER, host, installation=settings.runtime.name,
+        settings.environment, settings.runtime / ROOMS_FOLDER, host, installation=name_of(settings.runtime),
         reader=settings.service_uid,
     )  # fmt: skip
     asking = {0, os.geteuid()} | ({settings.service_uid} if settings.service_uid is not None else set())
     return RoomDoor(rooms, specs_of(settings), frozenset(asking))
+
+
+def name_of(runtime: Path) -> str:
+    """Return what an installation's rooms are named after: a starting jailer sweeps all of its own, no other's."""
+    return hashlib.sha256(os.fsencode(runtime)).hexdigest()[:8]
 
 
 async def _say(writer: asyncio.StreamWriter, said: Said) -> None:

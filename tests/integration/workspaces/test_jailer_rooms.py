@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -23,6 +24,7 @@ from workspace_kit import ENVIRONMENT, ROOT, wait_until
 from sandbox.workspaces.hub_settings import VARIABLE, HubSettings
 from sandbox.workspaces.limits import CgroupHost, Limits
 from sandbox.workspaces.room_box import FIRST_ROOM_UID, ROOM_UIDS, RoomJob, new_job
+from sandbox.workspaces.room_door import make_door, name_of
 from sandbox.workspaces.room_specs import RoomSpecs, specs_of
 from sandbox.workspaces.room_verbs import ROOMS_SOCKET, OpenRoom
 from sandbox.workspaces.specs import GrantedRelease, WorkspaceRefused
@@ -41,6 +43,7 @@ from sandbox.workspaces.clean_room import RoomCaps, run_notebook
 from sandbox.workspaces.hub_settings import parse_settings
 from sandbox.workspaces.limits import Limits
 from sandbox.workspaces.room_client import JailerRooms
+from sandbox.workspaces.room_door import make_door, name_of
 from sandbox.workspaces.room_specs import specs_of
 from sandbox.workspaces.room_verbs import ROOMS_SOCKET
 from sandbox.workspaces.specs import GrantedRelease
@@ -129,7 +132,7 @@ class House:
     def rooms(self) -> list[str]:
         """Return what is there of rooms: boxes, control groups, mounts."""
         boxes = [str(path) for path in (self.settings.runtime / "rooms").glob("*")]
-        prefix = f"room-{self.settings.runtime.name}-"
+        prefix = f"room-{name_of(self.settings.runtime)}-"
         groups = [name for name in CgroupHost.detect().list_groups() if name.startswith(prefix)]
         mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if f"{self.settings.runtime}/" in line]
         return [*boxes, *groups, *mounts]
@@ -216,17 +219,14 @@ def test_outputs_are_read_whatever_mode_the_notebook_gave_them_and_no_link_is(ho
 
 
 def test_a_killed_driver_leaves_no_room(house: House) -> None:
-    for _ in range(2):
-        process = house.drive("1 + 1", "import os\nif os.fork() == 0:\n    os.setsid()\nwhile True: pass")
-        assert process.stdout is not None
-        process.stdout.readline()
-        assert house.processes()
-        process.kill()
-        process.wait(10)
-        wait_until(lambda: not house.rooms() and not house.processes(), 15, "the room's end with its driver")
-    assert list(house.specs._folder.glob("room-*")), (
-        "the killed ones' specifications stay until the worker starts again"
-    )
+    process = house.drive("1 + 1", "import os\nif os.fork() == 0:\n    os.setsid()\nwhile True: pass")
+    assert process.stdout is not None
+    process.stdout.readline()
+    assert house.processes()
+    process.kill()
+    process.wait(10)
+    wait_until(lambda: not house.rooms() and not house.processes(), 15, "the room's end with its driver")
+    assert list(house.specs._folder.glob("room-*")), "its specification stays until a worker starts again"
     house.specs.clear()
     assert not list(house.specs._folder.glob("room-*"))
 
@@ -245,6 +245,33 @@ def test_a_killed_jailer_ends_rooms_and_the_next_one_sweeps(house: House) -> Non
     house.start()
     wait_until(lambda: not house.rooms(), 10, "the sweeping")
     assert house.run("1 + 1")["state"] == "done"
+
+
+def test_a_room_ends_with_its_lease_whatever_its_driver_does(house: House) -> None:
+    job = new_job([GrantedRelease("x", house.release)], LIMITS, 1024**2)
+    house.specs.write(job)
+    said = asyncio.run(hold(house, job.name, lease=1.0))
+    assert said == b"", "the connection was closed from the other side"
+    assert house.rooms() == []
+    house.specs.remove(job.name)
+
+
+async def hold(house: House, room: str, lease: float) -> bytes:
+    """Open a room at a door of its own, do nothing, and return what is said after the opening."""
+    door = make_door(house.settings)
+    door.lease = lease
+    path = house.settings.runtime / "short.sock"
+    await door.open(path, 0)
+    try:
+        reader, writer = await asyncio.open_unix_connection(str(path))
+        writer.write(msgspec.json.encode(OpenRoom(room, "0123456789abcdef")) + b"\n")
+        assert b'"open"' in await reader.readline()
+        said = await asyncio.wait_for(reader.read(), 15)
+        writer.close()
+        return said
+    finally:
+        await door.close()
+        path.unlink()
 
 
 def test_another_user_is_refused(house: House) -> None:
