@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent / "sandbox"
-NOT_PARTS = {"stand", "node_proxy"}
+NOT_PARTS = {"stand", "node_proxy", "hubs"}
 
 
 def run_part(part: Path, flags: list[str]) -> dict[str, object]:
