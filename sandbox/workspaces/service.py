@@ -156,7 +156,8 @@ class WorkspaceService:
             releases = [work.get(RELEASES, one) for one in workspace.releases]
             work.emit(
                 "workspace:destroy", closed.id, "home and own files destroyed, releases no longer mounted",
-                data=_destruction(closed, home, releases), approver=actor.id, medium="workspace",
+                data=_destruction(closed, home, releases) | {"own_files": "none" if self._own is None else "removed"},
+                approver=actor.id, medium="workspace",
             )  # fmt: skip
         return closed
 
@@ -328,7 +329,7 @@ def _destruction(workspace: Workspace, home: Mapping[str, Any], releases: Iterab
     return {
         "workspace": workspace.id, "name": workspace.name, "grant": workspace.grant,
         "authorization": workspace.authorization, "operator": workspace.operator, "reason": workspace.reason,
-        "home": dict(home), "own_files": "folder removed",
+        "home": dict(home),
         "unmounted": [{"release": one.id, "sha256": one.sha256} for one in releases],
     }  # fmt: skip
 

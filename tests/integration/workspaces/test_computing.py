@@ -13,7 +13,7 @@ from sandbox.workspaces.compute_store import GIB
 from sandbox.workspaces.computing import ComputeService
 from sandbox.workspaces.hosting import Session
 from sandbox.workspaces.model import Workspace, WorkspaceState
-from sandbox.workspaces.sessions import SessionKeeper, SessionRules
+from sandbox.workspaces.sessions import IDLE, LONG, SessionKeeper, SessionRules
 from shuzha.core.errors import NotFound, Unavailable
 from shuzha.core.outbox import Follower
 from shuzha.core.work import Event
@@ -190,49 +190,46 @@ class SessionsHost(ListingHost):
         return self.session
 
 
+def session_room(folder: Path) -> tuple[Room, SessionsHost]:
+    host = SessionsHost()
+    return Room(folder, host), host
+
+
+def keeper_of(room: Room, host: SessionsHost, rules: SessionRules) -> SessionKeeper:
+    city = room.setting.city
+    return SessionKeeper(city.database, room.setting.service, host, room.service.ask_now, rules, lambda: 100 * HOUR)
+
+
+def test_session_goes_on_while_its_rules_let_it(tmp_path: Path) -> None:
+    room, host = session_room(tmp_path)
+    for rules, session, busy_at in (
+        (SessionRules(0, 0), Session(0, 0), 0),
+        (SessionRules(200, 30), Session(0, 99.9 * HOUR), 0),
+        (SessionRules(200, 30), Session(99.9 * HOUR, 0), 0),
+        (SessionRules(200, 30), Session(0, 0), 99.9 * HOUR),
+        (SessionRules(2, 30), None, 0),
+    ):
+        host.session, room.jailer.busy_at = session, busy_at
+        assert keeper_of(room, host, rules).end_due() == (), rules
+    # Nobody can say what its kernels do.
+    host.session, room.jailer.busy_at = Session(0, 0), 0
+    for change in ({"down": True}, {"counts_cpu": False}):
+        room.jailer = Jailer(**change)
+        room.service = room.made()
+        assert keeper_of(room, host, SessionRules(0, 30)).end_due() == ()
+
+
 @pytest.mark.parametrize(
-    ("rules", "session", "busy_at", "words"),
-    [
-        (SessionRules(2, 0), Session(0, 100 * HOUR), 0, "as long as one may be"),
-        (SessionRules(0, 0), Session(0, 0), 0, ""),
-        (SessionRules(200, 30), Session(0, 99 * HOUR), 0, "nothing happened"),
-        (SessionRules(200, 30), Session(0, 99.9 * HOUR), 0, ""),
-        (SessionRules(200, 30), Session(99.9 * HOUR, 0), 0, ""),
-        (SessionRules(200, 30), Session(0, 0), 99.9 * HOUR, ""),
-        (SessionRules(2, 30), None, 0, ""),
-    ],
+    ("rules", "asked", "reason"), [(SessionRules(2, 0), 100 * HOUR, LONG), (SessionRules(200, 30), 99 * HOUR, IDLE)]
 )
 def test_session_ends_by_its_rules_and_says_which(
-    tmp_path: Path, rules: SessionRules, session: Session | None, busy_at: float, words: str
+    tmp_path: Path, rules: SessionRules, asked: float, reason: str
 ) -> None:
-    host = SessionsHost()
-    host.session = session
-    room = Room(tmp_path, host)
-    room.jailer.busy_at = busy_at
-    keeper = SessionKeeper(
-        room.setting.city.database, room.setting.service, host, room.service.ask_now, rules, lambda: 100 * HOUR
-    )
-    ended = keeper.end_due()
-    if not words:
-        assert ended == ()
-        return
-    assert (ended[0].state, ended[0].id) == (WorkspaceState.STOPPED, room.workspace.id)
-    assert words in ended[0].reason
-    assert keeper.end_due() == ()
-
-
-@pytest.mark.parametrize("change", [{"down": True}, {"counts_cpu": False}])
-def test_no_session_ends_as_idle_while_nobody_can_say_what_its_kernels_do(
-    tmp_path: Path, change: dict[str, bool]
-) -> None:
-    host = SessionsHost()
-    room = Room(tmp_path, host)
-    room.jailer = Jailer(**change)
-    room.service = room.made()
-    rules = SessionRules(0, 30)
-    keeper = SessionKeeper(
-        room.setting.city.database, room.setting.service, host, room.service.ask_now, rules, lambda: 9 * HOUR
-    )
+    room, host = session_room(tmp_path)
+    host.session = Session(0, asked)
+    keeper = keeper_of(room, host, rules)
+    (ended,) = keeper.end_due()
+    assert (ended.state, ended.id, ended.reason) == (WorkspaceState.STOPPED, room.workspace.id, reason)
     assert keeper.end_due() == ()
 
 
@@ -245,6 +242,7 @@ def test_closing_leaves_a_record_of_what_was_destroyed(room: Room) -> None:
     (destroyed,) = room.heard("workspace:destroy")
     assert destroyed.approver == authority.id
     assert destroyed.data["reason"] == "the project is over"
+    assert destroyed.data["own_files"] == "none"
     assert destroyed.data["home"] == {"home": True, "bytes": 4096, "method": "folder removed"}
     (release,) = destroyed.data["unmounted"]
     assert release["release"] == room.workspace.releases[0]
