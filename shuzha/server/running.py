@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
+import stat
 import sys
 from pathlib import Path
 
@@ -47,6 +50,7 @@ class RunningPlatform:
         make_runtime(settings.runtime, settings.service_uid)
         write_jailer_settings(self.platform)
         if user is not None:
+            clear_sockets(settings.runtime, user)
             give_data(settings, user)
         with acting_as(user):
             prepare(self.platform, owns_data=user is None)
@@ -58,6 +62,7 @@ class RunningPlatform:
         """Stop every process, the workspaces' too."""
         if self._supervisor is not None:
             self._supervisor.stop()
+        end_gate(self.platform)
         end_workspaces(self.platform)
 
     def pid(self, name: str) -> int:
@@ -93,6 +98,14 @@ def give_data(settings: Settings, user: ServiceUser) -> None:
         return
 
 
+def clear_sockets(runtime: Path, user: ServiceUser) -> None:
+    """Take away the sockets that an earlier start left as another user: the service user could not replace them."""
+    for path in runtime.iterdir():
+        status = path.stat(follow_symlinks=False)
+        if stat.S_ISSOCK(status.st_mode) and status.st_uid != user.uid:
+            path.unlink(missing_ok=True)
+
+
 def _keep_for_root(folder: Path, mode: int) -> None:
     if folder.is_symlink():
         raise Conflict(f"{folder} is a link", rule="service_user", accepted="a folder of root's, for the jailer")
@@ -120,6 +133,22 @@ def write_settings(settings: Settings) -> Path:
     path = settings.folder("run") / "settings.toml"
     path.write_text("".join(f"{name} = {_toml(value)}\n" for name, value in settings.as_dict().items()), "utf-8")
     return path
+
+
+def end_gate(platform: Platform) -> None:
+    """End the gate that a hub left which failed while it started; one that the hub has ended needs nothing."""
+    settings, hub = platform.settings, platform.hub_settings
+    with acting_as(choose_user(settings.service_user, settings.data)), contextlib.suppress(OSError, ValueError):
+        number = int((hub.state / "gate.pid").read_text())
+        handle = os.pidfd_open(number)
+        try:
+            # The note is the services' own: a process that is none of theirs, or no gate of ours, is left alone.
+            place = Path(f"/proc/{number}")
+            is_theirs = place.stat().st_uid == (os.geteuid() if hub.service_uid is None else hub.service_uid)
+            if is_theirs and os.fsencode(hub.controls) in (place / "cmdline").read_bytes().split(b"\0"):
+                signal.pidfd_send_signal(handle, signal.SIGTERM)
+        finally:
+            os.close(handle)
 
 
 def end_workspaces(platform: Platform) -> None:

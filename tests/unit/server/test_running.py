@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,7 @@ from shuzha.core.errors import Conflict, Invalid
 from shuzha.core.service_user import ServiceUser
 from shuzha.core.settings import Settings
 from shuzha.server.platform import Platform
-from shuzha.server.running import OF_THE_JAILER, give_data, prepare
+from shuzha.server.running import OF_THE_JAILER, clear_sockets, end_gate, give_data, prepare
 from shuzha.server.units import check_ports, make_units, write_jailer_settings
 
 PASSED_THROUGH = {"homes", "releases", "scratch", "gate"}
@@ -84,3 +87,34 @@ def test_given_data_keeps_what_is_the_jailers_and_takes_no_link_for_it(tmp_path:
     with pytest.raises(Conflict, match="is a link"):
         give_data(settings, USER)
     assert tmp_path.stat().st_uid == 0
+
+
+@as_root
+def test_sockets_of_an_earlier_user_are_taken_away(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as old, socket.socket(socket.AF_UNIX) as own:
+        old.bind(str(tmp_path / "hub.sock"))
+        own.bind(str(tmp_path / "gate.sock"))
+    os.chown(tmp_path / "gate.sock", USER.uid, USER.gid)
+    (tmp_path / "jailer.json").touch()
+    clear_sockets(tmp_path, USER)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["gate.sock", "jailer.json"]
+
+
+def test_a_gate_that_a_failed_hub_left_is_ended_and_nobody_else(tmp_path: Path) -> None:
+    platform = Platform(Settings(data=tmp_path / "data", service_user="root"))
+    hub = platform.hub_settings
+    hub.state.mkdir(parents=True)
+    code = "import time; print(flush=True); time.sleep(60)"
+    for arguments, ended in (["--controls", "elsewhere"], False), (["--controls", str(hub.controls)], True):
+        command = [sys.executable, "-c", code, *arguments]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            (hub.state / "gate.pid").write_text(str(process.pid))
+            end_gate(platform)
+            try:
+                assert (process.wait(1) == -signal.SIGTERM) is ended
+            except subprocess.TimeoutExpired:
+                assert not ended
+            finally:
+                process.kill()
