@@ -170,11 +170,13 @@ def fake_v1(root: Path) -> Path:
 
 
 def test_host_says_what_it_cannot_hold(tmp_path: Path) -> None:
-    assert len(CgroupHost.detect(tmp_path).cannot) == 4
+    assert len(CgroupHost.detect(tmp_path).cannot) == 5
     partly = CgroupHost.detect(fake_v1(tmp_path))
     assert partly.controllers == {"memory", "pids", "cpu"}
-    assert len(partly.cannot) == 1
-    assert "frozen" in partly.cannot[0]
+    frozen, metered = partly.cannot
+    assert "frozen" in frozen
+    assert "metered" in metered
+    assert not partly.counts_cpu
 
 
 def test_group_writes_version_two_limits_where_the_host_has_them(tmp_path: Path) -> None:
