@@ -80,6 +80,10 @@ class ComputeService:
         with self._database.read() as work:
             living = [one for one in work.list(WORKSPACES) if one.state in LIVING and one.releases]
         read = []
+        try:
+            self._settle_closed()
+        except ShuzhaError as error:
+            log.warning("accounts of closed workspaces are read later: %s", error)
         for workspace in living:
             try:
                 if self.read_account(workspace):
@@ -110,12 +114,29 @@ class ComputeService:
         return any(used)
 
     def record_closed(self, event: Event) -> None:
-        """Tell the days of a closed workspace, the last one too; a handler of the outbox, which bears a repeat."""
+        """Tell the days of a closed workspace, the last one too; a handler of the outbox, which bears a repeat.
+
+        Where the jailer does not answer, `read_accounts` does it later: other handlers must not wait for it.
+        """
         with self._database.read() as work:
             workspace = work.find(WORKSPACES, event.subject)
         if workspace is not None:
-            self.read_account(workspace)
-            self._tell(lambda day: day.workspace == workspace.id)
+            try:
+                self._settle(workspace)
+            except ShuzhaError as error:
+                log.warning("the account of the closed %s is read later: %s", workspace.id, error)
+
+    def _settle(self, workspace: Workspace) -> None:
+        self.read_account(workspace)
+        self._tell(lambda day: day.workspace == workspace.id)
+
+    def _settle_closed(self) -> None:
+        """Book and tell what is left to be told of closed workspaces."""
+        with self._database.read() as work:
+            left = {one.workspace for one in work.list(COMPUTE_DAYS, told=False)}
+            closed = [one for one in work.list(WORKSPACES, state=WorkspaceState.CLOSED) if one.id in left]
+        for workspace in closed:
+            self._settle(workspace)
 
     def _tell_days(self) -> None:
         """Put the days that are over into the audit log; costs nothing until midnight."""

@@ -19,7 +19,7 @@ from sandbox.workspaces.model import LIVING, WORKSPACE, Workspace, WorkspaceStat
 from sandbox.workspaces.own_files import OwnZone
 from sandbox.workspaces.specs import OWN_FILES, GrantedRelease
 from sandbox.workspaces.store import WORKSPACES, find_living, next_uid
-from shuzha.authorization.model import Demand, DemandState, Grant
+from shuzha.authorization.model import Demand, DemandState, Grant, GrantState
 from shuzha.authorization.store import DEMANDS, GRANTS
 from shuzha.core.actor import Actor, platform_actor
 from shuzha.core.errors import Conflict, Invalid, NotFound, TransitionNotAllowed, Unavailable
@@ -168,8 +168,9 @@ class WorkspaceService:
         for workspace in ended:
             try:
                 self.close_workspace(platform_actor("workspace-exit"), workspace.id, f"its grant {event.subject} ended")
-            except TransitionNotAllowed:
-                continue  # Somebody else has closed it meanwhile.
+            except (Unavailable, Conflict, TransitionNotAllowed) as error:
+                # It is suspended meanwhile, and `reconcile` tries again: others must not wait for its hub.
+                log.warning("workspace %s of an ended grant is closed later: %s", workspace.id, error)
 
     def run_stop(self, workspace_id: str) -> None:
         """End the server of a suspended or closed workspace, so that the hub's record follows; a job."""
@@ -187,17 +188,21 @@ class WorkspaceService:
         """Suspend what has lost its data rights, restore what has them again, and return what was changed.
 
         An open workspace whose server has ended (a crash, a restart of the host, a restored backup) becomes stopped.
-        Called on every change of an authorization or grant, and by the clock for terms that end.
+        A suspended one whose grant was closed for good is closed. Called on every change of an authorization or grant,
+        and by the clock for terms that end.
         """
         actor = platform_actor("workspace-reconcile")
         with self._database.read() as work:
             living, now = [one for one in work.list(WORKSPACES) if one.state in LIVING], work.now()
+            ended = {one.id for one in work.list(GRANTS, state=GrantState.CLOSED)}
         changed: list[Workspace] = []
         for workspace in living:
             held = self._find_hold(workspace, now)
             suspended = workspace.state is WorkspaceState.SUSPENDED
             try:
-                if held and not suspended:
+                if suspended and workspace.grant in ended:
+                    changed.append(self.close_workspace(actor, workspace.id, f"its grant {workspace.grant} ended"))
+                elif held and not suspended:
                     changed.append(self.suspend_workspace(actor, workspace.id, held, cause="scope"))
                 elif not held and suspended and workspace.cause == "scope":
                     changed.append(self.restore_workspace(actor, workspace.id, "its data rights are in force again"))

@@ -178,6 +178,20 @@ def test_the_last_use_of_a_closed_workspace_is_booked_and_told_at_once(room: Roo
     assert [event.data["cpu_milliseconds"] for event in room.heard("compute:record")] == [1500]
 
 
+def test_what_a_closed_workspace_used_is_told_later_where_the_jailer_is_away(room: Room) -> None:
+    room.jailer.cpu = 1_000_000_000
+    room.service.read_accounts()
+    room.setting.service.close_workspace(room.setting.city.authority, room.workspace.id, "done")
+    (closed,) = room.heard("workspace:close")
+    room.jailer.down, room.jailer.cpu = True, 1_700_000_000
+    room.service.record_closed(closed)
+    assert room.made().read_accounts() == ()
+    assert room.heard("compute:record") == []
+    room.jailer.down = False
+    room.made().read_accounts()
+    assert [event.data["cpu_milliseconds"] for event in room.heard("compute:record")] == [1700]
+
+
 # --- sessions --------------------------------------------------------------------------------------------------------
 
 
@@ -265,3 +279,21 @@ def test_end_of_a_grant_closes_its_workspaces_and_destroys_releases_and_key(room
     assert gone.data["key_destroyed"]
     with pytest.raises(NotFound, match="destroyed"):
         city.keys.scenario_key(*key, "release")
+
+
+def test_workspace_of_an_ended_grant_is_closed_once_its_hub_answers(room: Room, monkeypatch: Any) -> None:
+    city, service = room.setting.city, room.setting.service
+
+    def refuse(_workspace: Workspace) -> None:
+        raise Unavailable("the hub does not answer")
+
+    city.service.close_demand(city.authority, room.workspace.demand, "the scenario is done")
+    (closed,) = room.heard("grant:close")
+    with monkeypatch.context() as away:
+        away.setattr(room.setting.host, "stop", refuse)
+        service.close_of_grant(closed)
+        city.policies.forget(room.workspace.grant)
+        assert [one.state for one in service.reconcile()] == [WorkspaceState.SUSPENDED]
+        assert service.reconcile() == ()
+    assert [one.state for one in service.reconcile()] == [WorkspaceState.CLOSED]
+    assert len(room.heard("workspace:destroy")) == 1
