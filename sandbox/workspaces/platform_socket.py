@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Protocol
@@ -118,7 +119,9 @@ class PlatformSockets:
         async def answer(call: Call) -> Any:
             return await asyncio.to_thread(self._dispatch, workspace, call)
 
-        rules = LineRules(most_connections=MOST_CONNECTIONS, call_seconds=_CALL_SECONDS)
+        # Its mode keeps other users out; whom the kernel says the caller is keeps them out where the mode is wrong.
+        peers = frozenset({uid, os.geteuid(), 0})
+        rules = LineRules(most_connections=MOST_CONNECTIONS, call_seconds=_CALL_SECONDS, peers=peers)
         use = self.use.setdefault(workspace, SocketUse())
         server = LineServer(f"the platform socket of {workspace}", self._decoder, answer, _ACCEPTED, rules, use)
         await server.open(paths.platform)
