@@ -29,6 +29,7 @@ from shuzha.core.work import Database
 from shuzha.people.model import ACCOUNT
 from shuzha.releases.model import RELEASE
 from shuzha.server import schema
+from shuzha.server.attack_page import attacks_page
 
 _DOCS = Path(__file__).parents[2] / "docs"
 LIFECYCLES: tuple[Lifecycle[Any], ...] = (
@@ -73,6 +74,7 @@ def settings_page() -> str:
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "reference/lifecycles.md": lifecycles_page,
+    "reference/attacks.md": attacks_page,
     "reference/settings.md": settings_page,
     "reference/roles-and-permissions.md": lambda: reference.render_reference(RoleBook.load()),
 }

@@ -55,6 +55,11 @@ def server_environment(hub: RunningHub, workspace: str) -> tuple[int, dict[str, 
     raise AssertionError("no process of the server has a token")
 
 
+@pytest.mark.attack(
+    what="the server's token: files, variables and arguments of every process",
+    route="code in a kernel", layer="process namespace",
+    control="the same search finds a planted token",
+)  # fmt: skip
 def test_a_kernel_finds_the_servers_token_nowhere(hub: RunningHub, workspace: str) -> None:
     token = server_environment(hub, workspace)[1]["JUPYTERHUB_API_TOKEN"]
     body = FIND.format(backwards=token[::-1])
@@ -64,6 +69,11 @@ def test_a_kernel_finds_the_servers_token_nowhere(hub: RunningHub, workspace: st
     inside(hub, workspace, "import os\nos.remove('/tmp/planted')")
 
 
+@pytest.mark.attack(
+    what="the server's process",
+    route="code in a kernel", layer="process namespace",
+    control="root on the host sees it running",
+)  # fmt: skip
 def test_a_kernel_sees_no_process_of_its_server(hub: RunningHub, workspace: str) -> None:
     body = "import os\nreturn [p for p in os.listdir('/proc') if p.isdigit()"
     body += " and b'singleuser' in open(f'/proc/{p}/cmdline', 'rb').read()]"
@@ -72,6 +82,11 @@ def test_a_kernel_sees_no_process_of_its_server(hub: RunningHub, workspace: str)
     assert b"singleuser" in Path(f"/proc/{pid}/cmdline").read_bytes(), "the control: it runs, and root sees it"
 
 
+@pytest.mark.attack(
+    what="processes and sockets of a second kernel",
+    route="code in a kernel", layer="process namespace",
+    control="both are in their group on the host",
+)  # fmt: skip
 def test_two_kernels_see_nothing_of_each_other(hub: RunningHub, workspace: str) -> None:
     body = "import os\nreturn len([p for p in os.listdir('/proc') if p.isdigit()]), len(os.listdir('/job/sockets'))"
     assert inside(hub, workspace, body) == ["reached", "(2, 5)"]
@@ -82,6 +97,11 @@ def test_two_kernels_see_nothing_of_each_other(hub: RunningHub, workspace: str) 
 
 
 @pytest.mark.parametrize("place", ["/gate/out", "/gate/jailer", "/gate/ipc", "/etc/jupyter/shuzha_server.py"])
+@pytest.mark.attack(
+    what="the ways to hub, jailer and other kernels, the server's settings",
+    route="code in a kernel", layer="mount namespace",
+    control="the same code beside the server, whose jail mounts them",
+)  # fmt: skip
 def test_a_kernel_has_no_way_to_hub_or_jailer(hub: RunningHub, workspace: str, place: str) -> None:
     body = f"import os\nreturn os.stat({place!r}).st_mode > 0"
     assert inside(hub, workspace, body) == ["refused", "FileNotFoundError", 2]
@@ -89,6 +109,11 @@ def test_a_kernel_has_no_way_to_hub_or_jailer(hub: RunningHub, workspace: str, p
 
 
 @pytest.mark.parametrize("place", ["/data", "/gate/platform", "/home/analyst/private.txt", "/job"])
+@pytest.mark.attack(
+    what="releases, home, platform socket",
+    route="code beside the server", layer="mount namespace",
+    control="the same code in a kernel, whose jail mounts them",
+)  # fmt: skip
 def test_the_server_has_no_data(hub: RunningHub, workspace: str, place: str) -> None:
     hub.run_code("acc_alice", workspace, "open('/home/analyst/private.txt', 'w').write('x')")
     body = f"import os\nreturn os.stat({place!r}).st_mode > 0"
@@ -97,6 +122,11 @@ def test_the_server_has_no_data(hub: RunningHub, workspace: str, place: str) -> 
 
 
 @pytest.mark.parametrize("folder", ["/", "/etc/jupyter", "/gate/out", "/gate/jailer", "/gate/ipc", "/opt/env"])
+@pytest.mark.attack(
+    what="writing to settings, sockets' folders, environment",
+    route="code beside the server", layer="read-only mount",
+    control="the same write in the home, a writable mount",
+)  # fmt: skip
 def test_the_servers_settings_and_sockets_take_no_write(hub: RunningHub, workspace: str, folder: str) -> None:
     body = f"open({folder!r} + '/planted', 'w').write('x')"
     assert beside_the_server(hub, workspace, body) == ["refused", "OSError", 30]
@@ -109,6 +139,11 @@ CONNECT = "import socket\ns = socket.socket(socket.AF_UNIX)\nreturn s.connect({p
 
 
 @pytest.mark.parametrize("target", ["/gate/jailer/jailer.sock", "/gate/out/out.sock"])
+@pytest.mark.attack(
+    what="a link to hub or jailer in place of a kernel's socket",
+    route="code in a kernel, for the server to follow", layer="mount without links",
+    control="the same link elsewhere is followed",
+)  # fmt: skip
 def test_a_link_in_place_of_a_kernels_socket_leads_the_server_nowhere(
     hub: RunningHub, workspace: str, target: str
 ) -> None:
@@ -125,6 +160,11 @@ def test_a_link_in_place_of_a_kernels_socket_leads_the_server_nowhere(
         inside(hub, workspace, "import os\nos.remove('/job/sockets/trap')")
 
 
+@pytest.mark.attack(
+    what="ZeroMQ spoken to the jailer",
+    route="code beside the server", layer="jailer",
+    control="a request of its own protocol is answered",
+)  # fmt: skip
 def test_words_of_another_protocol_are_not_answered_by_the_jailer(hub: RunningHub, workspace: str) -> None:
     """Were a link followed, the server would speak ZeroMQ to the jailer: it must learn nothing and be let go."""
     greeting = "b'\\xff' + bytes(8) + b'\\x7f\\x03'"
@@ -153,6 +193,11 @@ def links(hub: RunningHub, workspace: str) -> Iterator[None]:
 
 @pytest.mark.usefixtures("links")
 @pytest.mark.parametrize("name", ["environ.ipynb", "settings.ipynb", "etc/passwd.ipynb", "etc"])
+@pytest.mark.attack(
+    what="links among the notebooks to variables, settings, folders",
+    route="code in a kernel, then the contents API through the gate", layer="mount without links",
+    control="a plain notebook beside them is given",
+)  # fmt: skip
 def test_a_link_among_the_notebooks_shows_nothing(hub: RunningHub, workspace: str, name: str) -> None:
     base = f"{hub.path('acc_alice', workspace)}/api/contents"
     with httpx.Client(headers=hub.headers()) as browser:
@@ -165,6 +210,11 @@ def test_a_link_among_the_notebooks_shows_nothing(hub: RunningHub, workspace: st
 
 
 @pytest.mark.usefixtures("links")
+@pytest.mark.attack(
+    what="links among the notebooks",
+    route="code in a kernel, then code beside the server", layer="mount without links",
+    control="a plain notebook beside them is read",
+)  # fmt: skip
 def test_a_link_among_the_notebooks_is_followed_by_no_code_of_the_server(hub: RunningHub, workspace: str) -> None:
     body = "return len(open('/home/analyst/notebooks/{name}').read())"
     assert beside_the_server(hub, workspace, body.format(name="settings.ipynb")) == ["refused", "OSError", 40]
@@ -196,6 +246,11 @@ CRAFTED = (
 
 
 @pytest.mark.parametrize("request_", CRAFTED, ids=range(len(CRAFTED)))
+@pytest.mark.attack(
+    what="mounts, users, preloads, other paths in a request",
+    route="the jailer's platform socket", layer="jailer",
+    control="a request with the verb's own fields is answered",
+)  # fmt: skip
 def test_no_request_of_the_platform_widens_a_jail(hub: RunningHub, workspace: str, request_: dict[str, object]) -> None:
     line = json.dumps(request_).replace("W", workspace).encode()
     assert say(hub.settings.jailer_socket, line) == b"", "closed without a word"
@@ -203,6 +258,11 @@ def test_no_request_of_the_platform_widens_a_jail(hub: RunningHub, workspace: st
     assert json.loads(say(hub.settings.jailer_socket, poll)) == {"ok": True, "result": None}, "the control"
 
 
+@pytest.mark.attack(
+    what="another account's workspace",
+    route="the jailer's platform socket", layer="jailer",
+    control="its own account's answers through the hub",
+)  # fmt: skip
 def test_the_jailer_starts_nobody_elses_workspace(hub: RunningHub, workspace: str) -> None:
     line = json.dumps({"verb": "start", "workspace": workspace, "account": "acc_bob", "variables": {}}).encode()
     assert json.loads(say(hub.settings.jailer_socket, line))["error"]["code"] == "not_allowed"
@@ -219,6 +279,11 @@ CRAFTED_INSIDE = (
 )
 
 
+@pytest.mark.attack(
+    what="mounts, another workspace, the platform's verbs in a request",
+    route="code beside the server, the jailer's inner socket", layer="jailer",
+    control="a request about a kernel of its own is answered",
+)  # fmt: skip
 def test_no_request_of_a_server_reaches_beyond_its_kernels(hub: RunningHub, workspace: str) -> None:
     kernel = str(uuid.uuid4())
     lines = [json.dumps(one).replace("K", kernel).encode() for one in CRAFTED_INSIDE]
@@ -249,6 +314,11 @@ def opened_wide(path: Path) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("which", ["platform", "workspace"])
+@pytest.mark.attack(
+    what="the jailer's sockets, opened wide by mistake",
+    route="another user of the host", layer="jailer",
+    control="root is answered",
+)  # fmt: skip
 def test_the_jailer_answers_no_other_user(hub: RunningHub, workspace: str, which: str) -> None:
     inner = runtime_paths(hub.settings.runtime, workspace).jailer
     path = hub.settings.jailer_socket if which == "platform" else inner

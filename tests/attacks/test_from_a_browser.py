@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import httpx
 import pytest
+from attack_kit import CLOSED_ROUTES
 from workspace_kit import PASSWORD, RunningHub, wait_until
 
 pytestmark = [
@@ -39,36 +40,12 @@ def server(hub: RunningHub, workspace: str) -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "files/first-look.ipynb",
-        "files/data.csv",
-        "view/first-look.ipynb",
-        "nbconvert/html/first-look.ipynb",
-        "api/contents/data.csv?content=1&format=base64&type=file",
-        "api/contents/data.csv?type=file",
-        "api/contents/first-look.ipynb?type=file&format=text",
-        "api/contents/first-look.ipynb/checkpoints/checkpoint",
-        "api/terminals",
-        "terminals/1",
-        "terminals/websocket/1",
-        "lsp/status",
-        "custom/custom.css",
-        "api/spec.yaml",
-        "metrics",
-        "edit/data.csv",
-        "api/shutdown",
-        "proxy/8000/",
-        "proxy/absolute/8000/",
-        "tree",
-        "api/contents/first-look.ipynb?format=base64%20",
-        "api/contents/first-look.ipynb?type=%01file",
-        "api/contents/first-look.ipynb?type=notebook&type=file",
-        "api/nbconvert/html",
-        "lab/api/news",
-    ],
-)
+@pytest.mark.parametrize("path", CLOSED_ROUTES)
+@pytest.mark.attack(
+    what="downloads, exports, views, terminals, checkpoints, metrics and other closed routes",
+    route="a browser", layer="gate",
+    control="the server behind a gate that judges nothing answers each (test_at_the_gate.py)",
+)  # fmt: skip
 def test_route_is_closed_at_the_gate(browser: httpx.Client, path: str) -> None:
     answer = browser.get(path)
     assert answer.status_code == 403
@@ -85,6 +62,11 @@ def test_route_is_closed_at_the_gate(browser: httpx.Client, path: str) -> None:
         "files%252fdata.csv",
     ],
 )
+@pytest.mark.attack(
+    what="closed routes spelled in two readings",
+    route="a raw connection", layer="gate",
+    control="plain spellings of open routes pass (test_file_asked_as_a_folder_stays_inside)",
+)  # fmt: skip
 def test_path_that_reads_in_two_ways_is_refused(hub: RunningHub, workspace: str, path: str) -> None:
     # By hand: a client would tidy the path up before it is sent.
     import socket
@@ -98,23 +80,39 @@ def test_path_that_reads_in_two_ways_is_refused(hub: RunningHub, workspace: str,
     assert answer.split()[1] in {b"400", b"403"}
 
 
+@pytest.mark.attack(
+    what="a file asked as a folder",
+    route="a browser", layer="gate",
+    control="a notebook asked as one is given",
+)  # fmt: skip
 def test_file_asked_as_a_folder_stays_inside(browser: httpx.Client) -> None:
     assert browser.get("api/contents/data.csv").status_code in {400, 403}
     assert browser.get("api/contents/first-look.ipynb?type=notebook&content=1").status_code == 200
 
 
+@pytest.mark.attack(
+    what="files, views, exports",
+    route="the server's socket, past the gate", layer="server",
+    control="a notebook is given by the same socket",
+)  # fmt: skip
 def test_server_itself_refuses_files_as_second_layer(server: httpx.Client) -> None:
     assert server.get("api/contents/first-look.ipynb?type=notebook").status_code == 200
     for path in ("files/data.csv", "view/data.csv", "api/contents/data.csv", "nbconvert/html/first-look.ipynb"):
         assert server.get(path).status_code in {403, 404}, path
 
 
+@pytest.mark.works
 def test_server_answers_beyond_the_gate_so_the_gate_is_what_closes(server: httpx.Client) -> None:
     """The control of the closed routes: with the gate away, the server does answer them."""
     assert server.get("api/spec.yaml").status_code == 200
     assert server.get("metrics").status_code == 200
 
 
+@pytest.mark.attack(
+    what="rows in a file named as a notebook",
+    route="code in a kernel, then the contents API", layer="server",
+    control="a valid notebook is given (test_file_asked_as_a_folder_stays_inside)",
+)  # fmt: skip
 def test_file_renamed_to_a_notebook_is_not_handed_out(hub: RunningHub, workspace: str, browser: httpx.Client) -> None:
     hub.run_code("acc_alice", workspace, "open('notebooks/rows.ipynb', 'w').write('a,b\\n' + '1,2\\n' * 100)")
     answer = browser.get("api/contents/rows.ipynb?type=notebook&content=1")
@@ -122,12 +120,22 @@ def test_file_renamed_to_a_notebook_is_not_handed_out(hub: RunningHub, workspace
     assert "1,2" not in answer.text
 
 
+@pytest.mark.attack(
+    what="a link to a release named as a notebook",
+    route="code in a kernel, then the contents API", layer="mount without links",
+    control="a plain notebook is given",
+)  # fmt: skip
 def test_link_to_data_is_not_followed_as_a_notebook(hub: RunningHub, workspace: str, browser: httpx.Client) -> None:
     code = "import os; os.symlink('/data/social_insurance/part-0.parquet', 'notebooks/linked.ipynb')"
     hub.run_code("acc_alice", workspace, code)
     assert browser.get("api/contents/linked.ipynb?type=notebook&content=1").status_code >= 400
 
 
+@pytest.mark.attack(
+    what="rows kept in settings and workspaces of JupyterLab",
+    route="a browser", layer="gate",
+    control="the server behind a gate that judges nothing takes them (test_at_the_gate.py)",
+)  # fmt: skip
 def test_settings_written_back_are_swallowed(browser: httpx.Client) -> None:
     rows = {"raw": "{}", "rows": "x" * 1000}
     for path in ("lab/api/workspaces/mine", "lab/api/settings/@jupyterlab/apputils-extension:themes"):
@@ -135,11 +143,21 @@ def test_settings_written_back_are_swallowed(browser: httpx.Client) -> None:
         assert "xxxx" not in browser.get(path).text
 
 
+@pytest.mark.attack(
+    what="a notebook above 16 MiB",
+    route="a browser", layer="gate",
+    control="a smaller one is saved (tests/integration/workspaces/test_hub.py)",
+)  # fmt: skip
 def test_large_body_is_refused(browser: httpx.Client) -> None:
     notebook = {"type": "notebook", "content": {"cells": [], "metadata": {"x": "y" * (17 * 1024**2)}}}
     assert browser.put("api/contents/large.ipynb", json=notebook).status_code == 413
 
 
+@pytest.mark.attack(
+    what="the account of what was shown, asked without a session",
+    route="any client", layer="gate",
+    control="with the session it is told",
+)  # fmt: skip
 def test_what_was_shown_is_told_to_those_whom_the_server_knows(
     hub: RunningHub, workspace: str, browser: httpx.Client
 ) -> None:  # fmt: skip
@@ -163,6 +181,11 @@ def count_of(hub: RunningHub, workspace: str, traffic: str = "") -> int:
         return int(rows.fetchone()[0] or 0)
 
 
+@pytest.mark.attack(
+    what="rows shown as notebooks' contents",
+    route="the contents API", layer="gate",
+    control="the count before and after",
+)  # fmt: skip
 def test_contents_are_counted_against_the_screen(hub: RunningHub, workspace: str, browser: httpx.Client) -> None:
     before = count_of(hub, workspace, "contents")
     size = len(browser.get("api/contents/first-look.ipynb?type=notebook&content=1").content)
@@ -236,6 +259,11 @@ def _ends(body: dict[str, Any], identity: str) -> set[str]:
 
 
 @pytest.mark.parametrize("way", WAYS)
+@pytest.mark.attack(
+    what="volume by print, image, HTML, error text, widget, status, unknown messages, buffers, replies",
+    route="a kernel's websocket", layer="gate",
+    control="with a large budget every byte comes",
+)  # fmt: skip
 def test_volume_is_counted_and_stopped_by_whatever_way_it_goes(hub: RunningHub, workspace: str, way: str) -> None:
     hub.controls.set_budget(workspace, 2**40)
     hub.run_code("acc_alice", workspace, "1")
@@ -253,6 +281,11 @@ def test_volume_is_counted_and_stopped_by_whatever_way_it_goes(hub: RunningHub, 
         time.sleep(0.3)
 
 
+@pytest.mark.attack(
+    what="a lasting token, a share, other users",
+    route="the hub's API with a session", layer="hub",
+    control="the person's own record is given",
+)  # fmt: skip
 def test_a_person_makes_no_token_that_outlives_his_session(hub: RunningHub, workspace: str) -> None:
     with httpx.Client(base_url=hub.url, follow_redirects=True) as person:
         login = re.search(r'name="_xsrf" value="([^"]+)"', person.get("/hub/login").text)

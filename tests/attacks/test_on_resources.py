@@ -26,6 +26,11 @@ def small(hub: RunningHub) -> str:
     return hub.open_workspace("acc_frank", limits=limits)
 
 
+@pytest.mark.attack(
+    what="a fork bomb",
+    route="code in a kernel", layer="control group",
+    control="a larger limit lets the same forks through (test_with_one_layer_less.py)",
+)  # fmt: skip
 def test_fork_bomb_stops_at_its_limit(hub: RunningHub, small: str) -> None:
     code = (
         "import os, signal\nchildren = []\ntry:\n"
@@ -41,6 +46,11 @@ def test_fork_bomb_stops_at_its_limit(hub: RunningHub, small: str) -> None:
     assert int(text.split()[2]) < 64
 
 
+@pytest.mark.attack(
+    what="more memory than granted",
+    route="code in a kernel", layer="control group",
+    control="a larger limit lets the same array be (test_with_one_layer_less.py)",
+)  # fmt: skip
 def test_memory_hog_ends_alone(hub: RunningHub, workspace: str, small: str) -> None:
     body = "import numpy\nnumpy.ones(400 * 1024**2 // 8 * 2)"
     # The kernel is killed by its group and the server starts another: the reply never comes.
@@ -50,6 +60,11 @@ def test_memory_hog_ends_alone(hub: RunningHub, workspace: str, small: str) -> N
     assert hub.run_code("acc_frank", small, "print(2)").text.strip() == "2"
 
 
+@pytest.mark.attack(
+    what="filling the home",
+    route="code in a kernel", layer="disk image",
+    control="a neighbour writes on; after the fill is removed there is room",
+)  # fmt: skip
 def test_home_is_capped_and_each_limit_that_was_hit_is_told(hub: RunningHub, workspace: str, small: str) -> None:
     home = hub.settings.homes / small
     assert home.is_mount(), "a fill would hit the host's own disk"
@@ -76,6 +91,36 @@ def test_home_is_capped_and_each_limit_that_was_hit_is_told(hub: RunningHub, wor
     assert hub.jailer().account(workspace)["account"]["hits"] == {"memory": 0, "processes": 0, "disk": 0}
 
 
+MANY = """
+import os
+os.makedirs('/home/analyst/many')
+made = 0
+try:
+    for made in range(700):
+        open(f'/home/analyst/many/{made}', 'w').close()
+except OSError as error:
+    print('full', error.errno)
+else:
+    print('made', made + 1)
+import shutil
+shutil.rmtree('/home/analyst/many')
+"""
+
+
+@pytest.mark.attack(
+    what="very many files in the home", route="code in a kernel", layer="disk image",
+    control="the same code in a workspace with a larger limit",
+)  # fmt: skip
+def test_files_of_a_home_are_capped_in_number(hub: RunningHub, workspace: str, small: str) -> None:
+    assert hub.run_code("acc_frank", small, MANY).text == "full 28\n"
+    assert hub.run_code("acc_alice", workspace, MANY).text == "made 700\n", "the control"
+
+
+@pytest.mark.attack(
+    what="filling /tmp",
+    route="code in a kernel", layer="memory file system",
+    control="a larger limit takes the same bytes (test_with_one_layer_less.py)",
+)  # fmt: skip
 def test_scratch_space_is_capped(hub: RunningHub, small: str) -> None:
     code = (
         "n = 0\ntry:\n    with open('/tmp/fill', 'wb') as f:\n"
@@ -87,6 +132,11 @@ def test_scratch_space_is_capped(hub: RunningHub, small: str) -> None:
     assert int(text.split()[2]) <= 16
 
 
+@pytest.mark.attack(
+    what="three busy processes on one granted processor",
+    route="code in a kernel", layer="control group",
+    control="with twice the quota more is used (test_with_one_layer_less.py)",
+)  # fmt: skip
 def test_processor_is_shared_by_quota(hub: RunningHub, small: str) -> None:
     group = CgroupHost.detect().group(kernel_group_name(hub.settings.runtime, small))
     code = (
@@ -102,6 +152,11 @@ def test_processor_is_shared_by_quota(hub: RunningHub, small: str) -> None:
     assert (after - before) / 1e9 <= 1.3 * wall
 
 
+@pytest.mark.attack(
+    what="processes that ignore being asked to end",
+    route="code in a kernel", layer="control group",
+    control="they run until the stop",
+)  # fmt: skip
 def test_stop_ends_processes_that_ignore_being_asked(hub: RunningHub, small: str) -> None:
     code = (
         "import os, signal\nfor _ in range(20):\n    if os.fork() == 0:\n        os.setsid()\n"

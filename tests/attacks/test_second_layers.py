@@ -118,6 +118,16 @@ def numbered(names: tuple[str, ...]) -> list[tuple[str, int, tuple[int, ...]]]:
     return [one for one in found if one[1] >= 0]
 
 
+@pytest.mark.attack(
+    what="every call that needs a right or is needed by nothing: mounts, ptrace, bpf, keys, io_uring, System V ...",
+    route="a program in a jail", layer="seccomp",
+    control="the same calls without the filter give other answers",
+)  # fmt: skip
+@pytest.mark.attack(
+    what="exotic sockets (packet, vsock, audit netlink, AF_ALG), namespaces by clone, typing into terminals, devices",
+    route="a program in a jail", layer="seccomp",
+    control="the same calls without the filter give other answers",
+)  # fmt: skip
 def test_filter_refuses_what_it_does_not_list(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = numbered(EARLIER_DENIED + LET_THROUGH_EARLIER)
     assert len(calls) > 60
@@ -134,6 +144,11 @@ def test_filter_refuses_what_it_does_not_list(monkeypatch: pytest.MonkeyPatch) -
     assert len([name for name, error in free.items() if error != errno.EPERM]) > 40, free
 
 
+@pytest.mark.attack(
+    what="clone3, calls to come, 32-bit numbers",
+    route="a program in a jail", layer="seccomp",
+    control="without the filter clone3 reaches the kernel",
+)  # fmt: skip
 def test_filter_answers_unknown_calls_as_an_old_kernel_would(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = [("clone3", 435, (0, 0)), ("a call to come", 600, (0,)), ("x32", 0x40000000 + 39, (0,))]
     answers = make_calls(compile_filter(MARK), monkeypatch, calls)
@@ -142,6 +157,7 @@ def test_filter_answers_unknown_calls_as_an_old_kernel_would(monkeypatch: pytest
     assert control["clone3"] == errno.EINVAL
 
 
+@pytest.mark.works
 def test_filter_is_in_force_beside_the_first_layers() -> None:
     status = "import re\nprint(dict(re.findall(r'(\\w+):\\s*(\\w+)', open('/proc/self/status').read())))"
     reading, writing = os.pipe()
@@ -274,6 +290,12 @@ def outcomes_of(folder: Path, command: tuple[str, ...], attempts: dict[str, str]
 
 
 @pytest.mark.skipif(landlock_abi() < WHOLE_ABI, reason="this host's Landlock lacks rules that are tried here")
+@pytest.mark.attack(
+    what="writing, truncating, removing in a mount that is writable by mistake; own programs; abstract sockets"
+    " and signals to a neighbour; TCP",
+    route="a clean room's kernel", layer="Landlock",
+    control="the same kernel without its launcher",
+)  # fmt: skip
 def test_landlock_refuses_what_the_mounts_would_allow(folder: Path) -> None:
     held = outcomes_of(folder, room_box.KERNEL_COMMAND, ATTEMPTS)
     assert held == EXPECTED
@@ -281,6 +303,7 @@ def test_landlock_refuses_what_the_mounts_would_allow(folder: Path) -> None:
     assert free == dict.fromkeys(ATTEMPTS, 0), "the control: the launcher left out"
 
 
+@pytest.mark.works
 def test_landlock_leaves_what_a_notebook_needs(folder: Path) -> None:
     assert outcomes_of(folder, room_box.KERNEL_COMMAND, WORKS) == dict.fromkeys(WORKS, 0)
 
@@ -303,6 +326,11 @@ INTERACTIVE = {
 
 @pytest.mark.skipif(landlock_abi() < WHOLE_ABI, reason="this host's Landlock lacks rules that are tried here")
 @pytest.mark.parametrize("name", INTERACTIVE)
+@pytest.mark.attack(
+    what="binding, connecting, signals, own programs",
+    route="code in a kernel", layer="Landlock",
+    control="the same code on the host",
+)  # fmt: skip
 def test_landlock_holds_an_analysts_kernel_too(hub: RunningHub, workspace: str, name: str) -> None:
     body, expected = INTERACTIVE[name]
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -311,6 +339,7 @@ def test_landlock_holds_an_analysts_kernel_too(hub: RunningHub, workspace: str, 
         assert outside(code)[0] == "reached"
 
 
+@pytest.mark.works
 def test_launcher_is_roots_own_file() -> None:
     file = ROOT / "sandbox/workspaces/inside/shuzha_kernel.py"
     assert not file.stat().st_mode & 0o022
