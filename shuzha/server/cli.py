@@ -48,10 +48,13 @@ def exit_code(error: BaseException) -> int:
     return FAILURE
 
 
-def main() -> None:
-    """Run the command line; an error prints one sentence and never a data value."""
+def main(process: OwnProcess | None = None) -> None:
+    """Run the command line; an error prints one sentence and never a data value.
+
+    `process` says that this process is the command's alone: root's may then become the service user for good.
+    """
     try:
-        app(obj=OwnProcess())
+        app(obj=process)
     except SystemExit as end:
         if end.code != _INTERRUPTED:
             raise

@@ -15,8 +15,9 @@ def main() -> None:
     """Run the command line; what was interrupted before it could say so is said here."""
     try:
         from shuzha.server.cli import main as run
+        from shuzha.server.commands.session import OwnProcess
 
-        run()
+        run(OwnProcess())
     except KeyboardInterrupt:
         print("shuzha: cancelled", file=sys.stderr)  # noqa: T201 - nothing else is known to be there yet
         sys.exit(CANCELLED)
