@@ -92,11 +92,16 @@ class TestAsRoot:
     def test_acting_as_reaches_what_the_user_reaches_and_makes_what_is_his(self, data: Path) -> None:
         closed = data.parent / "closed"
         closed.touch(0o600)
+        for_a_group = data.parent / "for-a-group"
+        for_a_group.touch(0o640)
         hand_over(data, USER)
+        groups = os.getgroups()
         with acting_as(USER):
-            with pytest.raises(PermissionError):
-                closed.read_bytes()
+            for one in (closed, for_a_group):
+                with pytest.raises(PermissionError):
+                    one.read_bytes()
             (data / "made").touch()
+        assert os.getgroups() == groups
         closed.read_bytes()
         assert (data / "made").stat().st_uid == USER.uid
 
