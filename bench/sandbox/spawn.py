@@ -84,7 +84,7 @@ def judge(ways: dict[str, Seen], rounds: int) -> dict[str, Any]:
     }  # fmt: skip
     return {
         "n": rounds, "rival": "JupyterHub's LocalProcessSpawner behind its own proxy", **node_proxy.versions(),
-        "seconds": {way: seen.figures() for way, seen in ways.items()}, "ratio": ratio,
+        "took": {way: seen.figures() for way, seen in ways.items()}, "ratio": ratio,
         "bars": {
             f"spawn to ready <= {SPAWN_BAR}x": ratio["ready"] <= SPAWN_BAR,
             f"first result <= {RESULT_BAR_SECONDS:.0f} s after the click": result <= RESULT_BAR_SECONDS,
