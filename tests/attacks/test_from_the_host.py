@@ -1,4 +1,4 @@
-"""Folders that a jail's user cannot reach are shown to his jail alone, and no link leads root elsewhere meanwhile."""
+"""From beside the jails: other users of the host, and a service that was taken over, after releases and root's help."""
 
 from __future__ import annotations
 
@@ -46,15 +46,34 @@ def run_inside(*mounts: Mount, command: str) -> str:
     return text.strip()
 
 
+@pytest.mark.works
 def test_a_closed_folder_and_a_closed_file_are_shown_inside_and_nowhere_else(release: Path) -> None:
     mounts = (Mount(release, "/data/release"), Mount(release / "data", "/job/one"))
     assert run_inside(*mounts, command="cat /data/release/data /job/one; ls /run 2>/dev/null") == "rowsrows"
-    with acting_as(ServiceUser(UID, UID)), pytest.raises(PermissionError):
-        (release / "data").read_text()
     assert list(VIEW.iterdir()) == []
     assert str(VIEW) not in Path("/proc/mounts").read_text()
 
 
+@pytest.mark.attack(
+    what="a release's files", route="programs of the jail's user and of a stranger on the host, outside any jail",
+    layer="user of its own", control="with the folder before it open to pass, the same programs read them",
+)  # fmt: skip
+@pytest.mark.parametrize("uid", [UID, 61_999])
+def test_nobody_reads_a_release_where_it_lies(release: Path, uid: int) -> None:
+    def read() -> str:
+        with acting_as(ServiceUser(uid, uid)):
+            return (release / "data").read_text()
+
+    with pytest.raises(PermissionError):
+        read()
+    release.parent.chmod(0o711)
+    assert read() == "rows"
+
+
+@pytest.mark.attack(
+    what="writing to a release whose modes would allow it", route="a jail that is shown a closed folder",
+    layer="read-only mount", control="the same folder shown as a home is written to",
+)  # fmt: skip
 def test_what_is_shown_stays_read_only(release: Path) -> None:
     release.chmod(0o777)
     said = run_inside(Mount(release, "/data/release"), command="touch /data/release/new 2>&1; echo $?")
@@ -63,12 +82,17 @@ def test_what_is_shown_stays_read_only(release: Path) -> None:
     assert run_inside(writable, command="touch /home/analyst/new; echo $?") == "0", "the control: a home is writable"
 
 
+@pytest.mark.works
 def test_an_open_way_needs_no_view(release: Path) -> None:
     assert find_closed(UID, (release,)).sources == (release,)
     release.parent.chmod(0o711)
     assert find_closed(UID, (release,)).sources == ()
 
 
+@pytest.mark.attack(
+    what="a link in place of a release, or of a folder on its way, to what only root can reach",
+    route="a service that was taken over", layer="jailer", control="the place itself, named without a link, is shown",
+)  # fmt: skip
 @pytest.mark.parametrize("place", ["release", "folder"])
 def test_a_link_on_a_closed_way_is_refused(release: Path, place: str) -> None:
     elsewhere = release.parents[1] / "elsewhere"
