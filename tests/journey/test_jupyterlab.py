@@ -212,6 +212,7 @@ def test_menus_offer_no_way_out(lab: Lab) -> None:
     page.keyboard.press("Escape")
 
 
+@pytest.mark.slow
 def test_no_link_and_no_drag_downloads(lab: Lab) -> None:
     page = lab.page
     code = "from IPython.display import FileLink; open('secret.csv', 'w').write('a,b'); display(FileLink('secret.csv'))"
