@@ -14,7 +14,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import aiohttp
 import httpx
 import pytest
 from workspace_kit import ENVIRONMENT, RunningHub, wait_until
@@ -182,66 +181,6 @@ class TestUnderAHub:
         hub.jailer().destroy(name)
         assert not (hub.settings.homes / name).exists()
         assert not (runtime / name).exists()
-
-    @pytest.mark.slow
-    @pytest.mark.timeout(900)
-    def test_twenty_kills_in_turn_leave_a_workspace_that_works_and_then_nothing(self, hub: RunningHub) -> None:
-        name = hub.open_workspace("acc_erin")
-        kills = (self.kill_jailer, self.kill_kernel, self.kill_gate, self.kill_server, self.kill_hub)
-        for number in range(20):
-            kill = kills[number % len(kills)]
-            kill(hub, name)
-            said = wait_until(lambda: _say(hub, "acc_erin", name), 60, f"the workspace after {kill.__name__}")
-            assert said == "here"
-        assert len(processes_of(name)) >= 2, "the control: server and kernel are found while they run"
-        with hub.client() as client:
-            client.stop_server("acc_erin", name)
-            client.wait_stopped("acc_erin", name)
-        left = {group.name for group in groups(hub, name)} & set(CgroupHost.detect().list_groups())
-        assert (left, mounts_of(hub, name), processes_of(name)) == (set(), [], [])
-
-    @staticmethod
-    def kill_jailer(hub: RunningHub, name: str) -> None:
-        hub.kill_jailer()
-        hub.start_jailer()
-
-    @staticmethod
-    def kill_kernel(hub: RunningHub, name: str) -> None:
-        os.kill(max(groups(hub, name)[1].list_processes()), signal.SIGKILL)
-
-    @staticmethod
-    def kill_gate(hub: RunningHub, name: str) -> None:
-        os.kill(int((hub.settings.state / "gate.pid").read_text()), signal.SIGKILL)
-
-    @staticmethod
-    def kill_server(hub: RunningHub, name: str) -> None:
-        os.kill(max(groups(hub, name)[0].list_processes()), signal.SIGKILL)
-        with hub.client() as client:
-            wait_until(lambda: client.find_server("acc_erin", name) is None, 20, "the hub's notice")
-            client.start_server("acc_erin", name)
-            client.wait_ready("acc_erin", name)
-
-    @staticmethod
-    def kill_hub(hub: RunningHub, name: str) -> None:
-        hub.stop_process(kill=True)
-        hub.start()
-
-
-def processes_of(name: str) -> list[str]:
-    """Return the host's processes that were started for a workspace: its servers and kernels have its name."""
-    found = []
-    for environment in Path("/proc").glob("[0-9]*/environ"):
-        with contextlib.suppress(OSError):
-            if f"SHUZHA_WORKSPACE={name}" in environment.read_text(errors="replace"):
-                found.append(environment.parent.name)
-    return found
-
-
-def _say(hub: RunningHub, account: str, name: str) -> str:
-    """Return what a kernel of the workspace prints; nothing while gate, hub or server are coming back."""
-    with contextlib.suppress(TimeoutError, AssertionError, aiohttp.ClientError, KeyError, ValueError):
-        return hub.run_code(account, name, "print('here')", 10).text.strip()
-    return ""
 
 
 def _answer(kernel: Kernel) -> str:
