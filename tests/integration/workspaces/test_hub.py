@@ -121,14 +121,15 @@ def test_start_refuses_somebody_elses_workspace(hub: RunningHub, workspace: str)
 
 def test_suspend_stops_every_byte_and_process_within_a_second(hub: RunningHub) -> None:
     name = hub.open_workspace("acc_bob")
-    late = asyncio.run(_suspend_while_printing(hub, "acc_bob", name))
+    ordered, late = asyncio.run(_suspend_while_printing(hub, "acc_bob", name))
     assert late == [], "no byte passes a second after the order"
     with httpx.Client(headers={**hub.headers(), "Accept": "text/html"}) as browser:
         answer = browser.get(f"{hub.path('acc_bob', name)}/api/kernels")
     assert answer.status_code == 403
     assert "the authorization ended" in answer.text
     group = CgroupHost.detect().group(group_name(hub.settings.runtime, name))
-    assert group.is_frozen() or not group.list_processes()
+    left = max(ordered + 1 - time.monotonic(), 0)
+    wait_until(lambda: group.is_frozen() or not group.list_processes(), left, "the processes' rest")
     with hub.client() as client:
         client.stop_server("acc_bob", name)
         client.wait_stopped("acc_bob", name, 10)
@@ -137,8 +138,11 @@ def test_suspend_stops_every_byte_and_process_within_a_second(hub: RunningHub) -
     assert not group.list_processes()
 
 
-async def _suspend_while_printing(hub: RunningHub, account: str, name: str) -> list[float]:
-    """Suspend a workspace whose kernel prints without end; return when messages came later than a second after."""
+async def _suspend_while_printing(hub: RunningHub, account: str, name: str) -> tuple[float, list[float]]:
+    """Suspend a workspace whose kernel prints without end.
+
+    Returns when the order was given, and how long after it each message came that was more than a second late.
+    """
     base = hub.path(account, name)
     late: list[float] = []
     async with aiohttp.ClientSession(headers=hub.headers()) as session:
@@ -159,7 +163,7 @@ async def _suspend_while_printing(hub: RunningHub, account: str, name: str) -> l
                     if time.monotonic() - begun > 1:
                         late.append(time.monotonic() - begun)
             assert channel.closed, "the gate closes an open websocket of a suspended workspace"
-    return late
+    return begun, late
 
 
 def test_resume_lets_processes_run_on(hub: RunningHub) -> None:
