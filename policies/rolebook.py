@@ -68,10 +68,6 @@ class RoleBook:
         line = next(line for line in lines if (line.role, line.relation) == (found[0], found[2]))
         return Decision(True, f"{_title(line.role)}: {MEANINGS[line.relation]}", line.text(), code="allowed")
 
-    def list_roles(self, permission: str) -> tuple[str, ...]:
-        """Return the roles that hold a permission, in file order."""
-        return tuple(dict.fromkeys(line.role for line in self._by_permission.get(permission, ())))
-
     def _explain(self, actor: Actor, permission: str, resource: Resource, lines: tuple[RoleLine, ...]) -> Decision:
         held = [line for line in lines if line.role in actor.roles]
         thing = f"{resource.kind} {resource.id}".strip()

@@ -24,8 +24,8 @@ from sandbox.airlock.rules import Rules
 from sandbox.airlock.screening import Screener
 from sandbox.airlock.service import AirlockService
 from sandbox.airlock.vault import Vault
-from sandbox.workspaces.clean_room import FailedCell, Run, RunState
-from sandbox.workspaces.outbox import collect
+from sandbox.workspaces.clean_room.outbox import collect
+from sandbox.workspaces.clean_room.run import FailedCell, Run, RunState
 from shuzha.authorization.agreement import OutputKind
 from shuzha.authorization.model import Grant
 from shuzha.releases.model import Release

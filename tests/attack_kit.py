@@ -16,8 +16,8 @@ from typing import Any, TextIO
 import pytest
 from workspace_kit import ENVIRONMENT, RunningHub
 
-from sandbox.workspaces import jail
-from sandbox.workspaces.limits import Cgroup, CgroupHost, Limits
+from sandbox.workspaces.host.limits import Cgroup, CgroupHost, Limits
+from sandbox.workspaces.jails import jail
 
 TRY = """
 import json

@@ -12,11 +12,11 @@ import aiohttp
 from aiohttp import web
 from workspace_kit import ENVIRONMENT, free_port
 
-from sandbox.workspaces.controls import ControlsWriter, FileControls
-from sandbox.workspaces.gate import Gate, build_gate, watch
-from sandbox.workspaces.gate_door import DoorLimits, listen
-from sandbox.workspaces.meter import Meter
-from sandbox.workspaces.runtime import unix_url
+from sandbox.workspaces.gate.__main__ import Gate, build_gate, watch
+from sandbox.workspaces.gate.door import DoorLimits, listen
+from sandbox.workspaces.gate.meter import Meter
+from sandbox.workspaces.records.controls import ControlsWriter, FileControls
+from sandbox.workspaces.records.runtime import unix_url
 
 TOKEN = "token of a test"
 BASE = "/user/u-zhao/w-one"

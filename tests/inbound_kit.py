@@ -18,8 +18,8 @@ from sandbox.inbound.reading import Reading, read_file
 from sandbox.inbound.service import InboundService
 from sandbox.workspaces.model import Workspace
 from sandbox.workspaces.own_files import OwnZone
+from sandbox.workspaces.records.specs import GrantedRelease
 from sandbox.workspaces.service import WorkspaceService
-from sandbox.workspaces.specs import GrantedRelease
 from sandbox.workspaces.store import WORKSPACES
 from shuzha.authorization.agreement import Operation
 from shuzha.authorization.model import Grant

@@ -19,8 +19,8 @@ from typing import Any
 
 import httpx
 
-from sandbox.workspaces.limits import Cgroup, CgroupHost
-from sandbox.workspaces.warden import group_name, kernel_group_name
+from sandbox.workspaces.host.limits import Cgroup, CgroupHost
+from sandbox.workspaces.jails.warden import group_name, kernel_group_name
 from shuzha.core.settings import Settings
 from shuzha.server.demo.calls import Verifier
 from shuzha.server.demo.cast import enrol, password_of

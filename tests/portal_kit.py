@@ -25,7 +25,7 @@ from sandbox.inbound.base import Parts as InboundParts
 from sandbox.inbound.model import Wanted
 from sandbox.inbound.service import InboundService
 from sandbox.workspaces.model import Workspace
-from sandbox.workspaces.specs import GrantedRelease
+from sandbox.workspaces.records.specs import GrantedRelease
 from shuzha.authorization.agreement import Agreement, Allocation, Income, Operation, OutputKind, Term
 from shuzha.authorization.model import Application, Authorization, Demand, DemandDraft, Mode, clear_checks
 from shuzha.catalog.model import Authorizing, Entry, EntryDraft, Opening, Sharing, SubjectKind, TermsKind, Title

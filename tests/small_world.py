@@ -19,7 +19,7 @@ from typing import Any
 
 from attack_kit import batch, outcomes, run_in_a_jail
 
-from sandbox.workspaces import jail
+from sandbox.workspaces.jails import jail
 
 ADDRESSES = ("192.0.2.1", "169.254.169.254")
 SIXTH = "2001:db8::1"

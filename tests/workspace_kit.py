@@ -22,18 +22,18 @@ from typing import Any
 import aiohttp
 import polars as pl
 
-from sandbox.workspaces.controls import ControlsWriter, FileControls
-from sandbox.workspaces.disks import detach_all
-from sandbox.workspaces.hub_client import HubClient
-from sandbox.workspaces.hub_settings import VARIABLE, HubSettings
-from sandbox.workspaces.jail import start_jail
-from sandbox.workspaces.jailer_client import JailerClient
-from sandbox.workspaces.limits import CgroupHost, Limits
+from sandbox.workspaces.host.disks import detach_all
+from sandbox.workspaces.host.limits import CgroupHost, Limits
+from sandbox.workspaces.hub.client import HubClient
+from sandbox.workspaces.jailer.client import JailerClient
+from sandbox.workspaces.jailer.workspace_jails import Places, build_server_jail
+from sandbox.workspaces.jails.jail import start_jail
+from sandbox.workspaces.jails.warden import end_workspace
 from sandbox.workspaces.own_files import OwnZone
-from sandbox.workspaces.runtime import runtime_paths
-from sandbox.workspaces.specs import OWN_FILES, FileSpecs, GrantedRelease, WorkspaceSpec
-from sandbox.workspaces.warden import end_workspace
-from sandbox.workspaces.workspace_jails import Places, build_server_jail
+from sandbox.workspaces.records.controls import ControlsWriter, FileControls
+from sandbox.workspaces.records.hub_settings import VARIABLE, HubSettings
+from sandbox.workspaces.records.runtime import runtime_paths
+from sandbox.workspaces.records.specs import OWN_FILES, FileSpecs, GrantedRelease, WorkspaceSpec
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = ROOT / ".venv-sandbox"
@@ -104,7 +104,7 @@ class RunningHub:
     def start(self) -> None:
         """Start what does not run: the jailer, and a hub with its gate."""
         self.start_jailer()
-        self.process = self._spawn(["jupyterhub", "-f", str(ROOT / "sandbox/workspaces/hub_config.py")])
+        self.process = self._spawn(["jupyterhub", "-f", str(ROOT / "sandbox/workspaces/hub/config.py")])
         with self.client() as client:
             wait_until(lambda: self.process.poll() is not None or client.is_up(), 60, "the hub")
             assert self.process.poll() is None, self.log_tail()

@@ -32,8 +32,8 @@ from hubs import (
     stop_server,
 )
 
-from sandbox.workspaces.limits import CgroupHost
-from sandbox.workspaces.warden import group_name, kernel_group_name
+from sandbox.workspaces.host.limits import CgroupHost
+from sandbox.workspaces.jails.warden import group_name, kernel_group_name
 
 MIB = 1024**2
 ACCOUNT, CELL, ANSWER = "u-bench", "6 * 7", "42"

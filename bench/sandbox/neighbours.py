@@ -30,8 +30,8 @@ from typing import Any
 import aiohttp
 from hubs import Caller, RunningHub, execute, make_user, open_server, our_hub, percentile, request, start_kernel
 
-from sandbox.workspaces.limits import CgroupHost, Limits
-from sandbox.workspaces.warden import group_name, kernel_group_name
+from sandbox.workspaces.host.limits import CgroupHost, Limits
+from sandbox.workspaces.jails.warden import group_name, kernel_group_name
 
 MIB = 1024**2
 ACCOUNT, BAR = "u-bench", 2.0

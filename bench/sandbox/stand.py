@@ -69,7 +69,7 @@ async def serve_upstream(path: str) -> None:
 
 def run_unmetered(arguments: list[str]) -> None:
     """Run the gate with counting switched off: all else is the same."""
-    from sandbox.workspaces import gate
+    from sandbox.workspaces.gate import __main__ as gate
 
     class NullMeter(gate.Meter):
         def add(self, workspace: str, traffic: str, *, shown: int = 0, received: int = 0, messages: int = 0) -> None:

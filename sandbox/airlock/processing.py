@@ -17,7 +17,7 @@ from sandbox.airlock.model import ExportRequest, ExportState, RunNote
 from sandbox.airlock.record import SIGNING_KEY, sign_record, write_record
 from sandbox.airlock.screening import Judged, kept_findings
 from sandbox.airlock.store import EXPORTS
-from sandbox.workspaces.clean_room import Run, RunState
+from sandbox.workspaces.clean_room.run import Run, RunState
 from shuzha.authorization.store import AUTHORIZATIONS
 from shuzha.core.actor import Actor, platform_actor
 from shuzha.core.errors import Invalid, NotAllowed, NotFound

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from sandbox.workspaces.clean_room import NotebookRefused, RoomCaps, Run, run_notebook
-from sandbox.workspaces.room_box import Rooms
-from sandbox.workspaces.specs import GrantedRelease
+from sandbox.workspaces.clean_room.box import Rooms
+from sandbox.workspaces.clean_room.run import NotebookRefused, RoomCaps, Run, run_notebook
+from sandbox.workspaces.records.specs import GrantedRelease
 from shuzha.core.errors import Invalid
 from shuzha.core.work import Database
 from shuzha.releases.model import Release, ReleaseState

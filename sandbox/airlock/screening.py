@@ -22,7 +22,7 @@ from sandbox.airlock.inputs import Inputs, Source, find_source
 from sandbox.airlock.model import KEPT_FINDINGS, ExportFile, ExportRequest
 from sandbox.airlock.rules import Rules
 from sandbox.airlock.specification import Repair, TableSpecification, VerificationSpecification, encode, parse
-from sandbox.workspaces.outbox import Declared, OutputKind
+from sandbox.workspaces.clean_room.outbox import Declared, OutputKind
 from shuzha.core.errors import Invalid, ShuzhaError
 
 log = logging.getLogger(__name__)

@@ -13,8 +13,8 @@ from policies import Context
 from sandbox.airlock.base import Desk, grant_resource
 from sandbox.airlock.model import EXPORT, ExportRequest, ExportState, Submission, check_reason, check_submission
 from sandbox.airlock.store import EXPORTS
-from sandbox.workspaces.clean_room import NotebookRefused, parse_notebook
-from sandbox.workspaces.outbox import Declared, OutputKind
+from sandbox.workspaces.clean_room.outbox import Declared, OutputKind
+from sandbox.workspaces.clean_room.run import NotebookRefused, parse_notebook
 from shuzha.authorization.store import GRANTS
 from shuzha.core.actor import Actor
 from shuzha.core.errors import Invalid, NotAllowed

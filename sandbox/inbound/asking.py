@@ -21,7 +21,7 @@ from sandbox.inbound.model import (
 )  # fmt: skip
 from sandbox.inbound.store import IMPORTS
 from sandbox.workspaces.model import Workspace
-from sandbox.workspaces.specs import OWN_FILES
+from sandbox.workspaces.records.specs import OWN_FILES
 from shuzha.authorization.store import GRANTS
 from shuzha.catalog.inbox import plain_name
 from shuzha.core.actor import Actor

@@ -12,7 +12,7 @@ from sandbox.inbound.joining import joinable
 from sandbox.inbound.model import IMPORT, ImportRequest, ImportState, as_seen_by
 from sandbox.inbound.store import IMPORTS
 from sandbox.inbound.working import Working
-from sandbox.workspaces.specs import OWN_FILES, GrantedRelease
+from sandbox.workspaces.records.specs import OWN_FILES, GrantedRelease
 from sandbox.workspaces.store import WORKSPACES
 from shuzha.core.actor import Actor
 from shuzha.core.errors import Invalid, NotFound

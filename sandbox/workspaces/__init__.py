@@ -1,11 +1,16 @@
 """Workspaces: one scenario of one authorization, as one jailed JupyterHub server behind the gate.
 
-Words of this package:
+The modules of this folder are the platform's side: the verbs on workspaces, their records and what a notebook may ask.
+The machinery stands in rooms below it, each of which imports only from those after it:
 
-- *jail*: the bubblewrap container in which a workspace's Jupyter server and kernels run, without any network;
-- *gate*: the proxy in front of every workspace; it decides routes, counts bytes and obeys suspension;
-- *out gate*: the one unix socket by which a jailed server reaches the hub's API, a few routes of it;
-- *platform socket*: the unix socket by which a notebook asks the platform (typed verbs only); identity is the socket;
-- *controls*: what the platform has ordered about workspaces (suspended, why, screen budget), read by the gate;
-- *clean room*: a jail with a kernel and nothing else, in which a submitted notebook is run again.
+- `hub`: JupyterHub and its spawners;
+- `gate`: the proxy in front, which decides routes, counts bytes and obeys suspension;
+- `jailer`: the process that starts and ends jails, the only one that may need root;
+- `clean_room`: a submitted notebook run again in a jail of its own;
+- `environment`: the packages that analysts work with;
+- `jails`: bubblewrap containers and their filters;
+- `records`: what platform and machinery tell each other by files;
+- `host`: control groups, mounts, disk images, sockets.
+
+The *platform socket* is the unix socket by which a notebook asks the platform: typed verbs, identity is the socket.
 """

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from sandbox.workspaces.controls import ControlsWriter, FileControls
-from sandbox.workspaces.hub_client import HubClient, HubRefused, HubUnavailable
-from sandbox.workspaces.hub_settings import HubSettings
-from sandbox.workspaces.jailer_client import JailerClient
-from sandbox.workspaces.limits import Limits
-from sandbox.workspaces.meter import read_usage, today
+from sandbox.workspaces.gate.meter import read_usage, today
+from sandbox.workspaces.host.limits import Limits
+from sandbox.workspaces.hub.client import HubClient, HubRefused, HubUnavailable
+from sandbox.workspaces.jailer.client import JailerClient
 from sandbox.workspaces.model import Workspace
-from sandbox.workspaces.specs import FileSpecs, GrantedRelease, WorkspaceRefused, WorkspaceSpec
+from sandbox.workspaces.records.controls import ControlsWriter, FileControls
+from sandbox.workspaces.records.hub_settings import HubSettings
+from sandbox.workspaces.records.specs import FileSpecs, GrantedRelease, WorkspaceRefused, WorkspaceSpec
 from shuzha.core.errors import Invalid, ShuzhaError, Unavailable
 
 _READY_SECONDS = 60.0

@@ -7,7 +7,7 @@ import logging
 from threading import Event as Flag
 
 from sandbox.workspaces.model import LIVING, Workspace
-from sandbox.workspaces.notes import ExportLine, Note, Notes
+from sandbox.workspaces.records.notes import ExportLine, Note, Notes
 from sandbox.workspaces.store import WORKSPACES
 from sandbox.workspaces.verbs import ExportDesk
 from shuzha.core.errors import ShuzhaError

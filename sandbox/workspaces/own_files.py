@@ -13,7 +13,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from sandbox.workspaces.controls import check_workspace_id
+from sandbox.workspaces.records.controls import check_workspace_id
 from shuzha.core.errors import Conflict, Invalid
 
 DATA_FILE: Final = "data.parquet"

@@ -20,8 +20,8 @@ from typing import Annotated, Any, Protocol
 
 import msgspec
 
-from sandbox.workspaces.line_socket import LineRules, LineServer, SocketUse
-from sandbox.workspaces.runtime import give_socket, runtime_paths
+from sandbox.workspaces.host.line_socket import LineRules, LineServer, SocketUse
+from sandbox.workspaces.records.runtime import give_socket, runtime_paths
 
 log = logging.getLogger(__name__)
 

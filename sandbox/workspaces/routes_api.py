@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter, Depends
 
+from sandbox.workspaces.gate.screen import Standing
 from sandbox.workspaces.model import Workspace
-from sandbox.workspaces.screen import Standing
 from sandbox.workspaces.screen_store import ScreenBudget, ScreenDay
 from sandbox.workspaces.screens import ScreenService
 from sandbox.workspaces.service import WorkspaceService

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sandbox.workspaces.controls import ControlsUnreadable, ControlsWriter, FileControls
-from sandbox.workspaces.hub_settings import HubSettings
-from sandbox.workspaces.meter import Count, read_usage, today
-from sandbox.workspaces.screen import Standing
+from sandbox.workspaces.gate.meter import Count, read_usage, today
+from sandbox.workspaces.gate.screen import Standing
+from sandbox.workspaces.records.controls import ControlsUnreadable, ControlsWriter, FileControls
+from sandbox.workspaces.records.hub_settings import HubSettings
 
 
 class ScreenFiles:

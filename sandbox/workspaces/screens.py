@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from policies import Context, Policies
-from sandbox.workspaces.meter import Count
+from sandbox.workspaces.gate.meter import Count
+from sandbox.workspaces.gate.screen import Standing
 from sandbox.workspaces.model import Workspace, WorkspaceState
-from sandbox.workspaces.screen import Standing
 from sandbox.workspaces.screen_files import ScreenFiles
 from sandbox.workspaces.screen_store import (
     SCREEN_BUDGETS,

@@ -17,7 +17,7 @@ from policies import Context, Policies, Resource, ScopeSource
 from sandbox.workspaces.hosting import Host
 from sandbox.workspaces.model import LIVING, WORKSPACE, Workspace, WorkspaceState, workspace_name
 from sandbox.workspaces.own_files import OwnZone
-from sandbox.workspaces.specs import OWN_FILES, GrantedRelease
+from sandbox.workspaces.records.specs import OWN_FILES, GrantedRelease
 from sandbox.workspaces.store import WORKSPACES, find_living, next_uid
 from shuzha.authorization.model import Demand, DemandState, Grant, GrantState
 from shuzha.authorization.store import DEMANDS, GRANTS
@@ -235,13 +235,6 @@ class WorkspaceService:
         if actor.id != workspace.author:
             raise NotFound(f"no workspace with id {workspace_id}")
         return self._host.read_notebook(workspace, name)
-
-    def granted_releases(self, workspace_id: str) -> tuple[GrantedRelease, ...]:
-        """Return what the workspace's jail has mounted, and its clean room is to have."""
-        with self._database.read() as work:
-            workspace = work.get(WORKSPACES, workspace_id)
-            releases = [work.get(RELEASES, one) for one in workspace.releases]
-        return tuple(GrantedRelease(one.name, self._release_folder(one)) for one in releases)
 
     def _check_data(self, actor: Actor, grant: Grant, at: dt.datetime) -> None:
         resource = Resource("data", "", grant.operator, actor.id, grant.authorization, grant.id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sandbox.workspaces.model import LIVING, WORKSPACE, Workspace
-from sandbox.workspaces.specs import FIRST_UID
+from sandbox.workspaces.records.specs import FIRST_UID
 from shuzha.core.records import Noun
 from shuzha.core.work import Work
 

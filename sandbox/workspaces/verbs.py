@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from sandbox.workspaces.describing import describe_entry
+from sandbox.workspaces.gate.meter import today
 from sandbox.workspaces.hosting import Host
-from sandbox.workspaces.meter import today
 from sandbox.workspaces.model import Workspace, WorkspaceState
 from sandbox.workspaces.own_files import NoOwnFiles, OwnDesk
 from sandbox.workspaces.store import WORKSPACES, find_by_name

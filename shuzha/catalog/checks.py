@@ -218,11 +218,6 @@ def can_submit(entry: Entry) -> bool:
     return ENTRY.can(entry.state, "submit") and _passes(lambda: check_complete(entry.sheet, entry.scan))
 
 
-def can_receive(entry: Entry, mode: BatchMode) -> bool:
-    """Return whether the entry takes a batch of this mode."""
-    return _passes(lambda: check_receiving(entry, mode))
-
-
 def _passes(check: Callable[[], None]) -> bool:
     try:
         check()

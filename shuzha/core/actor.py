@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 SYSTEM_ORGANISATION = "org_platform"
 
@@ -20,10 +20,6 @@ class Actor:
     def has(self, role: str) -> bool:
         """Return whether the actor holds this role."""
         return role in self.roles
-
-    def with_via(self, via: str) -> Actor:
-        """Return the same actor coming another way."""
-        return replace(self, via=via)
 
 
 def platform_actor(job: str) -> Actor:

@@ -35,10 +35,6 @@ class LawRule:
     on_lapse: Lapse = "escalate"
     verified: bool = True
 
-    def is_in_force(self, day: dt.date) -> bool:
-        """Return whether the rule holds on this day."""
-        return self.valid_from <= day and (self.valid_to is None or day <= self.valid_to)
-
     def citation(self) -> str:
         """Return source and article, as a decision quotes them."""
         return f"{self.source} {self.article}"
@@ -74,10 +70,6 @@ class LawBook:
         if rule_id not in self._rules:
             raise NotFound(f"no rule `{rule_id}` in the law book")
         return self._rules[rule_id]
-
-    def list_rules(self) -> tuple[LawRule, ...]:
-        """Return every rule, by id."""
-        return tuple(self._rules[key] for key in sorted(self._rules))
 
     def due(self, rule_id: str, received: dt.datetime) -> Due | None:
         """Return the date by which the rule's actor must act; None where the rule states no clock."""

@@ -20,10 +20,10 @@ from sandbox.airlock.model import EXPORT, Choice
 from sandbox.inbound.model import IMPORT
 from sandbox.inbound.screening import ACCEPTED as OWN_FILE_ACCEPTED
 from sandbox.inbound.screening import RULES as OWN_FILE_RULES
-from sandbox.workspaces.books import FROZEN, HELD, IMAGES
-from sandbox.workspaces.clean_room import RunState
-from sandbox.workspaces.disks import NEEDS_ROOT
-from sandbox.workspaces.limits import CgroupHost
+from sandbox.workspaces.clean_room.run import RunState
+from sandbox.workspaces.host.disks import NEEDS_ROOT
+from sandbox.workspaces.host.limits import CgroupHost
+from sandbox.workspaces.jailer.books import FROZEN, HELD, IMAGES
 from sandbox.workspaces.model import WORKSPACE
 from shuzha.authorization.agreement import Operation, OutputKind
 from shuzha.authorization.model import AUTHORIZATION, DEMAND, GRANT

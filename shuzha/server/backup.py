@@ -23,8 +23,8 @@ from pathlib import Path
 
 import msgspec
 
-from sandbox.workspaces.disks import DiskFailed, copy_out, list_images_at_rest
-from sandbox.workspaces.homes import UnsafePath, open_beneath
+from sandbox.workspaces.host.disks import DiskFailed, copy_out, list_images_at_rest
+from sandbox.workspaces.host.homes import UnsafePath, open_beneath
 from shuzha import __version__
 from shuzha.core.clock import Clock
 from shuzha.core.errors import Conflict, Invalid, NotFound

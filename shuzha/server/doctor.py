@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.workspaces import disks, landlock, limits
+from sandbox.workspaces.host import disks, limits
+from sandbox.workspaces.jails import landlock
 from shuzha.core.errors import ShuzhaError
 from shuzha.core.keys import KeyRing
 from shuzha.core.settings import Settings

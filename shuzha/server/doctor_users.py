@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.workspaces.room_box import FIRST_ROOM_UID, ROOM_UIDS
-from sandbox.workspaces.specs import FIRST_UID
+from sandbox.workspaces.clean_room.box import FIRST_ROOM_UID, ROOM_UIDS
+from sandbox.workspaces.records.specs import FIRST_UID
 from shuzha.core.service_user import ACCOUNT, choose_user
 from shuzha.core.settings import Settings
 

@@ -21,18 +21,18 @@ from sandbox.airlock.service import AirlockService
 from sandbox.airlock.vault import Vault
 from sandbox.inbound.base import Parts as InboundParts
 from sandbox.inbound.service import InboundService
+from sandbox.workspaces.clean_room.client import JailerRooms
+from sandbox.workspaces.clean_room.specs import specs_of
+from sandbox.workspaces.clean_room.verbs import ROOMS_SOCKET
 from sandbox.workspaces.computing import ComputeService
-from sandbox.workspaces.fingerprint import environment_hash
+from sandbox.workspaces.environment.fingerprint import environment_hash
+from sandbox.workspaces.host.limits import Limits
 from sandbox.workspaces.hosting import LocalHost
-from sandbox.workspaces.hub_settings import HubSettings, OpenIdProvider
-from sandbox.workspaces.jailer_client import JailerClient
-from sandbox.workspaces.limits import Limits
-from sandbox.workspaces.notes import Notes, notes_folder
+from sandbox.workspaces.jailer.client import JailerClient
 from sandbox.workspaces.noting import NoteKeeper
 from sandbox.workspaces.own_files import OwnZone
-from sandbox.workspaces.room_client import JailerRooms
-from sandbox.workspaces.room_specs import specs_of
-from sandbox.workspaces.room_verbs import ROOMS_SOCKET
+from sandbox.workspaces.records.hub_settings import HubSettings, OpenIdProvider
+from sandbox.workspaces.records.notes import Notes, notes_folder
 from sandbox.workspaces.screen_files import ScreenFiles
 from sandbox.workspaces.screens import ScreenService
 from sandbox.workspaces.service import WorkspaceService

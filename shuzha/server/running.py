@@ -9,12 +9,12 @@ import stat
 import sys
 from pathlib import Path
 
-from sandbox.workspaces import private_view
-from sandbox.workspaces.controls import WORKSPACE_ID
-from sandbox.workspaces.disks import detach_all
-from sandbox.workspaces.limits import CgroupHost
-from sandbox.workspaces.runtime import make_runtime
-from sandbox.workspaces.warden import end_workspace
+from sandbox.workspaces.host import private_view
+from sandbox.workspaces.host.disks import detach_all
+from sandbox.workspaces.host.limits import CgroupHost
+from sandbox.workspaces.jails.warden import end_workspace
+from sandbox.workspaces.records.controls import WORKSPACE_ID
+from sandbox.workspaces.records.runtime import make_runtime
 from shuzha.core.errors import Conflict
 from shuzha.core.service_user import ServiceUser, acting_as, choose_user, hand_over
 from shuzha.core.settings import Settings

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.request import urlopen
 
-from sandbox.workspaces.hub_client import HubClient
-from sandbox.workspaces.hub_settings import VARIABLE as HUB_VARIABLE
+from sandbox.workspaces.hub.client import HubClient
+from sandbox.workspaces.records.hub_settings import VARIABLE as HUB_VARIABLE
 from shuzha.core.errors import Conflict, Invalid
 from shuzha.core.service_user import ServiceUser
 from shuzha.core.settings import Settings
@@ -22,7 +22,7 @@ _ROOT = Path(__file__).parents[2]
 _FIRST_FREE_PORT = 1024
 """Ports below are for processes with CAP_NET_BIND_SERVICE, which no service has."""
 
-_HUB_CONFIG = _ROOT / "sandbox" / "workspaces" / "hub_config.py"
+_HUB_CONFIG = _ROOT / "sandbox" / "workspaces" / "hub" / "config.py"
 
 
 def make_units(platform: Platform, settings_file: Path) -> tuple[Unit, ...]:

@@ -8,11 +8,11 @@ import logging
 import signal
 from collections.abc import Iterator
 
+from sandbox.workspaces.clean_room.specs import specs_of
 from sandbox.workspaces.computing import READ_SECONDS
-from sandbox.workspaces.controls import ControlsWriter
 from sandbox.workspaces.noting import FOLLOWED_TAGS
 from sandbox.workspaces.platform_socket import PlatformSockets
-from sandbox.workspaces.room_specs import specs_of
+from sandbox.workspaces.records.controls import ControlsWriter
 from shuzha.core.errors import Conflict
 from shuzha.core.logs import start_logging
 from shuzha.core.outbox import Follower

@@ -11,8 +11,8 @@ from attack_kit import CLOSED_ROUTES
 from gate_kit import BASE, KNOWN, Place, running_place
 from yarl import URL
 
-from sandbox.workspaces import gate_proxy
-from sandbox.workspaces.routes import Action, Verdict
+from sandbox.workspaces.gate import proxy as gate_proxy
+from sandbox.workspaces.gate.routes import Action, Verdict
 
 KEPT = ("lab/api/workspaces/mine", "lab/api/settings/@jupyterlab/apputils-extension:themes")
 

@@ -20,9 +20,9 @@ import pytest
 from attack_kit import beside_the_server, inside
 from workspace_kit import RunningHub
 
-from sandbox.workspaces.limits import CgroupHost
-from sandbox.workspaces.runtime import runtime_paths
-from sandbox.workspaces.warden import group_name, kernel_group_name
+from sandbox.workspaces.host.limits import CgroupHost
+from sandbox.workspaces.jails.warden import group_name, kernel_group_name
+from sandbox.workspaces.records.runtime import runtime_paths
 
 pytestmark = [
     pytest.mark.root,

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.workspaces.jail import JailFailed, JailSpec, Mount, start_jail
-from sandbox.workspaces.limits import CgroupHost
-from sandbox.workspaces.private_view import VIEW, find_closed
+from sandbox.workspaces.host.limits import CgroupHost
+from sandbox.workspaces.host.private_view import VIEW, find_closed
+from sandbox.workspaces.jails.jail import JailFailed, JailSpec, Mount, start_jail
 from shuzha.core.service_user import ServiceUser, acting_as
 
 pytestmark = [

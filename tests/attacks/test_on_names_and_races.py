@@ -25,12 +25,12 @@ from workspace_kit import ENVIRONMENT, RunningHub
 from sandbox.airlock.content import inspect
 from sandbox.inbound.model import Rules
 from sandbox.inbound.reading import read_file
-from sandbox.workspaces.clean_room import RoomCaps, Run, RunState, run_notebook
-from sandbox.workspaces.homes import UnsafePath, read_beneath
-from sandbox.workspaces.limits import Limits
-from sandbox.workspaces.outbox import OutboxCaps, collect
+from sandbox.workspaces.clean_room.outbox import OutboxCaps, collect
+from sandbox.workspaces.clean_room.run import RoomCaps, Run, RunState, run_notebook
+from sandbox.workspaces.host.homes import UnsafePath, read_beneath
+from sandbox.workspaces.host.limits import Limits
 from sandbox.workspaces.platform_socket import PlatformSockets
-from sandbox.workspaces.runtime import runtime_paths
+from sandbox.workspaces.records.runtime import runtime_paths
 from shuzha.core.errors import Invalid, ShuzhaError
 
 pytestmark = [

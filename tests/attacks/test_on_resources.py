@@ -8,8 +8,8 @@ import time
 import pytest
 from workspace_kit import RunningHub, wait_until
 
-from sandbox.workspaces.limits import CgroupHost, Limits
-from sandbox.workspaces.warden import kernel_group_name
+from sandbox.workspaces.host.limits import CgroupHost, Limits
+from sandbox.workspaces.jails.warden import kernel_group_name
 
 pytestmark = [
     pytest.mark.root,

@@ -21,12 +21,13 @@ import pytest
 from attack_kit import inside, outside
 from workspace_kit import ENVIRONMENT, ROOT, RunningHub
 
-from sandbox.workspaces import jail, room_box
-from sandbox.workspaces.clean_room import RoomCaps, RunState, run_notebook
-from sandbox.workspaces.jail import JailSpec, Mount, start_jail
-from sandbox.workspaces.landlock import WHOLE_ABI, landlock_abi
-from sandbox.workspaces.limits import CgroupHost, Limits
-from sandbox.workspaces.seccomp import compile_filter
+from sandbox.workspaces.clean_room import box as room_box
+from sandbox.workspaces.clean_room.run import RoomCaps, RunState, run_notebook
+from sandbox.workspaces.host.limits import CgroupHost, Limits
+from sandbox.workspaces.jails import jail
+from sandbox.workspaces.jails.jail import JailSpec, Mount, start_jail
+from sandbox.workspaces.jails.landlock import WHOLE_ABI, landlock_abi
+from sandbox.workspaces.jails.seccomp import compile_filter
 
 pytestmark = [
     pytest.mark.root,
@@ -341,5 +342,5 @@ def test_landlock_holds_an_analysts_kernel_too(hub: RunningHub, workspace: str, 
 
 @pytest.mark.works
 def test_launcher_is_roots_own_file() -> None:
-    file = ROOT / "sandbox/workspaces/inside/shuzha_kernel.py"
+    file = ROOT / "sandbox/workspaces/jails/inside/shuzha_kernel.py"
     assert not file.stat().st_mode & 0o022

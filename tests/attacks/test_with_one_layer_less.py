@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from attack_kit import JAIL_UID, batch, in_a_jail, outcomes, run_in_a_jail, running_jail
 
-from sandbox.workspaces.limits import Limits
+from sandbox.workspaces.host.limits import Limits
 
 pytestmark = [
     pytest.mark.root,

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 from workspace_kit import PASSWORD, RunningHub, running_hub, wait_until
 
-from sandbox.workspaces.meter import read_usage
+from sandbox.workspaces.gate.meter import read_usage
 from tests.browser.kit import DESKTOP, launch
 
 pytestmark = [

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from journey_kit import Walked, wait_until
 
-from sandbox.workspaces.hub_client import HubClient
+from sandbox.workspaces.hub.client import HubClient
 from shuzha.server.demo.hub_session import Seat, execute, sit_down
 
 pytestmark = [

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 from journey_kit import ROOT, Walked
 
-from sandbox.workspaces.landlock import landlock_abi
+from sandbox.workspaces.jails.landlock import landlock_abi
 
 pytestmark = [
     pytest.mark.root,

@@ -17,7 +17,7 @@ import aiohttp
 import pytest
 from journey_kit import Browser, Walked, refused, wait_until
 
-from sandbox.workspaces.limits import Cgroup
+from sandbox.workspaces.host.limits import Cgroup
 from shuzha.server.demo import sheets
 from shuzha.server.demo.calls import Verifier
 from shuzha.server.demo.city import Subject, pick_subjects

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from journey_kit import Walked, shuzha
 
-from sandbox.workspaces.jailer_verbs import Poll
-from sandbox.workspaces.room_verbs import ROOMS_SOCKET
+from sandbox.workspaces.clean_room.verbs import ROOMS_SOCKET
+from sandbox.workspaces.jailer.verbs import Poll
 from shuzha.core.service_user import ServiceUser, starting_as
 from shuzha.server.running import OF_THE_JAILER
 

@@ -11,7 +11,7 @@ from shuzha.core.settings import load_settings
 from shuzha.server.commands.output import print_facts, print_json, print_table, working
 
 if TYPE_CHECKING:
-    from sandbox.workspaces.environment_build import EnvironmentBuilder
+    from sandbox.workspaces.environment.build import EnvironmentBuilder
 
 _ROOT = Path(__file__).parents[3]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -34,8 +34,8 @@ def list_packages(
     as_json: AsJson = False,
 ) -> None:
     """Show the base and the approved packages: version, licence, hashes, and whether each is installed."""
-    from sandbox.workspaces.environments import Lists, list_installed
-    from sandbox.workspaces.fingerprint import environment_hash
+    from sandbox.workspaces.environment.fingerprint import environment_hash
+    from sandbox.workspaces.environment.packages import Lists, list_installed
 
     place = load_settings(settings).sandbox_environment
     found = Lists(_ROOT / "requirements").packages(list_installed(place))
@@ -73,7 +73,7 @@ def build_environment(*, settings: SettingsFile = None, as_json: AsJson = False)
 
 
 def _builder(place: Path) -> EnvironmentBuilder:
-    from sandbox.workspaces.environment_build import EnvironmentBuilder
+    from sandbox.workspaces.environment.build import EnvironmentBuilder
 
     return EnvironmentBuilder(place, _ROOT)
 

@@ -15,9 +15,9 @@ import pytest
 
 from sandbox.airlock.model import Choice, ExportState
 from sandbox.airlock.room import JailedRoom
+from sandbox.workspaces.clean_room.box import LocalRooms
 from sandbox.workspaces.own_files import OwnZone
-from sandbox.workspaces.room_box import LocalRooms
-from sandbox.workspaces.specs import GrantedRelease
+from sandbox.workspaces.records.specs import GrantedRelease
 from shuzha.core.errors import Invalid
 from tests.airlock_kit import ROOT, TABLE, VERIFICATION, AirlockCity
 

@@ -15,9 +15,9 @@ import pytest
 from cluster_kit import Cluster, running_cluster
 from workspace_kit import RunningHub, running_hub, wait_until
 
-from sandbox.workspaces.landlock import landlock_abi
+from sandbox.workspaces.hub.pods import HUB_PORT, PLATFORM_PORT, SERVER_PORT
+from sandbox.workspaces.jails.landlock import landlock_abi
 from sandbox.workspaces.platform_socket import PlatformSockets
-from sandbox.workspaces.pods import HUB_PORT, PLATFORM_PORT, SERVER_PORT
 
 PORTS = (SERVER_PORT, HUB_PORT, PLATFORM_PORT)
 

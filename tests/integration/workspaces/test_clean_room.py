@@ -14,10 +14,10 @@ import polars as pl
 import pytest
 from workspace_kit import ENVIRONMENT, ROOT
 
-from sandbox.workspaces.clean_room import NotebookRefused, RoomCaps, Run, RunState, run_notebook
-from sandbox.workspaces.limits import CgroupHost, Limits
-from sandbox.workspaces.outbox import OutboxCaps, OutputKind
-from sandbox.workspaces.specs import GrantedRelease
+from sandbox.workspaces.clean_room.outbox import OutboxCaps, OutputKind
+from sandbox.workspaces.clean_room.run import NotebookRefused, RoomCaps, Run, RunState, run_notebook
+from sandbox.workspaces.host.limits import CgroupHost, Limits
+from sandbox.workspaces.records.specs import GrantedRelease
 
 pytestmark = [
     pytest.mark.root,

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.workspaces.disks import DiskFailed, Disks, copy_out, find_hindrance, list_images_at_rest
-from sandbox.workspaces.limits import Limits
+from sandbox.workspaces.host.disks import DiskFailed, Disks, copy_out, find_hindrance, list_images_at_rest
+from sandbox.workspaces.host.limits import Limits
 from shuzha.core.clock import SystemClock
 from shuzha.core.keys import KeyRing
 from shuzha.core.settings import Settings
@@ -191,7 +191,9 @@ def test_home_at_rest_is_copied_out_of_its_image_without_links(disks: Disks, tmp
 
 def test_host_without_the_tools_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert find_hindrance(tmp_path) == ""
-    monkeypatch.setattr("sandbox.workspaces.disks._find", lambda tool: None if tool == "mkfs.ext4" else "/bin/true")
+    monkeypatch.setattr(
+        "sandbox.workspaces.host.disks._find", lambda tool: None if tool == "mkfs.ext4" else "/bin/true"
+    )
     assert "mkfs.ext4 is missing" in find_hindrance(tmp_path)
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     assert "need root" in find_hindrance(tmp_path)

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from workspace_kit import ROOT
 
-from sandbox.workspaces.environment_build import EnvironmentBuilder
-from sandbox.workspaces.environments import Lists, list_installed
+from sandbox.workspaces.environment.build import EnvironmentBuilder
+from sandbox.workspaces.environment.packages import Lists, list_installed
 from shuzha.core.errors import Invalid, Unavailable
 
 pytestmark = [

@@ -11,9 +11,9 @@ import pytest_asyncio
 from gate_kit import BASE, TOKEN, Place, running_place
 from workspace_kit import ENVIRONMENT
 
-from sandbox.workspaces.meter import read_usage
-from sandbox.workspaces.runtime import unix_url
-from sandbox.workspaces.static_files import find_static
+from sandbox.workspaces.gate.meter import read_usage
+from sandbox.workspaces.gate.static_files import StaticFiles
+from sandbox.workspaces.records.runtime import unix_url
 
 ENDED = {aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR, aiohttp.WSMsgType.CLOSE}
 
@@ -187,7 +187,7 @@ async def test_static_files_come_from_the_environment_and_from_nowhere_else(
     async with browser.get(f"{place.url}{BASE}/static/lab/package.json") as answer:
         assert answer.status == 200
     for rest in ("static/lab/../../../../pyvenv.cfg", "static/../../x", "static//etc/passwd", "lab/extensions/.."):
-        assert find_static(ENVIRONMENT, rest) is None
+        assert StaticFiles(ENVIRONMENT).find(rest) is None
     for path in ("static/lab/absent.js", "kernelspecs/python3/kernel.json"):
         async with browser.get(f"{place.url}{BASE}/{path}") as answer:
             assert answer.status == 404

@@ -19,9 +19,9 @@ from aiohttp import web
 from gate_kit import BASE, TOKEN
 from workspace_kit import ROOT, free_port
 
-from sandbox.workspaces.controls import ControlsWriter
-from sandbox.workspaces.meter import RESERVE_BYTES, Meter
-from sandbox.workspaces.runtime import unix_url
+from sandbox.workspaces.gate.meter import RESERVE_BYTES, Meter
+from sandbox.workspaces.records.controls import ControlsWriter
+from sandbox.workspaces.records.runtime import unix_url
 
 MIB = 1024**2
 MOST_GROWTH = 32 * MIB

@@ -14,9 +14,9 @@ import pytest
 import pytest_asyncio
 from gate_kit import BASE, KNOWN, Place, running_place
 
-from sandbox.workspaces import gate_http
-from sandbox.workspaces.gate_door import DoorLimits
-from sandbox.workspaces.gate_sockets import MAX_MESSAGE, MAX_SOCKETS
+from sandbox.workspaces.gate import http as gate_http
+from sandbox.workspaces.gate.door import DoorLimits
+from sandbox.workspaces.gate.sockets import MAX_MESSAGE, MAX_SOCKETS
 
 CHANNEL = f"{BASE}/api/kernels/1/channels"
 PLAIN = f"GET {BASE}/lab HTTP/1.1\r\nHost: a\r\n"

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.workspaces import books
-from sandbox.workspaces.hub_settings import HubSettings
-from sandbox.workspaces.jail import check_host
-from sandbox.workspaces.keeper import Keeper
-from sandbox.workspaces.limits import Cgroup, CgroupHost, Limits
+from sandbox.workspaces.host.limits import Cgroup, CgroupHost, Limits
+from sandbox.workspaces.jailer import books
+from sandbox.workspaces.jailer.keeper import Keeper
+from sandbox.workspaces.jails.jail import check_host
+from sandbox.workspaces.records.hub_settings import HubSettings
 from tests.integration.workspaces.test_jailer import NAME, find_specs, make_settings
 
 MIB = 1024**2
@@ -25,7 +25,7 @@ def keeper(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Keeper, HubSetting
     """A keeper on a host that is said to have neither control groups nor images, over one small workspace."""
     if reasons := check_host():
         pytest.skip(f"this host builds no jails: {reasons[0]}")
-    monkeypatch.setattr("sandbox.workspaces.disks.find_hindrance", lambda _: "images need root")
+    monkeypatch.setattr("sandbox.workspaces.host.disks.find_hindrance", lambda _: "images need root")
     monkeypatch.setattr(books, "SAMPLE_SECONDS", 0.0)
     folder = Path(tempfile.mkdtemp(prefix="sz-", dir="/tmp"))
     folder.chmod(0o711)

@@ -17,10 +17,10 @@ import polars as pl
 import pytest
 from workspace_kit import PASSWORD, RunningHub, execute, request_message, wait_until
 
-from sandbox.workspaces.hub_client import HubRefused
-from sandbox.workspaces.limits import CgroupHost
-from sandbox.workspaces.meter import read_usage
-from sandbox.workspaces.warden import group_name
+from sandbox.workspaces.gate.meter import read_usage
+from sandbox.workspaces.host.limits import CgroupHost
+from sandbox.workspaces.hub.client import HubRefused
+from sandbox.workspaces.jails.warden import group_name
 
 pytestmark = [
     pytest.mark.root,

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.workspaces.controls import Orders
-from sandbox.workspaces.jail import Jail, JailSpec, check_host, end_marked, start_jail
-from sandbox.workspaces.limits import CgroupHost
-from sandbox.workspaces.runtime import runtime_paths
-from sandbox.workspaces.warden import Warden
+from sandbox.workspaces.host.limits import CgroupHost
+from sandbox.workspaces.jails.jail import Jail, JailSpec, check_host, end_marked, start_jail
+from sandbox.workspaces.jails.warden import Warden
+from sandbox.workspaces.records.controls import Orders
+from sandbox.workspaces.records.runtime import runtime_paths
 
 pytestmark = pytest.mark.skipif(bool(check_host()), reason="this host builds no jails")
 WORKSPACE = "w-marked"

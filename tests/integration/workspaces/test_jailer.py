@@ -18,15 +18,15 @@ import httpx
 import pytest
 from workspace_kit import ENVIRONMENT, RunningHub, wait_until
 
-from sandbox.workspaces.controls import ControlsWriter, FileControls
-from sandbox.workspaces.hub_settings import HubSettings
-from sandbox.workspaces.jail import check_host
-from sandbox.workspaces.jailer_verbs import KernelPorts, KernelStart
-from sandbox.workspaces.keeper import MOST_KERNELS, Keeper
-from sandbox.workspaces.limits import Cgroup, CgroupHost, Limits
-from sandbox.workspaces.runtime import runtime_paths
-from sandbox.workspaces.specs import FileSpecs, GrantedRelease, WorkspaceSpec
-from sandbox.workspaces.warden import Warden, group_name, kernel_group_name
+from sandbox.workspaces.host.limits import Cgroup, CgroupHost, Limits
+from sandbox.workspaces.jailer.keeper import MOST_KERNELS, Keeper
+from sandbox.workspaces.jailer.verbs import KernelPorts, KernelStart
+from sandbox.workspaces.jails.jail import check_host
+from sandbox.workspaces.jails.warden import Warden, group_name, kernel_group_name
+from sandbox.workspaces.records.controls import ControlsWriter, FileControls
+from sandbox.workspaces.records.hub_settings import HubSettings
+from sandbox.workspaces.records.runtime import runtime_paths
+from sandbox.workspaces.records.specs import FileSpecs, GrantedRelease, WorkspaceSpec
 from shuzha.core.errors import NotAllowed, NotFound, Unavailable
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="jails with users of their own need root")
@@ -294,7 +294,7 @@ def test_keeper_starts_nothing_that_may_not_run(keeper: tuple[Keeper, HubSetting
 
 def test_keeper_bounds_the_number_of_kernels(keeper: tuple[Keeper, HubSettings], monkeypatch) -> None:
     one, _ = keeper
-    monkeypatch.setattr("sandbox.workspaces.keeper.MOST_KERNELS", 2)
+    monkeypatch.setattr("sandbox.workspaces.jailer.keeper.MOST_KERNELS", 2)
     assert MOST_KERNELS > 2
     one.start(NAME, "acc_alice", {})
     for number in (1, 2, 2):

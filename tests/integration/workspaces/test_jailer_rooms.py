@@ -21,13 +21,13 @@ import polars as pl
 import pytest
 from workspace_kit import ENVIRONMENT, ROOT, wait_until
 
-from sandbox.workspaces.hub_settings import VARIABLE, HubSettings
-from sandbox.workspaces.limits import CgroupHost, Limits
-from sandbox.workspaces.room_box import FIRST_ROOM_UID, ROOM_UIDS, RoomJob, new_job
-from sandbox.workspaces.room_door import make_door, name_of
-from sandbox.workspaces.room_specs import RoomSpecs, specs_of
-from sandbox.workspaces.room_verbs import ROOMS_SOCKET, OpenRoom
-from sandbox.workspaces.specs import GrantedRelease, WorkspaceRefused
+from sandbox.workspaces.clean_room.box import FIRST_ROOM_UID, ROOM_UIDS, RoomJob, new_job
+from sandbox.workspaces.clean_room.door import make_door, name_of
+from sandbox.workspaces.clean_room.specs import RoomSpecs, specs_of
+from sandbox.workspaces.clean_room.verbs import ROOMS_SOCKET, OpenRoom
+from sandbox.workspaces.host.limits import CgroupHost, Limits
+from sandbox.workspaces.records.hub_settings import VARIABLE, HubSettings
+from sandbox.workspaces.records.specs import GrantedRelease, WorkspaceRefused
 from shuzha.core.service_user import ServiceUser, starting_as
 
 pytestmark = [
@@ -39,14 +39,14 @@ LIMITS = Limits(memory_bytes=600 * 1024**2, processes=64, cpu_percent=200)
 DRIVER = """
 import json, sys
 from pathlib import Path
-from sandbox.workspaces.clean_room import RoomCaps, run_notebook
-from sandbox.workspaces.hub_settings import parse_settings
-from sandbox.workspaces.limits import Limits
-from sandbox.workspaces.room_client import JailerRooms
-from sandbox.workspaces.room_door import make_door, name_of
-from sandbox.workspaces.room_specs import specs_of
-from sandbox.workspaces.room_verbs import ROOMS_SOCKET
-from sandbox.workspaces.specs import GrantedRelease
+from sandbox.workspaces.clean_room.run import RoomCaps, run_notebook
+from sandbox.workspaces.records.hub_settings import parse_settings
+from sandbox.workspaces.host.limits import Limits
+from sandbox.workspaces.clean_room.client import JailerRooms
+from sandbox.workspaces.clean_room.door import make_door, name_of
+from sandbox.workspaces.clean_room.specs import specs_of
+from sandbox.workspaces.clean_room.verbs import ROOMS_SOCKET
+from sandbox.workspaces.records.specs import GrantedRelease
 settings = parse_settings(Path(sys.argv[1]).read_text())
 rooms = JailerRooms(settings.runtime / ROOMS_SOCKET, specs_of(settings))
 caps = RoomCaps(wall_seconds=60, jail=Limits(**json.loads(sys.argv[3])))

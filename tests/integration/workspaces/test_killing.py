@@ -14,8 +14,8 @@ import httpx
 import pytest
 from workspace_kit import RunningHub, running_hub, wait_until
 
-from sandbox.workspaces.limits import Cgroup, CgroupHost
-from sandbox.workspaces.warden import group_name, kernel_group_name
+from sandbox.workspaces.host.limits import Cgroup, CgroupHost
+from sandbox.workspaces.jails.warden import group_name, kernel_group_name
 
 pytestmark = [
     pytest.mark.root,

@@ -14,9 +14,9 @@ import pytest
 import pytest_asyncio
 from workspace_kit import RunningHub, wait_until
 
-from sandbox.workspaces.line_socket import MOST_LINE_BYTES
+from sandbox.workspaces.host.line_socket import MOST_LINE_BYTES
 from sandbox.workspaces.platform_socket import PlatformSockets
-from sandbox.workspaces.runtime import runtime_paths
+from sandbox.workspaces.records.runtime import runtime_paths
 from shuzha.core.errors import Invalid
 
 

@@ -21,14 +21,14 @@ from aiohttp import web
 from jupyter_client.blocking.client import BlockingKernelClient
 from workspace_kit import ENVIRONMENT, ROOT, wait_until
 
-from sandbox.workspaces.inside import shuzha_starter
-from sandbox.workspaces.jail import Jail, JailSpec, Mount, start_jail
-from sandbox.workspaces.landlock import landlock_abi
-from sandbox.workspaces.limits import CgroupHost, Limits
+from sandbox.workspaces.host.limits import CgroupHost, Limits
+from sandbox.workspaces.hub.pod_gate import PodGate
+from sandbox.workspaces.hub.pods import KERNELS_COMMAND, make_pod_token
+from sandbox.workspaces.jails.inside import shuzha_starter
+from sandbox.workspaces.jails.jail import Jail, JailSpec, Mount, start_jail
+from sandbox.workspaces.jails.landlock import landlock_abi
 from sandbox.workspaces.platform_socket import PlatformSockets
-from sandbox.workspaces.pod_gate import PodGate
-from sandbox.workspaces.pods import KERNELS_COMMAND, make_pod_token
-from sandbox.workspaces.runtime import runtime_paths
+from sandbox.workspaces.records.runtime import runtime_paths
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="jails with users of their own need root")
 UID = 230_002
@@ -54,7 +54,7 @@ def container(folder: Path) -> Iterator[Jail]:
         Mount(folder / "platform", "/gate/platform", writable=True),
         Mount(folder / "sockets", "/job/sockets", writable=True),
         Mount(folder / "home", "/home/analyst", writable=True),
-        Mount(ROOT / "sandbox/workspaces/inside", "/etc/jupyter"),
+        Mount(ROOT / "sandbox/workspaces/jails/inside", "/etc/jupyter"),
     )
     variables = (
         ("HOME", "/home/analyst"), ("PATH", "/opt/env/bin:/usr/bin:/bin"), ("IPYTHONDIR", "/tmp/ipython"),
@@ -247,6 +247,6 @@ async def test_pods_gate_passes_four_routes_of_the_hub(folder: Path) -> None:
 
 
 def test_starter_is_the_standard_librarys_alone() -> None:
-    source = (ROOT / "sandbox/workspaces/inside/shuzha_starter.py").read_text()
+    source = (ROOT / "sandbox/workspaces/jails/inside/shuzha_starter.py").read_text()
     imported = {line.split()[1].split(".")[0] for line in source.splitlines() if line.startswith(("import ", "from "))}
     assert imported <= set(sys.stdlib_module_names)

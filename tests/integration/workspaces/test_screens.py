@@ -8,10 +8,10 @@ from typing import cast
 
 import pytest
 
-from sandbox.workspaces.controls import ControlsWriter, FileControls
-from sandbox.workspaces.hub_settings import HubSettings
-from sandbox.workspaces.meter import Meter
+from sandbox.workspaces.gate.meter import Meter
 from sandbox.workspaces.model import Workspace
+from sandbox.workspaces.records.controls import ControlsWriter, FileControls
+from sandbox.workspaces.records.hub_settings import HubSettings
 from sandbox.workspaces.screen_files import ScreenFiles
 from sandbox.workspaces.screens import MOST_BUDGET, ScreenService
 from shuzha.core.errors import Invalid, NotAllowed, NotFound

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from sandbox.workspaces.model import WORKSPACE, Workspace, WorkspaceState
+from sandbox.workspaces.records.specs import FIRST_UID, GrantedRelease
 from sandbox.workspaces.service import FOLLOWED_TAGS, JOBS, WorkspaceService
-from sandbox.workspaces.specs import FIRST_UID, GrantedRelease
 from sandbox.workspaces.verbs import WorkspaceVerbs
 from shuzha.authorization.model import Demand, Grant
 from shuzha.authorization.service import GrantScopes

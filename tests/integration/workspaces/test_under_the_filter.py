@@ -11,9 +11,9 @@ import nbformat
 import pytest
 from workspace_kit import ENVIRONMENT
 
-from sandbox.workspaces import jail, seccomp
-from sandbox.workspaces.clean_room import RoomCaps, RunState, run_notebook
-from sandbox.workspaces.limits import Limits
+from sandbox.workspaces.clean_room.run import RoomCaps, RunState, run_notebook
+from sandbox.workspaces.host.limits import Limits
+from sandbox.workspaces.jails import jail, seccomp
 
 pytestmark = [
     pytest.mark.root,

@@ -16,7 +16,7 @@ from sandbox.airlock.model import KEPT_FINDINGS, ExportRequest, ExportState
 from sandbox.airlock.rules import Rules
 from sandbox.airlock.screening import Judged, Screener, kept_findings, same_table
 from sandbox.airlock.vault import Vault
-from sandbox.workspaces.outbox import Declared, OutputKind
+from sandbox.workspaces.clean_room.outbox import Declared, OutputKind
 from shuzha.core.errors import Invalid
 
 FRAME = pl.DataFrame({"person": range(60), "place": ["A", "B", "C"] * 20, "income": [100.0 + n for n in range(60)]})

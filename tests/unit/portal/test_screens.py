@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.workspaces.meter import Meter, today
+from sandbox.workspaces.gate.meter import Meter, today
 from shuzha.server.portal_app import API
 from tests.portal_kit import PortalCity
 from tests.unit.portal.conftest import csrf_of, post

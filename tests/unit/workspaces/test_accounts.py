@@ -8,10 +8,10 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox.workspaces.accounts import MEMORY_GAP_SECONDS, Account, AccountFiles, advance, open_account
-from sandbox.workspaces.books import Books
-from sandbox.workspaces.disks import Disks, DiskUse
-from sandbox.workspaces.limits import CgroupHost, Consumption
+from sandbox.workspaces.host.disks import Disks, DiskUse
+from sandbox.workspaces.host.limits import CgroupHost, Consumption
+from sandbox.workspaces.jailer.accounts import MEMORY_GAP_SECONDS, Account, AccountFiles, advance, open_account
+from sandbox.workspaces.jailer.books import Books
 
 GIB = 1024**3
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from workspace_kit import ROOT
 
-from sandbox.workspaces.environments import (
+from sandbox.workspaces.environment.packages import (
     Installed,
     Lists,
     check_hashed,

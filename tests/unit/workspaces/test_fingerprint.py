@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.workspaces.fingerprint import environment_hash
+from sandbox.workspaces.environment.fingerprint import environment_hash
 
 
 def make(folder: Path) -> Path:

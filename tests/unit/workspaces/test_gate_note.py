@@ -11,8 +11,8 @@ from typing import Any, cast
 
 import pytest
 
-from sandbox.workspaces.hub_config import forget_foreign_gate
-from sandbox.workspaces.hub_settings import HubSettings
+from sandbox.workspaces.hub.config import forget_foreign_gate
+from sandbox.workspaces.records.hub_settings import HubSettings
 
 
 def settings_of(folder: Path) -> HubSettings:

@@ -11,23 +11,23 @@ from typing import Any
 
 import pytest
 
-from sandbox.workspaces.controls import Orders
-from sandbox.workspaces.homes import UnsafePath, prepare_home, read_beneath
-from sandbox.workspaces.jail import INSIDE_HOME, JailSpec, Mount, bwrap_arguments
-from sandbox.workspaces.jailer_verbs import KernelPorts, KernelStart
-from sandbox.workspaces.landlock import KERNEL_LAUNCHER
-from sandbox.workspaces.limits import CgroupHost, Limits
-from sandbox.workspaces.out_gate import allows
-from sandbox.workspaces.runtime import runtime_paths
-from sandbox.workspaces.specs import FIRST_UID, GrantedRelease, WorkspaceSpec
-from sandbox.workspaces.warden import Warden, group_name, kernel_group_name
-from sandbox.workspaces.workspace_jails import (
+from sandbox.workspaces.gate.out_gate import allows
+from sandbox.workspaces.host.homes import UnsafePath, prepare_home, read_beneath
+from sandbox.workspaces.host.limits import CgroupHost, Limits
+from sandbox.workspaces.jailer.verbs import KernelPorts, KernelStart
+from sandbox.workspaces.jailer.workspace_jails import (
     SERVER_LIMITS,
     Places,
     build_kernel_jail,
     build_server_jail,
     choose_directory,
 )
+from sandbox.workspaces.jails.jail import INSIDE_HOME, JailSpec, Mount, bwrap_arguments
+from sandbox.workspaces.jails.landlock import KERNEL_LAUNCHER
+from sandbox.workspaces.jails.warden import Warden, group_name, kernel_group_name
+from sandbox.workspaces.records.controls import Orders
+from sandbox.workspaces.records.runtime import runtime_paths
+from sandbox.workspaces.records.specs import FIRST_UID, GrantedRelease, WorkspaceSpec
 
 KERNEL = "0b9d2f6e-13a5-4c1b-9d53-0a2b7c7d3e11"
 
@@ -292,6 +292,6 @@ def test_warden_tells_all_at_once_and_ends_what_does_not_stand_still(tmp_path: P
         warden.obey(Orders(suspended=dict.fromkeys(workspaces, "held")))
         assert groups.told() == ["1"] * 31, "the first that does not stand still keeps no other waiting"
         assert sleeping.poll() is None
-        monkeypatch.setattr("sandbox.workspaces.warden.FREEZE_SECONDS", -1.0)
+        monkeypatch.setattr("sandbox.workspaces.jails.warden.FREEZE_SECONDS", -1.0)
         warden.obey(Orders(suspended={"w-3": "held"}))
         assert sleeping.wait(5) == -9

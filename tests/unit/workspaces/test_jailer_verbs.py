@@ -18,11 +18,11 @@ import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.workspaces import jailer_verbs as verbs
-from sandbox.workspaces.controls import WORKSPACE_ID
-from sandbox.workspaces.jailer import platform_table, server_table
-from sandbox.workspaces.jailer_client import AsyncJailerClient, JailerClient
-from sandbox.workspaces.line_socket import LineRules, LineServer
+from sandbox.workspaces.host.line_socket import LineRules, LineServer
+from sandbox.workspaces.jailer import verbs
+from sandbox.workspaces.jailer.__main__ import platform_table, server_table
+from sandbox.workspaces.jailer.client import AsyncJailerClient, JailerClient
+from sandbox.workspaces.records.controls import WORKSPACE_ID
 from shuzha.core.errors import Invalid, NotAllowed, Unavailable
 
 PLATFORM = msgspec.json.Decoder(verbs.PlatformCall)

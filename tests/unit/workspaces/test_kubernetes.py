@@ -25,12 +25,10 @@ from pod_kit import (
 )
 from traitlets.config import Config
 
-from sandbox.workspaces.controls import ControlsWriter, FileControls
-from sandbox.workspaces.hub_config import configure
-from sandbox.workspaces.hub_settings import HubSettings, HubSettingsInvalid, parse_settings
-from sandbox.workspaces.limits import Limits
-from sandbox.workspaces.pod_gate import parse_arguments
-from sandbox.workspaces.pods import (
+from sandbox.workspaces.host.limits import Limits
+from sandbox.workspaces.hub.config import configure
+from sandbox.workspaces.hub.pod_gate import parse_arguments
+from sandbox.workspaces.hub.pods import (
     HUB_NAME,
     HUB_PORT,
     IMAGE,
@@ -40,7 +38,9 @@ from sandbox.workspaces.pods import (
     describe_pod,
     make_pod_token,
 )
-from sandbox.workspaces.specs import FIRST_UID, FileSpecs, GrantedRelease, WorkspaceRefused, WorkspaceSpec
+from sandbox.workspaces.records.controls import ControlsWriter, FileControls
+from sandbox.workspaces.records.hub_settings import HubSettings, HubSettingsInvalid, parse_settings
+from sandbox.workspaces.records.specs import FIRST_UID, FileSpecs, GrantedRelease, WorkspaceRefused, WorkspaceSpec
 from shuzha.core.errors import Invalid
 from shuzha.core.settings import load_settings as load_platform_settings
 from shuzha.server.doctor import check_spawner
@@ -82,7 +82,7 @@ def specs_of(folder: Path) -> FileSpecs:
 
 
 def make_spawner(folder: Path, account: str = "u-zhao", workspace: str = "w-one") -> Any:
-    from sandbox.workspaces.kubernetes import WorkspacePodSpawner, configure_pods
+    from sandbox.workspaces.hub.kubernetes import WorkspacePodSpawner, configure_pods
 
     c = Config()
     configure_pods(c, specs_of(folder), pod_settings(folder), lambda: SECRET)

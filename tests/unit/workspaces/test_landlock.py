@@ -11,8 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.workspaces.inside import shuzha_kernel
-from sandbox.workspaces.landlock import KERNEL_LAUNCHER, WHOLE_ABI, describe_landlock, kernel_command, landlock_abi
+from sandbox.workspaces.jails.inside import shuzha_kernel
+from sandbox.workspaces.jails.landlock import (
+    KERNEL_LAUNCHER,
+    WHOLE_ABI,
+    describe_landlock,
+    kernel_command,
+    landlock_abi,
+)
 from shuzha.core.settings import Settings
 from shuzha.server.doctor import check_landlock
 

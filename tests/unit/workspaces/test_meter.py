@@ -10,10 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.workspaces.controls import ControlsWriter, FileControls
-from sandbox.workspaces.meter import RESERVE_BYTES, UNSETTLED, CannotCount, CityDay, Count, Meter, next_day, read_usage
-from sandbox.workspaces.screen import Standing
-from sandbox.workspaces.upstream import RouteTable
+from sandbox.workspaces.gate.meter import (
+    RESERVE_BYTES,
+    UNSETTLED,
+    CannotCount,
+    CityDay,
+    Count,
+    Meter,
+    next_day,
+    read_usage,
+)
+from sandbox.workspaces.gate.screen import Standing
+from sandbox.workspaces.gate.upstream import RouteTable
+from sandbox.workspaces.records.controls import ControlsWriter, FileControls
 
 
 def make_meter(path: Path, day: str = "2026-03-02") -> Meter:

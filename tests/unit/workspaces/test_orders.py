@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.workspaces.controls import ControlsUnreadable, ControlsWriter, FileControls, parse_orders
-from sandbox.workspaces.hub_settings import HubSettings, HubSettingsInvalid, parse_settings, read_secret
-from sandbox.workspaces.runtime import runtime_paths, unix_url
-from sandbox.workspaces.specs import FIRST_UID, FileSpecs, GrantedRelease, WorkspaceRefused, WorkspaceSpec
+from sandbox.workspaces.records.controls import ControlsUnreadable, ControlsWriter, FileControls, parse_orders
+from sandbox.workspaces.records.hub_settings import HubSettings, HubSettingsInvalid, parse_settings, read_secret
+from sandbox.workspaces.records.runtime import runtime_paths, unix_url
+from sandbox.workspaces.records.specs import FIRST_UID, FileSpecs, GrantedRelease, WorkspaceRefused, WorkspaceSpec
 
 
 def test_orders_are_read_as_they_were_written(tmp_path: Path) -> None:

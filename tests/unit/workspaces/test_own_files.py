@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.workspaces.own_files import DATA_FILE, OwnZone
-from sandbox.workspaces.specs import OWN_FILES, GrantedRelease, WorkspaceRefused
+from sandbox.workspaces.records.specs import OWN_FILES, GrantedRelease, WorkspaceRefused
 from shuzha.core.errors import Conflict, Invalid
 from tests.unit.workspaces.test_orders import make_spec, make_specs
 

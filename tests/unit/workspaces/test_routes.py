@@ -13,10 +13,10 @@ from tornado.escape import url_unescape
 from tornado.httputil import HTTPServerRequest
 from yarl import URL
 
-from sandbox.workspaces import pages
-from sandbox.workspaces.gate_head import BadHead, check_head, split_target
-from sandbox.workspaces.routes import Action, Address, Traffic, describe_rules, judge, parse_address
-from sandbox.workspaces.upstream import RouteTable
+from sandbox.workspaces.gate import pages
+from sandbox.workspaces.gate.head import BadHead, check_head, split_target
+from sandbox.workspaces.gate.routes import Action, Address, Traffic, describe_rules, judge, parse_address
+from sandbox.workspaces.gate.upstream import RouteTable
 
 KERNEL = "api/kernels/0f6b1c1e-5e0c-4a52-9f6a-6d1b0a0c7d11"
 

@@ -14,8 +14,8 @@ from bpf_kit import ALLOW, refused, run_filter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.workspaces.calls import GROUPS, HIGHEST, IOCTLS, NAMESPACE_FLAGS, NEWER, list_calls
-from sandbox.workspaces.seccomp import compile_filter
+from sandbox.workspaces.jails.calls import GROUPS, HIGHEST, IOCTLS, NAMESPACE_FLAGS, NEWER, list_calls
+from sandbox.workspaces.jails.seccomp import compile_filter
 
 X86, ARM = pyseccomp.Arch.X86_64, pyseccomp.Arch.AARCH64
 MACHINES = pytest.mark.parametrize("arch", [X86, ARM], ids=["x86-64", "aarch64"])

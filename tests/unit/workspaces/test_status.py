@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.workspaces.notes import ExportLine, Note, Notes
-from sandbox.workspaces.status import StatusDesk
+from sandbox.workspaces.gate.status import StatusDesk
+from sandbox.workspaces.records.notes import ExportLine, Note, Notes
 from shuzha.core.errors import Unavailable
 
 EXPORT = ExportLine("exp_1", "by <b>district</b>", "returned", "too small", "http://portal.localhost/exports/exp_1")

@@ -16,7 +16,7 @@ from workbench_kit import imported_workbench
 from workspace_kit import ROOT
 
 from sandbox.airlock.specification import TableSpecification, VerificationSpecification, parse
-from sandbox.workspaces.outbox import OutputKind, collect
+from sandbox.workspaces.clean_room.outbox import OutputKind, collect
 
 
 @pytest.fixture

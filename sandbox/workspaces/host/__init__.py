@@ -1,0 +1,4 @@
+"""What a host offers for workspaces: control groups, mounts, disk images, homes, sockets.
+
+Nothing here knows of jails or hubs.
+"""
