@@ -68,6 +68,7 @@ class Permission(StrEnum):
     ENTRY_SUSPEND = "entry:suspend"
     ENTRY_VIEW = "entry:view"
     EXPORT_APPROVE = "export:approve"
+    EXPORT_COMMENT = "export:comment"
     EXPORT_CONSOLIDATE = "export:consolidate"
     EXPORT_DRAFT = "export:draft"
     EXPORT_HOLD = "export:hold"

@@ -56,6 +56,7 @@ class UnjailedRoom:
     def __init__(self) -> None:
         self.runs = 0
         self.before_end = lambda: None
+        self.executed: bytes | None = None
 
     def run(self, content: bytes, releases: Sequence[str]) -> Run:
         self.runs += 1
@@ -75,7 +76,7 @@ class UnjailedRoom:
             state = RunState.DONE if done.returncode == 0 else RunState.FAILED
             failed = None if done.returncode == 0 else FailedCell(1, "", "an error of the notebook's own")
             self.before_end()
-            return Run(f"room-{self.runs}", state, 1, "", "environment", (), failed, collect(outbox), (), content)
+            return Run(f"room-{self.runs}", state, 1, "", "environment", (), failed, collect(outbox), (), self.executed or content)
 
 
 class BrokenRoom:

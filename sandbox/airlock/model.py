@@ -7,6 +7,7 @@ Words: a *round* is one submission of a request, the first or one after a return
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
@@ -17,6 +18,7 @@ from shuzha.core.lifecycle import Lifecycle, Move
 
 REVIEWERS: Final = 2
 MAX_REASON: Final = 2_000
+MAX_COMMENTS: Final = 200
 KEPT_FINDINGS: Final = 200
 
 
@@ -44,6 +46,7 @@ HOLDABLE: Final = (
     _S.DRAFT, _S.SUBMITTED, _S.RERUNNING, _S.SCREENED, _S.UNDER_REVIEW, _S.CONSOLIDATION, _S.APPROVED, _S.SEALED,
     _S.RETURNED,
 )  # fmt: skip
+ENDED: Final = (_S.RELEASED, _S.RECALLED, _S.REJECTED, _S.WITHDRAWN)
 IN_REVIEW: Final = (_S.SCREENED, _S.UNDER_REVIEW, _S.CONSOLIDATION)
 
 EXPORT: Lifecycle[ExportState] = Lifecycle(
@@ -82,8 +85,29 @@ OUTCOME: Final = {Choice.APPROVE: "approve", Choice.CHANGES: "return", Choice.RE
 
 
 @dataclass(frozen=True, slots=True)
+class Withheld:
+    """An output that a reviewer who approves the rest holds back, and why."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """A remark on a request, or on one of its outputs; `private` ones are between reviewers and authority."""
+
+    by: str
+    organisation: str
+    at: dt.datetime
+    text: str
+    round: int
+    file: str = ""
+    private: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Vote:
-    """One reviewer's answer in one round, with the reason."""
+    """One reviewer's answer in one round, with the reason; an approval may withhold some of the outputs."""
 
     reviewer: str
     organisation: str
@@ -91,11 +115,15 @@ class Vote:
     reason: str
     at: dt.datetime
     round: int
+    withheld: tuple[Withheld, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RunNote:
-    """What is kept of a clean-room run: how it ended, hashes of executed notebook and environment, its log."""
+    """What is kept of a clean-room run: how it ended, hashes of executed notebook and environment, its log.
+
+    `changed_cells` showed something else than in the session that was submitted.
+    """
 
     id: str
     state: str
@@ -103,6 +131,7 @@ class RunNote:
     environment: str
     notebook: str
     log: tuple[str, ...]
+    changed_cells: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +139,7 @@ class ExportFile:
     """One output: its `form` (table, verification, figure, text), what it rests on, the bytes that may leave.
 
     `sha256` is of the bytes to be released, empty where nothing may be; `kernel_sha256` of what the notebook made;
-    `evidence` of the full report.
+    `evidence` of the full report. `withheld` says why the reviewers held it back; it then stays in the vault.
     """
 
     name: str
@@ -129,6 +158,7 @@ class ExportFile:
     demand: str = ""
     entry: str = ""
     columns: tuple[str, ...] = ()
+    withheld: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +175,8 @@ class Step:
 class Submission:
     """What an analyst submits: the notebook, the releases of the workspace, and which declared outputs are meant.
 
-    `own_files` are the ids of what his unit brought into the workspace.
+    `session` has the digest of each output that his kernel had declared then (`rerun.digest`); `own_files` are the ids
+    of what his unit brought into the workspace.
     """
 
     workspace: str
@@ -157,6 +188,7 @@ class Submission:
     releases: tuple[str, ...]
     notebook: bytes
     outputs: tuple[str, ...] = ()
+    session: tuple[tuple[str, str], ...] = ()
     own_files: tuple[str, ...] = ()
 
 
@@ -164,6 +196,7 @@ class Submission:
 class ExportRequest:
     """One export request; `notebook` is the snapshot's SHA-256, `outputs` the names meant (empty: all).
 
+    `session` is what the author's kernel told of its outputs, to be compared with the clean room's.
     `own_files` are the ids of the unit's own files that the clean room shows beside the releases.
     """
 
@@ -197,12 +230,19 @@ class ExportRequest:
     signature: str = ""
     released_at: dt.datetime | None = None
     own_files: tuple[str, ...] = ()
+    session: tuple[tuple[str, str], ...] = ()
+    comments: tuple[Comment, ...] = ()
     revision: int = 1
 
     @property
     def round_votes(self) -> tuple[Vote, ...]:
         """The votes of the present round."""
         return tuple(vote for vote in self.votes if vote.round == self.round)
+
+    @property
+    def leaving(self) -> tuple[ExportFile, ...]:
+        """The outputs that leave with the request: those that no reviewer withheld."""
+        return tuple(file for file in self.files if not file.withheld)
 
     def find_file(self, name: str) -> ExportFile | None:
         """Return the output of this name, or None."""
@@ -239,15 +279,48 @@ def check_reviewer(request: ExportRequest, reviewer: str, organisation: str) -> 
         raise NotAllowed(f"cannot vote on {request.id} again in this round", rule="export.one_vote")
 
 
+def check_withheld(request: ExportRequest, choice: Choice, withheld: Mapping[str, str]) -> tuple[Withheld, ...]:
+    """Return the outputs that an approval withholds, in the request's order, each with its reason.
+
+    Refuses them beside another choice, an output that the request does not have, one without a reason, and all of them.
+    """
+    if not withheld:
+        return ()
+    unknown = set(withheld) - {file.name for file in request.files}
+    if choice is not Choice.APPROVE or unknown or len(withheld) == len(request.files):
+        raise Invalid(
+            f"cannot withhold these outputs of {request.id}", rule="export.withheld",
+            accepted="with an approval, some of the request's outputs; to hold all back ask for changes, or reject",
+        )  # fmt: skip
+    return tuple(Withheld(f.name, check_reason(withheld[f.name])) for f in request.files if f.name in withheld)
+
+
+def check_comment(request: ExportRequest, text: str, file: str) -> str:
+    """Return the remark, trimmed; refuse an empty or long one, and one on an output that the request does not have."""
+    if not text.strip() or len(text) > MAX_REASON:
+        raise Invalid("a comment says something", rule="export.comment", accepted=f"1 to {MAX_REASON} characters")
+    if file and request.find_file(file) is None:
+        raise Invalid(f"{request.id} has no output `{file}`", rule="export.comment", accepted="one of its outputs")
+    if len(request.comments) >= MAX_COMMENTS:
+        raise Invalid(f"{request.id} has {MAX_COMMENTS} comments", rule="export.comment", accepted="a decision")
+    return text.strip()
+
+
 def outcome(votes: tuple[Vote, ...]) -> str | None:
     """Return the verb that the votes of a round ask for: approve, return, reject, or consolidate where they differ.
 
-    None until both reviewers have voted.
+    Approvals that withhold different outputs differ too. None until both reviewers have voted.
     """
     if len(votes) < REVIEWERS:
         return None
-    choices = {vote.choice for vote in votes}
-    return OUTCOME[choices.pop()] if len(choices) == 1 else "consolidate"
+    answers = {(vote.choice, frozenset(one.file for one in vote.withheld)) for vote in votes}
+    return OUTCOME[votes[0].choice] if len(answers) == 1 else "consolidate"
+
+
+def settle_files(files: tuple[ExportFile, ...], withheld: tuple[Withheld, ...]) -> tuple[ExportFile, ...]:
+    """Return the outputs, each with the reason why it is held back, if it is."""
+    reasons = {one.file: one.reason for one in withheld}
+    return tuple(replace(file, withheld=reasons.get(file.name, "")) for file in files)
 
 
 def resumed_state(request: ExportRequest) -> ExportState:
@@ -256,9 +329,22 @@ def resumed_state(request: ExportRequest) -> ExportState:
     return ExportState.SUBMITTED if before is ExportState.RERUNNING else before
 
 
-def as_seen_by(request: ExportRequest, account: str) -> ExportRequest:
-    """Return the request without the votes that this person may not know: until two are in, all but his own."""
-    if request.state not in (*IN_REVIEW, ExportState.HELD) or len(request.round_votes) >= REVIEWERS:
+def as_seen_by(request: ExportRequest, account: str, organisation: str = "") -> ExportRequest:
+    """Return the request without what this person may not know of it.
+
+    Until two votes are in, every vote but his own, and what other reviewers remark to each other; and for the author's
+    unit, remarks that are not meant for it, at any time.
+    """
+    blind = request.state in (*IN_REVIEW, ExportState.HELD) and len(request.round_votes) < REVIEWERS
+    comments = tuple(
+        one
+        for one in request.comments
+        if one.by == account
+        or not one.private
+        or (organisation != request.organisation and not (blind and one.round == request.round))
+    )
+    request = replace(request, comments=comments)
+    if not blind:
         return request
     shown = tuple(vote for vote in request.votes if vote.round < request.round or vote.reviewer == account)
     steps = tuple(

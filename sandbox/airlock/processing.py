@@ -15,6 +15,7 @@ from sandbox.airlock.findings import Finding, Severity, Verdict, worst
 from sandbox.airlock.inputs import Source
 from sandbox.airlock.model import ExportRequest, ExportState, RunNote
 from sandbox.airlock.record import SIGNING_KEY, sign_record, write_record
+from sandbox.airlock.rerun import compare_cells, compare_outputs, note_cells
 from sandbox.airlock.screening import Judged, kept_findings
 from sandbox.airlock.store import EXPORTS
 from sandbox.workspaces.clean_room.run import Run, RunState
@@ -55,7 +56,8 @@ class Processing(Desk):
             run = self._parts.room.run(self._vault.get(request.notebook), (*request.releases, *request.own_files))
         except (Invalid, NotAllowed, NotFound) as error:
             return self._return(actor, request, f"the notebook could not be run: {error.message}", {})
-        note = _note(run, self._vault.put(run.notebook))
+        changed = compare_cells(self._vault.get(request.notebook), run.notebook)
+        note = _note(run, self._vault.put(run.notebook), changed)
         if run.state is not RunState.DONE:
             cell = f" at cell {run.failed.cell} ({run.failed.error})" if run.failed else ""
             return self._return(actor, request, f"the notebook {_ENDED[run.state]}{cell}", {"run": note})
@@ -76,7 +78,7 @@ class Processing(Desk):
             if request.state is not ExportState.SEALED:
                 return request
             self._check_still_allowed(actor, request)
-            shown = {file.name: file.sha256 for file in request.files}
+            shown = {file.name: file.sha256 for file in request.leaving}
             return self._move(
                 work, actor, request, "release", "export released", released_at=work.now(),
                 data={"record": request.record, "outputs": shown, "signature": request.signature}, due=None,
@@ -94,6 +96,7 @@ class Processing(Desk):
         if request.own_files:
             accepted = "outputs that say nothing of who is in a list that the unit brought"
             found.append(Finding("own_files", Severity.REVIEW, accepted, None, len(request.own_files)))
+        found += [*compare_outputs(dict(request.session), run.outputs.declared), *note_cells(note.changed_cells)]
         if not files:
             found.append(Finding("rerun_differs", Severity.BLOCK, "a notebook that declares an output"))
         findings, verdict = kept_findings(found), worst(found)
@@ -131,7 +134,7 @@ class Processing(Desk):
         return allows
 
     def _seal(self, work: Any, actor: Actor, request: ExportRequest) -> ExportRequest:
-        for file in request.files:
+        for file in request.leaving:
             if hashlib.sha256(self._vault.get(file.sha256)).hexdigest() != file.sha256:
                 raise Invalid(f"file {file.name} of {request.id} was changed", rule="vault.address")
         agreement = work.get(AUTHORIZATIONS, request.authorization).document
@@ -155,7 +158,7 @@ class Processing(Desk):
     def _check_still_allowed(self, actor: Actor, request: ExportRequest) -> None:
         """Refuse to release when a grant behind an output is no longer in force (suspended, ended, changed)."""
         allows = self._allows(actor, request)
-        for file in request.files:
+        for file in request.leaving:
             releases = [file.release] if file.release else request.releases
             for release in releases:
                 source = self._parts.screener.inputs.release(release)
@@ -173,5 +176,5 @@ _ENDED: Final = {
 }
 
 
-def _note(run: Run, notebook: str) -> RunNote:
-    return RunNote(run.id, run.state.value, run.seconds, run.environment_hash, notebook, run.log)
+def _note(run: Run, notebook: str, changed: tuple[int, ...]) -> RunNote:
+    return RunNote(run.id, run.state.value, run.seconds, run.environment_hash, notebook, run.log, changed)

@@ -1,6 +1,7 @@
 """The record that goes with whatever leaves: what was asked, run, checked and decided, signed by the platform.
 
-It says which rules spoke and how, by count; it holds no figure of the data.
+It says which rules spoke and how, by count; it holds no figure of the data, and of what was withheld no hash either: a
+small output could be guessed from it.
 """
 
 from __future__ import annotations
@@ -47,11 +48,13 @@ def write_record(
                 "organisation": vote.organisation,
                 "choice": vote.choice,
                 "reason": vote.reason,
+                "withheld": vote.withheld,
                 "at": vote.at,
             }
             for vote in request.round_votes
         ],
-        "outputs": [_output(file) for file in request.files],
+        "outputs": [_output(file) for file in request.leaving],
+        "withheld": [{"name": file.name, "reason": file.withheld} for file in request.files if file.withheld],
         "privacy_budget": {"epsilon": 0, "delta": 0},
         "sealed_at": sealed_at,
     }

@@ -1,20 +1,30 @@
-"""The verbs of people over a screened request: vote, consolidate, return, reject; hold, resume and recall."""
+"""The verbs of people over a screened request: vote, consolidate, comment, return, reject; hold, resume and recall."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
 from sandbox.airlock.base import Desk
 from sandbox.airlock.model import (
+    ENDED,
     EXPORT,
     HOLDABLE,
     OUTCOME,
     Choice,
+    Comment,
     ExportRequest,
     ExportState,
     Vote,
+    as_seen_by,
+    check_comment,
     check_reason,
     check_reviewer,
+    check_withheld,
     outcome,
     resumed_state,
+    settle_files,
 )
 from sandbox.airlock.store import EXPORTS
 from shuzha.core.actor import Actor, platform_actor
@@ -30,20 +40,24 @@ _SAID = {
 
 
 class Reviewing(Desk):
-    """Vote, consolidate, return, reject, hold, resume, recall."""
+    """Vote, consolidate, comment, return, reject, hold, resume, recall."""
 
-    def vote(self, actor: Actor, export_id: str, choice: Choice, reason: str) -> ExportRequest:
+    def vote(
+        self, actor: Actor, export_id: str, choice: Choice, reason: str, withheld: Mapping[str, str] | None = None
+    ) -> ExportRequest:
         """Return the request with the actor's vote; the second vote decides it, or sends it to consolidation.
 
-        Refuses the author, his unit, a second vote in the round, and a vote without a reason. What the other reviewer
-        said is not shown before both have voted.
+        An approval may withhold some outputs (name: reason), which then stay behind. Refuses the author, his unit, a
+        second vote in the round, and a vote without a reason. What the other reviewer said is not shown before both
+        have voted.
         """
-        reason = check_reason(reason)
+        reason, choice = check_reason(reason), Choice(choice)
         with self._database.work(actor) as work:
             request = self._get_seen(work, actor, export_id)
             EXPORT.next(request.state, "review", request.id)
             check_reviewer(request, actor.id, actor.organisation)
-            vote = Vote(actor.id, actor.organisation, Choice(choice), reason, work.now(), request.round)
+            kept = check_withheld(request, choice, withheld or {})
+            vote = Vote(actor.id, actor.organisation, choice, reason, work.now(), request.round, kept)
             # The event tells that a vote was cast and not which: the other reviewer may read the log.
             request = self._move(
                 work,
@@ -55,19 +69,47 @@ class Reviewing(Desk):
                 data={"round": request.round},
             )
             verb = outcome(request.round_votes)
-            return request if verb is None else self._decide(work, actor, request, verb, reason)
+            return request if verb is None else self._decide(work, actor, request, verb, reason, vote)
 
-    def consolidate(self, actor: Actor, export_id: str, choice: Choice, reason: str) -> ExportRequest:
+    def consolidate(
+        self, actor: Actor, export_id: str, choice: Choice, reason: str, withheld: Mapping[str, str] | None = None
+    ) -> ExportRequest:
         """Return a request on which the two reviewers differed, decided by a third who is independent of all three."""
-        reason = check_reason(reason)
+        reason, choice = check_reason(reason), Choice(choice)
         with self._database.work(actor) as work:
             request = self._get_seen(work, actor, export_id)
             if request.state is not ExportState.CONSOLIDATION:
                 EXPORT.next(request.state, "consolidate", request.id)
                 raise Conflict(f"cannot consolidate {request.id}: both reviewers have not voted", accepted="wait")
             check_reviewer(request, actor.id, actor.organisation)
-            vote = Vote(actor.id, actor.organisation, Choice(choice), reason, work.now(), request.round)
-            return self._decide(work, actor, request, OUTCOME[vote.choice], reason, vote)
+            kept = check_withheld(request, choice, withheld or {})
+            vote = Vote(actor.id, actor.organisation, choice, reason, work.now(), request.round, kept)
+            request = replace(request, votes=(*request.votes, vote))
+            return self._decide(work, actor, request, OUTCOME[choice], reason, vote)
+
+    def comment(
+        self, actor: Actor, export_id: str, text: str, *, file: str = "", private: bool = False
+    ) -> ExportRequest:
+        """Return the request with a remark on it, or on one of its outputs; nothing is decided by it.
+
+        A `private` one is between reviewers and the authority, and other reviewers see it when both votes are in.
+        The author's own unit can leave none. Refuses a remark on a request that has ended.
+        """
+        with self._database.work(actor) as work:
+            request = self._get_seen(work, actor, export_id)
+            self._check(actor, "export:comment", request, work.now())
+            text = check_comment(request, text, file)
+            if request.state in ENDED:
+                raise Conflict(f"cannot comment on {request.id}: it is {request.state}", accepted="an open request")
+            if private and actor.organisation == request.organisation:
+                raise NotAllowed(
+                    f"{request.id}: a private comment is not for its author's unit", rule="export.comment"
+                )
+            made = Comment(actor.id, actor.organisation, work.now(), text, request.round, file, private)
+            fresh = work.save(EXPORTS, replace(request, comments=(*request.comments, made)))
+            data = {"organisation": request.organisation, "private": private}
+            work.emit("export:comment", request.id, "a comment on an export request", data=data)
+            return as_seen_by(fresh, actor.id, actor.organisation)
 
     def return_for_changes(self, actor: Actor, export_id: str, reason: str) -> ExportRequest:
         """Return the request to its author without waiting for votes: somebody saw that it cannot stand."""
@@ -118,15 +160,16 @@ class Reviewing(Desk):
         reason = check_reason(reason)
         with self._database.work(actor) as work:
             request = self._get_seen(work, actor, export_id)
-            data = {"reason": reason, "outputs": [file.sha256 for file in request.files]}
+            data = {"reason": reason, "outputs": [file.sha256 for file in request.leaving]}
             return self._move(work, actor, request, "recall", "export recalled", reason=reason, data=data)
 
     def _decide(
-        self, work: Work, actor: Actor, request: ExportRequest, verb: str, reason: str, vote: Vote | None = None
+        self, work: Work, actor: Actor, request: ExportRequest, verb: str, reason: str, vote: Vote
     ) -> ExportRequest:
-        votes = request.votes if vote is None else (*request.votes, vote)
-        due = {} if verb == "consolidate" else {"due": None}
-        return self._move(work, actor, request, verb, _SAID[verb], reason=reason, votes=votes, **due)
+        changes: dict[str, Any] = {} if verb == "consolidate" else {"due": None}
+        if verb == "approve":
+            changes["files"] = settle_files(request.files, vote.withheld)
+        return self._move(work, actor, request, verb, _SAID[verb], reason=reason, votes=request.votes, **changes)
 
     def _hold(self, work: Work, actor: Actor, request: ExportRequest, reason: str) -> ExportRequest:
         before = request.state.value

@@ -18,11 +18,12 @@ ActorDependency = Callable[..., Actor]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Ballot:
-    """A reviewer's answer, and why."""
+    """A reviewer's answer, and why; `withheld` names outputs that an approval holds back, each with the reason."""
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - read by pydantic from a dataclass
     choice: Choice
     reason: str
+    withheld: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -31,6 +32,16 @@ class Reason:
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - read by pydantic from a dataclass
     reason: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Remark:
+    """A comment on a request, or on one of its outputs; a private one is not for the author's unit."""
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - read by pydantic from a dataclass
+    text: str
+    file: str = ""
+    private: bool = False
 
 
 def make_router(service: AirlockService, actor: ActorDependency) -> APIRouter:
@@ -72,12 +83,16 @@ def _add_reading(router: APIRouter, service: AirlockService, actor: ActorDepende
 def _add_deciding(router: APIRouter, service: AirlockService, actor: ActorDependency) -> None:
     @router.post("/{export_id}/vote")
     def vote(export_id: str, body: Ballot, who: Actor = Depends(actor)) -> dict[str, Any]:
-        service.vote(who, export_id, body.choice, body.reason)
+        service.vote(who, export_id, body.choice, body.reason, body.withheld)
         return _plain(service.get_export(who, export_id))
 
     @router.post("/{export_id}/consolidate")
     def consolidate(export_id: str, body: Ballot, who: Actor = Depends(actor)) -> dict[str, Any]:
-        return _plain(service.consolidate(who, export_id, body.choice, body.reason))
+        return _plain(service.consolidate(who, export_id, body.choice, body.reason, body.withheld))
+
+    @router.post("/{export_id}/comments")
+    def comment(export_id: str, body: Remark, who: Actor = Depends(actor)) -> dict[str, Any]:
+        return _plain(service.comment(who, export_id, body.text, file=body.file, private=body.private))
 
     verbs: dict[str, Callable[[Actor, str, str], ExportRequest]] = {
         "withdraw": service.withdraw,
@@ -103,7 +118,7 @@ def _verb(
 def _plain(request: ExportRequest) -> dict[str, Any]:
     """Return a request as plain JSON, without what is only of use inside."""
     found: dict[str, Any] = msgspec.to_builtins(request)
-    for name in ("revision", "held_from"):
+    for name in ("revision", "held_from", "session"):
         found.pop(name)
     return found
 

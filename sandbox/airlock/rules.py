@@ -121,6 +121,11 @@ NOTES: Final[tuple[RuleNote, ...]] = (
         "the notebook, run again from top to bottom, declares every output that is meant", "Shuzha",
     ),
     RuleNote(
+        "session_differs", (), Severity.REVIEW,
+        "the clean room makes what the author's session had declared; of cells that show something else a note says"
+        " which", "Shuzha",
+    ),
+    RuleNote(
         "own_files", (), Severity.REVIEW,
         "the clean room shows files that the unit brought in: people judge what they add to an output", "Shuzha",
     ),

@@ -54,7 +54,7 @@ class AirlockService(Submitting, Processing, Reviewing):
     def get_export(self, actor: Actor, export_id: str) -> ExportRequest:
         """Return one request as this person may see it; raises NotFound for one that he may not see at all."""
         with self._database.read() as work:
-            return as_seen_by(self._get_seen(work, actor, export_id), actor.id)
+            return as_seen_by(self._get_seen(work, actor, export_id), actor.id, actor.organisation)
 
     def list_exports(self, actor: Actor, *, workspace: str | None = None) -> tuple[ExportRequest, ...]:
         """Return the requests that the actor may see, newest first."""
@@ -63,7 +63,7 @@ class AirlockService(Submitting, Processing, Reviewing):
             found, now = work.list(EXPORTS, newest_first=True, **equal), work.now()
         can = self._parts.policies.can
         seen = [one for one in found if can(actor, "export:view", export_resource(one), Context(at=now))]
-        return tuple(as_seen_by(one, actor.id) for one in seen)
+        return tuple(as_seen_by(one, actor.id, actor.organisation) for one in seen)
 
     def list_to_review(self, actor: Actor) -> tuple[ExportRequest, ...]:
         """Return the requests on which this reviewer is to vote or decide, the oldest due first."""
@@ -83,12 +83,14 @@ class AirlockService(Submitting, Processing, Reviewing):
     def read_file(self, actor: Actor, export_id: str, file: str) -> bytes:
         """Return the bytes of an output as they would leave, for reviewers before and for its unit after the release.
 
-        The author's own unit cannot read them here before they are released: they have not left yet.
+        The author's own unit cannot read them here before they are released, and never what reviewers withheld.
         """
         with self._database.read() as work:
             request = self._get_seen(work, actor, export_id)
-        if actor.organisation == request.organisation and request.state is not ExportState.RELEASED:
-            raise NotAllowed(f"the files of {export_id} have not been released", rule="export.release")
+        if actor.organisation == request.organisation:
+            if request.state is not ExportState.RELEASED:
+                raise NotAllowed(f"the files of {export_id} have not been released", rule="export.release")
+            _check_leaving(request, file)
         return self._content(request, file)
 
     def read_notebook(self, actor: Actor, export_id: str) -> bytes:
@@ -114,6 +116,7 @@ class AirlockService(Submitting, Processing, Reviewing):
             raise NotFound(f"export {export_id} has no file `{file}`")
         if request.state is not ExportState.RELEASED:
             raise Invalid(f"export {export_id} is {request.state}", rule="export.release", accepted="a released export")
+        _check_leaving(request, file)
         return ReleasedOutput(
             export=request.id, file=file, form=found.form, content=self._content(request, file), sha256=found.sha256,
             record_sha256=request.record, organisation=request.organisation, workspace=request.workspace,
@@ -126,3 +129,10 @@ class AirlockService(Submitting, Processing, Reviewing):
         if found is None or not found.sha256:
             raise NotFound(f"export {request.id} has no file `{file}`")
         return self._vault.get(found.sha256)
+
+
+def _check_leaving(request: ExportRequest, file: str) -> None:
+    """Refuse an output that the reviewers withheld when they let the others go."""
+    found = request.find_file(file)
+    if found is not None and found.withheld:
+        raise NotAllowed(f"output `{file}` of {request.id} was withheld: {found.withheld}", rule="export.withheld")

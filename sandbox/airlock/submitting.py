@@ -64,7 +64,7 @@ class Submitting(Desk):
             fresh = replace(
                 request, title=submission.title, context=submission.context, purpose=submission.purpose,
                 releases=submission.releases, outputs=submission.outputs, notebook=notebook, round=request.round + 1,
-                own_files=submission.own_files,
+                own_files=submission.own_files, session=submission.session,
                 files=(), findings=(), run=None, verdict="", due=None,
             )  # fmt: skip
             return self._submitted(work, actor, fresh)
@@ -136,7 +136,7 @@ def _draft(actor: Actor, submission: Submission, notebook: str, work: Work) -> E
         organisation=actor.organisation, workspace=submission.workspace, authorization=submission.authorization,
         scenario=submission.scenario, purpose=submission.purpose, releases=submission.releases,
         outputs=submission.outputs, notebook=notebook, state=ExportState.DRAFT, created_at=work.now(),
-        own_files=submission.own_files,
+        own_files=submission.own_files, session=submission.session,
     )  # fmt: skip
 
 

@@ -31,6 +31,7 @@ _ACCEPTED = "datasets, status, budget, dp, check, submit"
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
 Text = Annotated[str, msgspec.Meta(max_length=2000)]
+Digest = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 
 
 class Datasets(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="verb", tag="datasets"):
@@ -52,10 +53,13 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="
 
 
 class Submit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="verb", tag="submit"):
-    """Ask for the export of a notebook's outputs; `outputs` are the names that the person means to export."""
+    """Ask for the export of a notebook's outputs.
+
+    `outputs` are the names that the person means to export, each with the SHA-256 of what his session declared by it.
+    """
 
     notebook: Name
-    outputs: Annotated[list[Name], msgspec.Meta(max_length=64)] = []
+    outputs: Annotated[dict[Name, Digest], msgspec.Meta(max_length=64)] = {}
     context: Text = ""
 
 
@@ -92,7 +96,7 @@ class Verbs(Protocol):
         """Return the findings that an export of `specification` would meet."""
         ...
 
-    def submit(self, workspace: str, notebook: str, outputs: list[str], context: str) -> dict[str, Any]:
+    def submit(self, workspace: str, notebook: str, outputs: dict[str, str], context: str) -> dict[str, Any]:
         """Open an export request for the saved notebook and return its id and state."""
         ...
 
@@ -166,4 +170,4 @@ class PlatformSockets:
             case Check(specification=specification):
                 return self._verbs.check(workspace, specification)
             case Submit(notebook=notebook, outputs=outputs, context=context):
-                return self._verbs.submit(workspace, notebook, list(outputs), context)
+                return self._verbs.submit(workspace, notebook, outputs, context)

@@ -30,9 +30,12 @@ class ExportDesk(Protocol):
         ...
 
     def submit_notebook(
-        self, workspace: Workspace, name: str, notebook: bytes, outputs: list[str], context: str
+        self, workspace: Workspace, name: str, notebook: bytes, outputs: dict[str, str], context: str
     ) -> dict[str, Any]:
-        """Open and submit an export request in the analyst's name; return its id and state."""
+        """Open and submit an export request in the analyst's name; return its id and state.
+
+        `outputs` are the names meant, with the digest of what the session declared by each.
+        """
         ...
 
     def list_requests(self, workspace: Workspace) -> list[dict[str, Any]]:
@@ -123,7 +126,7 @@ class WorkspaceVerbs:
         """Return what the airlock's checks would find."""
         return self._desk.check_specification(self._open(workspace), specification)
 
-    def submit(self, workspace: str, notebook: str, outputs: list[str], context: str) -> dict[str, Any]:
+    def submit(self, workspace: str, notebook: str, outputs: dict[str, str], context: str) -> dict[str, Any]:
         """Read the saved notebook and ask for the export of its outputs."""
         found = self._open(workspace)
         content = self._host.read_notebook(found, notebook)

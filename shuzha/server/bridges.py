@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sandbox.airlock.model import ExportRequest, Submission
@@ -17,7 +18,7 @@ from shuzha.people.service import People
 
 
 def submission_of(
-    database: Database, workspace: Workspace, notebook: bytes, *, title: str, context: str, outputs: tuple[str, ...]
+    database: Database, workspace: Workspace, notebook: bytes, *, title: str, context: str, outputs: Mapping[str, str]
 ) -> Submission:
     """Return what an analyst submits from a workspace, whose grant names the purpose."""
     with database.read() as work:
@@ -26,7 +27,8 @@ def submission_of(
     return Submission(
         workspace=workspace.id, authorization=workspace.authorization, scenario=workspace.scenario,
         purpose=purposes[0], title=title, context=context, releases=workspace.releases, notebook=notebook,
-        outputs=outputs, own_files=tuple(one.id for one in own),
+        outputs=tuple(outputs), session=tuple(sorted(outputs.items())),
+        own_files=tuple(one.id for one in own),
     )  # fmt: skip
 
 
@@ -40,17 +42,16 @@ class ExportWindow:
 
     def check_specification(self, workspace: Workspace, specification: dict[str, Any]) -> dict[str, Any]:
         """Return what the automatic checks would find: verdict and findings."""
-        asked = submission_of(self._database, workspace, b"", title="check", context="check", outputs=())
+        asked = submission_of(self._database, workspace, b"", title="check", context="check", outputs={})
         return self._airlock.check(self._analyst(workspace), asked, specification)
 
     def submit_notebook(
-        self, workspace: Workspace, name: str, notebook: bytes, outputs: list[str], context: str
+        self, workspace: Workspace, name: str, notebook: bytes, outputs: dict[str, str], context: str
     ) -> dict[str, Any]:
         """Submit an export request in the analyst's name; return its id and state."""
         asked = submission_of(
-            self._database, workspace, notebook, title=name.removesuffix(".ipynb"), context=context,
-            outputs=tuple(outputs),
-        )  # fmt: skip
+            self._database, workspace, notebook, title=name.removesuffix(".ipynb"), context=context, outputs=outputs
+        )
         return _said(self._airlock.submit(self._analyst(workspace), asked))
 
     def list_requests(self, workspace: Workspace) -> list[dict[str, Any]]:

@@ -340,7 +340,7 @@ class Platform:
         """Submit a saved notebook of the actor's workspace as an export request; `again` names a returned one."""
         content = self.workspaces.read_notebook(actor, workspace_id, notebook)
         workspace = self.workspaces.get_workspace(actor, workspace_id)
-        asked = submission_of(self.database, workspace, content, title=title, context=context, outputs=())
+        asked = submission_of(self.database, workspace, content, title=title, context=context, outputs={})
         return self.airlock.resubmit(actor, again, asked) if again else self.airlock.submit(actor, asked)
 
     @cached_property

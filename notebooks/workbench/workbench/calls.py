@@ -68,7 +68,7 @@ def submit(notebook: str, context: str = "", *, wait: float = 0.0) -> Request | 
             rule="workspace.notebook",
             accepted="the name of a saved notebook, name.ipynb",
         )
-    made = ask("submit", notebook=notebook, outputs=list(outputs.declared()), context=context)
+    made = ask("submit", notebook=notebook, outputs=outputs.digests(), context=context)
     if wait > 0:
         made = _follow(made, wait)
     return Request("出域申请 · export request", made)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -32,11 +33,14 @@ _declared: dict[str, Declaration] = {}
 class Declaration:
     """One declared output; look at it to see what happens to it."""
 
-    def __init__(self, name: str, kind: str, context: str, specification: dict[str, Any] | None) -> None:
+    def __init__(
+        self, name: str, kind: str, context: str, specification: dict[str, Any] | None, digest: str = ""
+    ) -> None:
         self.name = name
         self.kind = kind
         self.context = context
         self.specification = specification
+        self.digest = digest
 
     def __repr__(self) -> str:
         return f"<declared output {self.name}: {self.kind}>"
@@ -65,7 +69,7 @@ def export(
             f"cannot declare {name!r}", rule="workbench.name", accepted="a-z, 0-9 and _, a letter first, at most 40"
         )
     kind, specification, content, found = _describe(obj)
-    declaration = Declaration(name, kind, context, specification)
+    declaration = Declaration(name, kind, context, specification, _digest(specification, content))
     _declared[name] = declaration
     box = outbox()
     if box is not None:
@@ -76,6 +80,19 @@ def export(
 def declared() -> tuple[str, ...]:
     """Return the names declared so far in this kernel, in order."""
     return tuple(_declared)
+
+
+def digests() -> dict[str, str]:
+    """Return the names declared so far with the SHA-256 of each, which the platform compares with its own run's."""
+    return {name: one.digest for name, one in _declared.items()}
+
+
+def _digest(specification: dict[str, Any] | None, content: bytes | None) -> str:
+    """Return the SHA-256 of a specification's canonical JSON, else of the bytes (`sandbox.airlock.rerun.digest`)."""
+    if specification is None:
+        return hashlib.sha256(content or b"").hexdigest()
+    canonical = json.dumps(specification, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def _describe(obj: Any) -> tuple[str, dict[str, Any] | None, bytes | None, str]:

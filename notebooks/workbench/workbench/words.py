@@ -42,6 +42,7 @@ RULES = {
     "scope": ("只读取授权范围内的数据", "only what the grant gives is read"),
     "kernel_differs": ("以平台的计算为准", "what is released is the platform's own result"),
     "rerun_differs": ("重算须得到每项声明的成果", "run again, the notebook declares every output"),
+    "session_differs": ("重算结果须与提交时会话中的一致", "run again, it comes out as in the session"),
     "own_files": ("所在单位带入的文件须人工判断", "people judge what files of the unit add to an output"),
     "free_form": ("自由格式须人工判断", "people judge what the platform cannot compute itself"),
     "suppressed": ("已隐去格子", "cells were left out"),

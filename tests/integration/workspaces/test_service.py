@@ -305,7 +305,7 @@ class Shut:
         return {"verdict": "pass"}
 
     def submit_notebook(
-        self, workspace: Workspace, name: str, notebook: bytes, outputs: list[str], context: str
+        self, workspace: Workspace, name: str, notebook: bytes, outputs: dict[str, str], context: str
     ) -> dict[str, object]:
         raise Invalid("the desk is shut")
 
