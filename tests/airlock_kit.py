@@ -76,7 +76,8 @@ class UnjailedRoom:
             state = RunState.DONE if done.returncode == 0 else RunState.FAILED
             failed = None if done.returncode == 0 else FailedCell(1, "", "an error of the notebook's own")
             self.before_end()
-            return Run(f"room-{self.runs}", state, 1, "", "environment", (), failed, collect(outbox), (), self.executed or content)
+            executed = self.executed or content
+            return Run(f"room-{self.runs}", state, 1, "", "environment", (), failed, collect(outbox), (), executed)
 
 
 class BrokenRoom:
