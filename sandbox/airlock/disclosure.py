@@ -19,12 +19,13 @@ from shuzha.core.errors import Invalid
 
 __all__ = ["Finding", "Report", "Rules", "Severity", "Verdict", "check_table"]
 
-MAX_CELLS: Final = 1_000_000
 MAX_FINDINGS: Final = 500
 
-_ADDITIVE = frozenset({Aggregate.SUM, Aggregate.MEAN})
 _SPREAD = frozenset({Aggregate.STD, Aggregate.VAR})
-_HOLDERS: Final = {Aggregate.MIN: "low_holders", Aggregate.MAX: "high_holders", Aggregate.MEDIAN: "middle_holders"}
+_DOMINATED = frozenset({Aggregate.SUM, Aggregate.MEAN}) | _SPREAD
+_ENDS: Final = {Aggregate.MIN: "low_holders", Aggregate.MAX: "high_holders"}
+# What a division leaves of a share that is exactly the limit.
+_NOISE: Final = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def check_table(
     asked = cells.table(frame, [*rows, *columns], value, entity, numeric=known.needs_value)
     if known.needs_value and not cells.is_finite(asked):
         raise Invalid(f"column `{value}` has infinite values", rule=cells.RULE, accepted="finite numbers and nulls")
-    facts = cells.collect_facts(asked, rules.nk_n, middle=known is Aggregate.MEDIAN)
+    facts = cells.collect_facts(asked, rules.nk_n, point=known if known.is_point else None)
     share = known is Aggregate.MEAN and cells.is_binary(asked)
     tests = _tests(asked, known, rules, share=share)
     judged = _apply(_with_empty_cells(facts, asked), tests)
@@ -117,17 +118,10 @@ def _with_empty_cells(facts: pl.DataFrame, asked: cells.Table) -> pl.DataFrame:
     """Return the facts with a row for every combination of labels; a combination without rows has zero in each fact."""
     if len(asked.dimensions) < 2 or facts.is_empty():
         return facts
-    labels_of = [facts.select(key).unique(maintain_order=True) for key in asked.keys]
-    count = 1
-    for one in labels_of:
-        count *= one.height
-    if count > MAX_CELLS:
-        raise Invalid(
-            f"a table of {count} cells is too large to judge", rule=cells.RULE, accepted=f"at most {MAX_CELLS} cells"
-        )
-    grid = labels_of[0]
-    for one in labels_of[1:]:
-        grid = grid.join(one, how="cross")
+    # `collect_facts` has refused more cells than can be judged.
+    grid = facts.select(asked.keys[0]).unique(maintain_order=True)
+    for key in asked.keys[1:]:
+        grid = grid.join(facts.select(key).unique(maintain_order=True), how="cross")
     whole = grid.join(facts, on=asked.keys, how="left", nulls_equal=True, maintain_order="left")
     return whole.with_columns(pl.col("rows", "entities", "values").fill_null(0))
 
@@ -144,7 +138,7 @@ def _apply(facts: pl.DataFrame, tests: Iterable[_Test]) -> pl.DataFrame:
 def _tests(asked: cells.Table, aggregate: Aggregate, rules: Rules, *, share: bool) -> tuple[_Test, ...]:
     """Return the tests that this aggregate needs."""
     tests = [*_counting(asked, rules)]
-    if aggregate in _ADDITIVE:
+    if aggregate in _DOMINATED:
         tests += _dominance(rules)
     if aggregate.needs_value:
         tests += _sameness(rules, share=share)
@@ -152,8 +146,8 @@ def _tests(asked: cells.Table, aggregate: Aggregate, rules: Rules, *, share: boo
         freedom = pl.col("entities") - 1
         accepted = f"at least {rules.min_dof + 1} entities"
         tests.append(_Test("dof", _filled() & (freedom < rules.min_dof), freedom, rules.min_dof, accepted))
-    if aggregate in _HOLDERS:
-        tests += _extremes(_HOLDERS[aggregate], rules)
+    if aggregate in _ENDS or aggregate.is_point:
+        tests += _extremes(_ENDS.get(aggregate, "point_holders"), rules)
     return tuple(tests)
 
 
@@ -203,7 +197,7 @@ def _dominance(rules: Rules) -> list[_Test]:
     return [
         _Test(
             "dominance_nk",
-            _filled() & (share >= rules.nk_k),
+            _filled() & (share >= rules.nk_k - _NOISE),
             share,
             rules.nk_k,
             f"less than {rules.nk_k} of the absolute total",

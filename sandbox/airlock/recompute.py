@@ -12,8 +12,11 @@ from typing import Final, Protocol
 
 import polars as pl
 
+from sandbox.airlock.cells import point
 from sandbox.airlock.specification import (
     Aggregate,
+    Coding,
+    Merge,
     TableSpecification,
     VerificationSpecification,
 )
@@ -43,6 +46,7 @@ class AnyCondition(Protocol):
 
 
 DECIMALS: Final = 6
+TINY: Final = 1e-9
 
 _COMPARED: Final[dict[Op, Callable[[pl.Expr, pl.Expr], pl.Expr]]] = {
     Op.EQ: pl.Expr.eq,
@@ -59,7 +63,6 @@ _VALUED: Final[dict[Aggregate, Callable[[pl.Expr], pl.Expr]]] = {
     Aggregate.VAR: pl.Expr.var,
     Aggregate.MIN: pl.Expr.min,
     Aggregate.MAX: pl.Expr.max,
-    Aggregate.MEDIAN: pl.Expr.median,
 }
 
 
@@ -69,8 +72,52 @@ def figure_name(table: TableSpecification) -> str:
 
 
 def population(table: TableSpecification, frame: pl.LazyFrame) -> pl.LazyFrame:
-    """Return the rows of the release that the table is about."""
-    return frame.filter(condition(table.where, frame.collect_schema()))
+    """Return the rows of the release that the table is about, their labels merged and their values coded.
+
+    Refuses merges and codings of columns that the release lacks or whose type does not fit.
+    """
+    schema = frame.collect_schema()
+    check_columns(sorted(table.used_columns), schema)
+    rows = frame.filter(condition(table.where, schema))
+    if table.merges:
+        rows = rows.with_columns(_merged(column, table.merges) for column in {one.column for one in table.merges})
+    if table.coding is not None and table.value is not None:
+        _check_number(table.value, schema)
+        rows = rows.with_columns(code(pl.col(table.value), table.coding).alias(table.value))
+    return rows
+
+
+def code(value: pl.Expr, coding: Coding) -> pl.Expr:
+    """Return the values cut at bottom and top, then rounded to the nearest multiple of the step."""
+    value = value.cast(pl.Float64).fill_nan(None)
+    if coding.bottom is not None or coding.top is not None:
+        value = value.clip(coding.bottom, coding.top)
+    if coding.step is not None:
+        # Divided by a whole number where that is the same: 0.1 is no exact step.
+        parts = 1 / coding.step
+        whole = round(parts)
+        value = (value * whole).round() / whole if whole and abs(parts - whole) < TINY else (
+            (value / coding.step).round() * coding.step
+        )  # fmt: skip
+    return value
+
+
+def _merged(column: str, merges: Sequence[Merge]) -> pl.Expr:
+    shown = pl.col(column).cast(pl.String)
+    for one in merges:
+        if one.column == column:
+            named = [label for label in one.labels if label is not None]
+            # Each label is looked for in the column as it was, so that no merge feeds another.
+            hit = pl.col(column).cast(pl.String).is_in(named)
+            if None in one.labels:
+                hit = hit | pl.col(column).is_null()
+            shown = pl.when(hit.fill_null(value=False)).then(pl.lit(one.into)).otherwise(shown)
+    return shown.alias(column)
+
+
+def _check_number(name: str, schema: pl.Schema) -> None:
+    if not (schema[name].is_numeric() or schema[name] == pl.Boolean):
+        raise Invalid(f"column `{name}` is no number", rule=RULE, accepted="a numeric or boolean value")
 
 
 def compute_table(table: TableSpecification, frame: pl.LazyFrame, entity: str | None) -> pl.DataFrame:
@@ -85,14 +132,10 @@ def compute_table(table: TableSpecification, frame: pl.LazyFrame, entity: str | 
     name = figure_name(table)
     if name in table.dimensions:
         raise Invalid(f"a grouping has the figures' name `{name}`", rule=RULE, accepted="a grouping of another name")
-    if (
-        table.value
-        and table.aggregate.needs_value
-        and not (schema[table.value].is_numeric() or schema[table.value] == pl.Boolean)
-    ):
-        raise Invalid(f"column `{table.value}` is no number", rule=RULE, accepted="a numeric or boolean value")
-    figure = _figure(table, schema, entity).alias(name)
+    if table.value and table.aggregate.needs_value:
+        _check_number(table.value, schema)
     rows = population(table, frame)
+    figure = _figure(table, rows.collect_schema(), entity).alias(name)
     if not table.dimensions:
         return rows.select(figure).collect(engine="streaming")
     result = (
@@ -195,4 +238,6 @@ def _figure(table: TableSpecification, schema: pl.Schema, entity: str | None) ->
         raise Invalid(f"a table of `{table.aggregate}` names no value", rule=RULE, accepted="`value`: a numeric column")
     if schema[table.value or ""] == pl.Boolean:
         value = value.cast(pl.Int64)
+    if table.aggregate.is_point:
+        return point(table.aggregate, value)
     return _VALUED[table.aggregate](value)

@@ -76,11 +76,13 @@ NOTES: Final[tuple[RuleNote, ...]] = (
     ),
     RuleNote(
         "dominance_nk", ("nk_n", "nk_k"), Severity.BLOCK,
-        "the share of the largest n entities in a cell's absolute total is below k (sum, mean)", "ACRO, (n,k) rule",
+        "the share of the largest n entities in a cell's absolute total is below k (sum, mean, std, var)",
+        "ACRO, (n,k) rule",
     ),
     RuleNote(
         "dominance_p", ("p_percent",), Severity.BLOCK,
-        "what the two largest entities leave of a cell's absolute total is at least p of the largest (sum, mean)",
+        "what the two largest entities leave of a cell's absolute total is at least p of the largest (sum, mean,"
+        " std, var)",
         "ACRO, p% rule",
     ),
     RuleNote(
@@ -98,7 +100,8 @@ NOTES: Final[tuple[RuleNote, ...]] = (
     ),
     RuleNote(
         "extreme", ("extreme_entities",), Severity.BLOCK,
-        "a min, max or median is the value of at least this many entities; then it still needs review", "OpenSAFELY",
+        "a min, max, median, percentile or mode is the value of at least this many entities; then it still needs"
+        " review", "OpenSAFELY",
     ),
     RuleNote(
         "differencing", ("min_difference",), Severity.BLOCK,

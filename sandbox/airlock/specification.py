@@ -7,6 +7,7 @@ a place in it, and a field that the grammar does not know is refused.
 
 from __future__ import annotations
 
+import math
 import re
 from enum import StrEnum
 from typing import Annotated, Final
@@ -39,11 +40,28 @@ class Aggregate(StrEnum):
     MIN = "min"
     MAX = "max"
     MEDIAN = "median"
+    MODE = "mode"
+    P05 = "p05"
+    P10 = "p10"
+    P25 = "p25"
+    P75 = "p75"
+    P90 = "p90"
+    P95 = "p95"
 
     @property
     def needs_value(self) -> bool:
         """Whether the figure is computed from a value column; the counts are of rows and of entities."""
         return self not in (Aggregate.COUNT, Aggregate.ENTITIES)
+
+    @property
+    def is_point(self) -> bool:
+        """Whether the figure is one value out of the middle of the others: a median, a percentile, the mode."""
+        return self in (Aggregate.MEDIAN, Aggregate.MODE) or self.value.startswith("p")
+
+    @property
+    def share(self) -> float:
+        """Below which share of the values a percentile lies."""
+        return int(self.value[1:]) / 100
 
 
 class Repair(StrEnum):
@@ -51,6 +69,16 @@ class Repair(StrEnum):
 
     NONE = "none"
     SUPPRESS = "suppress"
+    ROUND = "round"
+    MIDPOINT6 = "midpoint6"
+
+
+_COUNTS: Final = frozenset({Aggregate.COUNT, Aggregate.ENTITIES})
+_REPAIRED: Final = {
+    Repair.SUPPRESS: _COUNTS | {Aggregate.SUM, Aggregate.MEAN},
+    Repair.ROUND: _COUNTS,
+    Repair.MIDPOINT6: _COUNTS,
+}
 
 
 class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -61,8 +89,27 @@ class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     value: Scalar | list[Scalar] | None = None
 
 
+class Merge(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Labels of a grouping column that are shown as one, `into`; what is not among them stays as it is."""
+
+    column: ColumnName
+    labels: Annotated[list[Annotated[str, msgspec.Meta(max_length=300)] | None], msgspec.Meta(min_length=1)]
+    into: Text
+
+
+class Coding(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How values are made coarser before anything is computed of them: cut at `bottom` and `top`, rounded to `step`."""
+
+    bottom: float | None = None
+    top: float | None = None
+    step: float | None = None
+
+
 class TableSpecification(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="table"):
-    """A table: `aggregate` of `value` by `rows` and `columns`, over the release's rows that meet `where`."""
+    """A table: `aggregate` of `value` by `rows` and `columns`, over the release's rows that meet `where`.
+
+    `merges` and `coding` change labels and values before anything is grouped or computed.
+    """
 
     release: Text
     rows: list[ColumnName]
@@ -71,6 +118,8 @@ class TableSpecification(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     value: ColumnName | None = None
     aggregate: Aggregate = Aggregate.COUNT
     repair: Repair = Repair.NONE
+    merges: list[Merge] = []
+    coding: Coding | None = None
 
     @property
     def dimensions(self) -> tuple[str, ...]:
@@ -159,13 +208,39 @@ def _check_table(table: TableSpecification) -> None:
         raise Invalid(
             f"a table groups by its value `{table.value}`", rule=RULE, accepted="a value that is not a grouping"
         )
-    if table.repair is Repair.SUPPRESS and not 1 <= len(table.dimensions) <= 2:
-        raise Invalid(
-            "suppression refuses a table of this many groupings",
-            rule=RULE,
-            accepted="one or two columns in rows and columns",
-        )
+    _check_repairs(table)
     _check_conditions(table.where)
+
+
+def _check_repairs(table: TableSpecification) -> None:
+    """Refuse repairs that do not fit the table: each says only what it can keep."""
+    if table.repair is not Repair.NONE and table.aggregate not in _REPAIRED[table.repair]:
+        raise Invalid(
+            f"repair `{table.repair}` refuses a table of `{table.aggregate}`", rule=RULE,
+            accepted=", ".join(sorted(_REPAIRED[table.repair])),
+        )  # fmt: skip
+    if table.repair is Repair.SUPPRESS and not table.dimensions:
+        raise Invalid("suppression refuses a single figure", rule=RULE, accepted="a column in rows or columns")
+    merged = [(one.column, label) for one in table.merges for label in one.labels]
+    if len(set(merged)) != len(merged) or len(merged) > MAX_LISTED:
+        raise Invalid(
+            "a table merges a label twice, or too many", rule=RULE, accepted=f"each once, {MAX_LISTED} in all"
+        )
+    for one in table.merges:
+        if one.column not in table.dimensions:
+            raise Invalid(f"a table merges labels of `{one.column}`", rule=RULE, accepted=", ".join(table.dimensions))
+    if table.coding is not None:
+        _check_coding(table.coding, table.value)
+
+
+def _check_coding(coding: Coding, value: str | None) -> None:
+    given = [one for one in (coding.bottom, coding.top, coding.step) if one is not None]
+    if value is None or not given or not all(math.isfinite(one) for one in given):
+        raise Invalid("a table codes no value", rule=RULE, accepted="`value`, and a finite bottom, top or step")
+    if (coding.step is not None and coding.step <= 0) or (
+        coding.bottom is not None and coding.top is not None and coding.bottom >= coding.top
+    ):
+        raise Invalid("a table's coding is out of order", rule=RULE, accepted="bottom < top, a step above zero")
 
 
 def _check_verification(verification: VerificationSpecification) -> None:

@@ -244,6 +244,39 @@ def test_extreme_counts_the_entities_at_the_median(holders: int, verdict: str) -
     assert report.verdict == verdict
 
 
+@pytest.mark.parametrize("aggregate", ["mode", "p05", "p10", "p25", "p75", "p90", "p95"])
+@pytest.mark.parametrize(("holders", "verdict"), [(10, "review"), (9, "block")])
+def test_extreme_counts_the_entities_that_have_a_percentile_or_the_mode(
+    aggregate: str, holders: int, verdict: str
+) -> None:
+    place = {"mode": 30}.get(aggregate) or round(99 * int(aggregate[1:]) / 100)
+    values = spread(100)
+    start = min(max(place - 4, 0), 100 - holders)
+    values[start : start + holders] = [values[place]] * holders
+    frame = pl.concat([people(100, place="A", income=values)] * 3)
+    report = check_table(frame, rows=["place"], value="income", aggregate=aggregate, entity="person")
+    assert (report.verdict, rules_of(report)) == (verdict, {"extreme"})
+
+
+def test_dominance_judges_a_spread_too() -> None:
+    frame = people(20, place="A", income=[1e9, *spread(19)])
+    for aggregate in ("std", "var"):
+        report = check_table(frame, rows=["place"], value="income", aggregate=aggregate)
+        assert rules_of(report) == {"dominance_nk", "dominance_p"}
+
+
+@pytest.mark.parametrize(
+    ("n", "top", "verdict"), [(2, 450, "block"), (2, 449, "pass"), (3, 300, "block"), (3, 299, "pass")]
+)
+def test_dominance_nk_takes_its_n_from_the_rules(n: int, top: int, verdict: str) -> None:
+    values = [float(top)] * n + [(1000 - n * top) / 20] * 20
+    rules = Rules(nk_n=n, p_percent=0)
+    report = check_table(
+        people(n + 20, place="A", income=values), rows=["place"], value="income", aggregate="sum", rules=rules
+    )
+    assert report.verdict == verdict
+
+
 def test_extreme_blocks_a_median_between_two_values() -> None:
     frame = people(40, place="A", income=[1.0] * 20 + [2.0] * 20)
     assert check_table(frame, rows=["place"], value="income", aggregate="median").verdict == "block"
