@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,11 +20,16 @@ from shuzha.core.errors import NotFound
 from shuzha.core.keys import KeyRing
 from shuzha.core.lawbook import LawBook
 from shuzha.core.work import Database, Work
+from shuzha.ledger.reader import Proof
+
+
+def _unproved(_event: str) -> Proof | None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Everything that the airlock needs, passed in once."""
+    """Everything that the airlock needs, passed in once; `prove` gives the proof that an event is in the audit log."""
 
     database: Database
     policies: Policies
@@ -33,6 +38,7 @@ class Parts:
     vault: Vault
     room: CleanRoom
     screener: Screener
+    prove: Callable[[str], Proof | None] = _unproved
 
 
 def export_resource(request: ExportRequest) -> Resource:

@@ -14,7 +14,7 @@ from sandbox.airlock.base import Desk
 from sandbox.airlock.findings import Finding, Severity, Verdict, worst
 from sandbox.airlock.inputs import Source
 from sandbox.airlock.model import ExportRequest, ExportState, RunNote
-from sandbox.airlock.record import SIGNING_KEY, sign_record, write_record
+from sandbox.airlock.record import SIGNING_KEY, said_of, sign_record, write_record
 from sandbox.airlock.rerun import compare_cells, compare_outputs, note_cells
 from sandbox.airlock.screening import Judged, kept_findings
 from sandbox.airlock.store import EXPORTS
@@ -145,7 +145,7 @@ class Processing(Desk):
         address = self._vault.put(record)
         data = {"record": address}
         return self._move(
-            work, actor, request, "seal", "outputs and record sealed", data=data, record=address, signature=signature
+            work, actor, request, "seal", said_of(address), data=data, record=address, signature=signature
         )
 
     def _input(self, release_id: str) -> dict[str, Any]:

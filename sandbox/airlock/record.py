@@ -61,6 +61,11 @@ def write_record(
     return msgspec.json.encode(document, order="deterministic")
 
 
+def said_of(address: str) -> str:
+    """Return what the audit log says when a record of this SHA-256 is sealed: an offline check looks for it."""
+    return f"outputs and record sealed; the record's SHA-256 is {address}"
+
+
 def sign_record(record: bytes, key: Ed25519PrivateKey) -> str:
     """Return the platform's signature over a record, in hex."""
     return key.sign(record).hex()

@@ -102,9 +102,7 @@ class Reviewing(Desk):
             if request.state in ENDED:
                 raise Conflict(f"cannot comment on {request.id}: it is {request.state}", accepted="an open request")
             if private and actor.organisation == request.organisation:
-                raise NotAllowed(
-                    f"{request.id}: a private comment is not for its author's unit", rule="export.comment"
-                )
+                raise NotAllowed(f"{request.id}: a private comment is not for its author's unit", rule="export.comment")
             made = Comment(actor.id, actor.organisation, work.now(), text, request.round, file, private)
             fresh = work.save(EXPORTS, replace(request, comments=(*request.comments, made)))
             data = {"organisation": request.organisation, "private": private}

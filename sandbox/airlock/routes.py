@@ -79,6 +79,10 @@ def _add_reading(router: APIRouter, service: AirlockService, actor: ActorDepende
         headers = {"Shuzha-Signature": record.signature, "Shuzha-Public-Key": record.public_key.hex()}
         return Response(record.content, media_type="application/json", headers=headers)
 
+    @router.get("/{export_id}/bundle")
+    def read_bundle(export_id: str, who: Actor = Depends(actor)) -> Response:
+        return _download(service.read_record(who, export_id).bundle(), "application/json")
+
 
 def _add_deciding(router: APIRouter, service: AirlockService, actor: ActorDependency) -> None:
     @router.post("/{export_id}/vote")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from policies import Context
 from sandbox.airlock.base import export_resource
+from sandbox.airlock.bundle import write_bundle
 from sandbox.airlock.model import EXPORT, IN_REVIEW, ExportRequest, ExportState, as_seen_by
 from sandbox.airlock.processing import Processing
 from sandbox.airlock.record import SIGNING_KEY, verify_record
@@ -14,6 +15,7 @@ from sandbox.airlock.store import EXPORTS
 from sandbox.airlock.submitting import Submitting
 from shuzha.core.actor import Actor
 from shuzha.core.errors import Invalid, NotAllowed, NotFound
+from shuzha.ledger.reader import Proof
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +39,23 @@ class ReleasedOutput:
 
 @dataclass(frozen=True, slots=True)
 class SignedRecord:
-    """A release record with the platform's signature and the raw public key that it is checked with."""
+    """A release record with the platform's signature and the raw public key that it is checked with.
+
+    `proof` shows that the audit log has it: None until the log's next checkpoint, about a second after sealing.
+    """
 
     content: bytes
     signature: str
     public_key: bytes
+    proof: Proof | None = None
 
     def holds(self) -> bool:
         """Return whether the signature is over exactly this content."""
         return verify_record(self.content, self.signature, self.public_key)
+
+    def bundle(self) -> bytes:
+        """Return all of it as one file, which its receiver checks offline (`bundle.verify_bundle`)."""
+        return write_bundle(self.content, self.signature, self.proof)
 
 
 class AirlockService(Submitting, Processing, Reviewing):
@@ -105,7 +115,9 @@ class AirlockService(Submitting, Processing, Reviewing):
         if not request.record:
             raise NotFound(f"export {export_id} has no record yet", accepted="a sealed export")
         key = self._parts.keys.signing_key(SIGNING_KEY).public_key().public_bytes_raw()
-        return SignedRecord(self._vault.get(request.record), request.signature, key)
+        sealed = self._database.find_event("export:seal", request.id)
+        proof = None if sealed is None else self._parts.prove(sealed)
+        return SignedRecord(self._vault.get(request.record), request.signature, key, proof)
 
     def read_released(self, actor: Actor, export_id: str, file: str) -> ReleasedOutput:
         """Return a released file; raises NotFound for an unknown export or file, Invalid for one not released."""

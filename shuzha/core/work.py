@@ -183,6 +183,17 @@ class Database:
             rows = connection.execute(statement).mappings().all()
         return tuple(Event(**{**row, "data": msgspec.json.decode(row["data"])}) for row in rows)
 
+    def find_event(self, tag: str, subject: str) -> str | None:
+        """Return the id of the newest event of this tag about a thing, or None."""
+        statement = (
+            sa.select(OUTBOX.c.id)
+            .where(OUTBOX.c.tag == tag, OUTBOX.c.subject == subject)
+            .order_by(OUTBOX.c.sequence.desc())
+            .limit(1)
+        )
+        with self.engine.connect() as connection:
+            return connection.execute(statement).scalar()
+
     def last_sequence(self) -> int:
         """Return the sequence number of the newest event, 0 when there is none."""
         with self.engine.connect() as connection:

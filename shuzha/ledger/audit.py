@@ -6,6 +6,7 @@ built again from the log when it is lost; so a repeat after a crash, or after a 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sqlite3
 import threading
@@ -16,11 +17,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from shuzha.core.clock import Clock
+from shuzha.core.errors import NotFound, Unavailable
 from shuzha.core.keys import KeyRing
 from shuzha.ledger.checkpoint import Signer
 from shuzha.ledger.layout import ERASURE, MAX_PAYLOAD, NewEntry
 from shuzha.ledger.log import Log
-from shuzha.ledger.reader import LogReader
+from shuzha.ledger.reader import LogReader, Proof
 
 if TYPE_CHECKING:
     # The outbox brings the database library with it; reading an audit log must not need that.
@@ -152,6 +154,26 @@ class AuditLog:
             if record is not None:
                 self._last_sequence = record.sequence
                 break
+
+
+def prove_event(folder: Path, event_id: str) -> Proof | None:
+    """Return the proof that an event stands in the audit log of `folder`, from any process.
+
+    None while it is not under a signed checkpoint yet, which takes about a second, and where there is no log.
+    """
+    known = folder.with_name(f"{folder.name}.known.db")
+    try:
+        with contextlib.closing(sqlite3.connect(f"{known.as_uri()}?mode=ro", uri=True, timeout=10)) as places:
+            row = places.execute("SELECT log_index FROM known WHERE id = ?", (event_id,)).fetchone()
+        reader = LogReader(folder)
+    except (sqlite3.OperationalError, NotFound):
+        return None
+    try:
+        return None if row is None else reader.proof(int(row[0]))
+    except Unavailable:
+        return None
+    finally:
+        reader.close()
 
 
 def list_audit(

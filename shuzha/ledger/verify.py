@@ -547,16 +547,24 @@ def _held_note(path: Path, key: Key | None, report: Report) -> list[Checkpoint]:
 
 def verify_proof(path: Path, key_path: Path) -> Report:
     """Return whether a proof of one entry holds against the checkpoint in it; raises BadInput for no proof."""
-    report, key = Report(), parse_key(_text(key_path))
-    report.origin, report.key = key.name, key.id.hex()
     try:
         proof = json.loads(_text(path))
+    except ValueError:
+        raise BadInput(f"{path}: not a proof") from None
+    return check_proof(proof, parse_key(_text(key_path)), str(path))
+
+
+def check_proof(proof: Any, key: Key, source: str) -> Report:
+    """Return whether the proof of one entry, as read from `source`, holds under a key; raises BadInput for no proof."""
+    report = Report()
+    report.origin, report.key = key.name, key.id.hex()
+    try:
         leaf, body, note = proof["leaf"].encode(), proof["body"], proof["checkpoint"]
         index, size, hashes = int(proof["index"]), int(proof["size"]), [_decode(text) for text in proof["hashes"]]
         header = json.loads(leaf)
         identifier, stated, commitment = header["id"], header["index"], header["commitment"]
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise BadInput(f"{path}: not a proof") from None
+        raise BadInput(f"{source}: not a proof") from None
     try:
         signed = parse_note(note, "the proof's checkpoint", key)
     except BadInput as refusal:

@@ -63,6 +63,7 @@ class ExportPages:
         router.add_api_route("/exports/{export_id}", self.show, methods=["GET"])
         router.add_api_route("/exports/{export_id}/files/{name}", self.download, methods=["GET"])
         router.add_api_route("/exports/{export_id}/record", self.record, methods=["GET"])
+        router.add_api_route("/exports/{export_id}/bundle", self.bundle, methods=["GET"])
         router.add_api_route("/exports/{export_id}/vote", self.vote, methods=["POST"])
         router.add_api_route("/exports/{export_id}/{verb}", self.move, methods=["POST"])
         return router
@@ -100,6 +101,12 @@ class ExportPages:
             "Shuzha-Signature": found.signature,
         }
         return Response(found.content, media_type="application/json", headers=headers)
+
+    def bundle(self, request: Request, export_id: str) -> Response:
+        """Give record, signature and log proof as the file that a receiver checks offline."""
+        found = self._airlock.read_record(actor_of(request), export_id).bundle()
+        headers = {"Content-Disposition": f'attachment; filename="{export_id}.bundle.json"'}
+        return Response(found, media_type="application/json", headers=headers)
 
     def vote(
         self, request: Request, export_id: str, choice: Annotated[str, Form()], reason: Annotated[str, Form()] = ""

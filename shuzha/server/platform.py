@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from policies import Policies
@@ -52,6 +52,7 @@ from shuzha.core.keys import KeyRing
 from shuzha.core.lawbook import LawBook
 from shuzha.core.settings import Settings
 from shuzha.core.work import Database
+from shuzha.ledger.audit import prove_event
 from shuzha.oversight.disclosure import Disclosure
 from shuzha.oversight.logs import Logs
 from shuzha.oversight.service import Oversight, UsagePlaces
@@ -270,7 +271,8 @@ class Platform:
             own_file=self.inbound.mount_of,
         )  # fmt: skip
         screener = Screener(inputs, vault, Rules())
-        return AirlockService(Parts(self.database, self.policies, self.law, self.keys, vault, room, screener))
+        prove = partial(prove_event, self.settings.folder("logs") / "audit")
+        return AirlockService(Parts(self.database, self.policies, self.law, self.keys, vault, room, screener, prove))
 
     @cached_property
     def verbs(self) -> WorkspaceVerbs:

@@ -1,4 +1,4 @@
-"""The commands that work on files alone, with no server: scan, desensitize, risk, check, ledger verify."""
+"""The commands that work on files alone, with no server: scan, desensitize, risk, check, ledger and bundle verify."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ _WORDS: Words = {
     "cancelled": ("shuzha: cancelled", "shuzha：已取消"),
 }
 ledger = typer.Typer(no_args_is_help=True, help="Logs: verify them offline.")
+bundle = typer.Typer(no_args_is_help=True, help="Release bundles: what left a sandbox, verified offline.")
 
 
 def register(app: typer.Typer) -> None:
@@ -57,6 +58,8 @@ def register(app: typer.Typer) -> None:
     app.command("check")(check)
     ledger.command("verify")(verify)
     app.add_typer(ledger, name="ledger")
+    bundle.command("verify")(verify_bundle_file)
+    app.add_typer(bundle, name="bundle")
 
 
 def desensitize_file(
@@ -215,3 +218,42 @@ def verify(
     for name, path in (("--checkpoint", checkpoint), ("--public-key", public_key)):
         arguments += [name, str(path)] if path else []
     raise typer.Exit(verifier.main([*arguments, *(["--json"] if as_json else [])]))
+
+
+def verify_bundle_file(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The bundle that came with the output.")],
+    *,
+    airlock_key: Annotated[str, typer.Option(help="The airlock's public key, 64 hex digits, from a place you trust.")],
+    log_key: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="The audit log's public key, likewise.")],
+    output: Annotated[list[str], typer.Option(help="NAME=FILE: an output that the record is to be about. Repeat it.")],
+    as_json: AsJson = False,
+) -> None:
+    """Verify that an output left by a signed release record which stands in the audit log."""
+    from sandbox.airlock.bundle import verify_bundle
+
+    outputs = {}
+    for one in output:
+        name, equals, path = one.partition("=")
+        if not equals:
+            raise Invalid("an output is given as NAME=FILE", rule="bundle.output", accepted="by_district=table.csv")
+        outputs[name] = Path(path).read_bytes()
+    report = verify_bundle(file.read_bytes(), outputs, _key_bytes(airlock_key), log_key.read_text("utf-8"))
+    heads = ("check", "holds", "said")
+    rows = [(one.what, one.holds, one.said) for one in report.checks]
+    if as_json:
+        checks = [dict(zip(heads, row, strict=True)) for row in rows]
+        print_json({"sound": report.sound, "request": report.request, "checks": checks})
+    else:
+        print_table(f"request {report.request}", heads, rows)
+    if not report.sound:
+        raise NotAllowed("the bundle does not hold", rule="airlock.bundle")
+
+
+def _key_bytes(text: str) -> bytes:
+    try:
+        raw = bytes.fromhex(text)
+    except ValueError:
+        raw = b""
+    if len(raw) != 32:
+        raise Invalid("not an Ed25519 public key", rule="bundle.key", accepted="64 hex digits")
+    return raw
