@@ -113,6 +113,21 @@ NOTES: Final[tuple[RuleNote, ...]] = (
     RuleNote("checker_failed", (), Severity.BLOCK, "a check that failed has not passed", "Shuzha"),
     RuleNote("label_pii", (), Severity.BLOCK, "no identifier stands in a heading, label, cell or file name", "Shuzha"),
     RuleNote("file_type", (), Severity.BLOCK, "the content is of a type on the list, whatever the name says", "Shuzha"),
+    RuleNote(
+        "canonical", (), Severity.NOTE,
+        "a file leaves as the platform writes it; the figure says how many values that changed", "Shuzha",
+    ),
+    RuleNote(
+        "opaque_values", (), Severity.BLOCK,
+        "at most two values of a column or text are hashes, tokens, encoded bytes or numbers of 16 digits", "Shuzha",
+    ),
+    RuleNote(
+        "hidden_text", (), Severity.REVIEW, "no word mixes letters of scripts that look alike", "Shuzha",
+    ),
+    RuleNote(
+        "picture_detail", (), Severity.BLOCK,
+        "a picture compresses as a chart does: noise and photographs may hold anything", "Shuzha",
+    ),
     RuleNote("file_size", (), Severity.BLOCK, "rows, bytes and number of files stay within the limits", "Shuzha"),
     RuleNote("scope", (), Severity.BLOCK, "a specification reads only what the grant gives", "Shuzha"),
     RuleNote(

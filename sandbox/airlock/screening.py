@@ -28,7 +28,10 @@ from shuzha.core.errors import Invalid, ShuzhaError
 log = logging.getLogger(__name__)
 
 TOLERANCE: Final = 1e-6
-_FORMS: Final = {content.FileType.PNG: "figure", content.FileType.JSON: "text"}
+_FORMS: Final = {
+    content.FileType.PNG: "figure", content.FileType.SVG: "figure", content.FileType.JSON: "text",
+    content.FileType.NOTEBOOK: "text", content.FileType.REPORT: "text",
+}  # fmt: skip
 
 Allows = Callable[[Source, str, str, frozenset[str]], str | None]
 """Given source, operation, output kind and columns: None when the grant allows it, or the reason why not."""
@@ -207,7 +210,7 @@ class Screener:
         return Judged(kept, tuple(findings))
 
     def _free_form(self, declared: Declared, blank: ExportFile) -> Judged:
-        found = content.inspect(declared.content or b"", self._limits)
+        found = content.inspect_apart(declared.content or b"", self._limits)
         note = Finding("free_form", Severity.REVIEW, "a table or verification that the platform can compute itself")
         kind = found.type
         file = replace(
