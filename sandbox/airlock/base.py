@@ -66,14 +66,14 @@ class Desk:
 
     def _move(
         self, work: Work, actor: Actor, request: ExportRequest, verb: str, content: str, *, reason: str = "",
-        state: ExportState | None = None, data: Mapping[str, Any] | None = None, **changes: Any,
+        state: ExportState | None = None, rules: tuple[str, ...] = (), data: Mapping[str, Any] | None = None, **changes: Any,
     ) -> ExportRequest:  # fmt: skip
         """Decide, move, store and log one verb in the open unit of work, and return the changed request."""
         now = work.now()
         self._check(actor, EXPORT.permission(verb), request, now)
         move = EXPORT.next(request.state, verb, request.id)
         target = state or move.target
-        step = Step(verb, actor.id, now, reason)
+        step = Step(verb, actor.id, now, reason, rules)
         due = self._due(move.clock, now) if move.clock else {}
         changed = replace(request, state=target, reason=reason, steps=(*request.steps, step), **(due | changes))
         fresh = work.save(EXPORTS, changed)

@@ -163,12 +163,16 @@ class ExportFile:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that happened to a request, for its page; the audit log has the whole of it."""
+    """One thing that happened to a request, for its page; the audit log has the whole of it.
+
+    `rules` are those that blocked it, where the platform returned it for them.
+    """
 
     verb: str
     by: str
     at: dt.datetime
     reason: str = ""
+    rules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,22 +106,26 @@ class Processing(Desk):
         }  # fmt: skip
         if verdict is Verdict.BLOCK:
             rules = sorted({finding.rule for finding in findings if finding.severity is Severity.BLOCK})
-            return self._return(actor, request, f"blocked by {', '.join(rules)}", changes)
+            return self._return(actor, request, f"blocked by {', '.join(rules)}", changes, tuple(rules))
         return self._conclude(actor, request, "screen", "outputs screened", "", changes)
 
-    def _return(self, actor: Actor, request: ExportRequest, reason: str, changes: dict[str, Any]) -> ExportRequest:
+    def _return(
+        self, actor: Actor, request: ExportRequest, reason: str, changes: dict[str, Any], rules: tuple[str, ...] = ()
+    ) -> ExportRequest:
         changes = {"verdict": Verdict.BLOCK.value} | changes | {"due": None}
-        return self._conclude(actor, request, "return", "export request returned to its author", reason, changes)
+        said = "export request returned to its author"
+        return self._conclude(actor, request, "return", said, reason, changes, rules)
 
     def _conclude(
-        self, actor: Actor, request: ExportRequest, verb: str, content: str, reason: str, changes: dict[str, Any]
-    ) -> ExportRequest:
+        self, actor: Actor, request: ExportRequest, verb: str, content: str, reason: str, changes: dict[str, Any],
+        rules: tuple[str, ...] = (),
+    ) -> ExportRequest:  # fmt: skip
         with self._database.work(actor) as work:
             standing = work.get(EXPORTS, request.id)
             if standing.state is not ExportState.RERUNNING or standing.round != request.round:
                 return standing
             data = {"verdict": changes["verdict"], "rules": changes.get("rules_version", "")}
-            return self._move(work, actor, standing, verb, content, reason=reason, data=data, **changes)
+            return self._move(work, actor, standing, verb, content, reason=reason, rules=rules, data=data, **changes)
 
     def _allows(self, actor: Actor, request: ExportRequest) -> Any:
         def allows(source: Source, operation: str, kind: str, columns: frozenset[str]) -> str | None:

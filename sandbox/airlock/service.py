@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 
 from policies import Context
@@ -11,6 +12,7 @@ from sandbox.airlock.model import EXPORT, IN_REVIEW, ExportRequest, ExportState,
 from sandbox.airlock.processing import Processing
 from sandbox.airlock.record import SIGNING_KEY, verify_record
 from sandbox.airlock.reviewing import Reviewing
+from sandbox.airlock.statistics import Fared, count_causes
 from sandbox.airlock.store import EXPORTS
 from sandbox.airlock.submitting import Submitting
 from shuzha.core.actor import Actor
@@ -83,6 +85,37 @@ class AirlockService(Submitting, Processing, Reviewing):
             if one.state in IN_REVIEW and not any(vote.reviewer == actor.id for vote in one.round_votes)
         ]
         return tuple(sorted(mine, key=lambda one: (one.due is None, one.due, one.id)))
+
+    def list_related(self, actor: Actor, export_id: str) -> tuple[ExportRequest, ...]:
+        """Return what was released before from the entries that a request reads, newest first, also of other units.
+
+        It stands beside the request on a reviewer's page; whoever is of an operating unit gets his own unit's only.
+        """
+        request = self.get_export(actor, export_id)
+        entries = {file.entry for file in request.files if file.entry}
+        return tuple(
+            one
+            for one in self.list_exports(actor)
+            if one.id != request.id and one.released_at is not None and entries & {file.entry for file in one.leaving}
+        )
+
+    def read_evidence(self, actor: Actor, export_id: str, file: str) -> bytes:
+        """Return the whole report of the rules on one output as JSON, of which the request keeps the worst findings.
+
+        It has figures of what has not left: the author's unit cannot read it.
+        """
+        with self._database.read() as work:
+            request = self._get_seen(work, actor, export_id)
+        if actor.organisation == request.organisation:
+            raise NotAllowed(f"the evidence on {export_id} is for its reviewers", rule="export.evidence")
+        found = request.find_file(file)
+        if found is None or not found.evidence:
+            raise NotFound(f"export {export_id} has no evidence on `{file}`")
+        return self._vault.get(found.evidence)
+
+    def count_causes(self, actor: Actor, since: dt.datetime | None = None) -> Fared:
+        """Return how the requests that the actor may see fared, and what they came back for."""
+        return count_causes(self.list_exports(actor), since)
 
     def can(self, actor: Actor, verb: str, request: ExportRequest) -> bool:
         """Return whether a page offers this verb to the actor: the state allows it and so does the policy."""

@@ -12,6 +12,7 @@ from fastapi.responses import Response
 
 from sandbox.airlock.base import export_resource
 from sandbox.airlock.model import (
+    ENDED,
     EXPORT,
     IN_REVIEW,
     REVIEWERS,
@@ -21,6 +22,7 @@ from sandbox.airlock.model import (
     ExportState,
     check_reviewer,
 )  # fmt: skip
+from sandbox.airlock.rules import NOTES
 from shuzha.core.actor import Actor
 from shuzha.core.calendar import Due
 from shuzha.core.errors import NotAllowed, NotFound
@@ -44,7 +46,8 @@ CHOICES = (
     (Choice.CHANGES, "Ask for changes", "plain"),
     (Choice.REJECT, "Reject", "bad"),
 )
-VIEWS = ("review", "mine", "all")
+VIEWS = ("review", "mine", "all", "fared")
+MOST_RELATED = 12
 _KINDS = {"csv": "text/csv; charset=utf-8", "json": "application/json", "png": "image/png"}
 
 
@@ -64,14 +67,22 @@ class ExportPages:
         router.add_api_route("/exports/{export_id}/files/{name}", self.download, methods=["GET"])
         router.add_api_route("/exports/{export_id}/record", self.record, methods=["GET"])
         router.add_api_route("/exports/{export_id}/bundle", self.bundle, methods=["GET"])
+        router.add_api_route("/exports/{export_id}/files/{name}/evidence", self.evidence, methods=["GET"])
+        router.add_api_route("/exports/{export_id}/comments", self.comment, methods=["POST"])
         router.add_api_route("/exports/{export_id}/vote", self.vote, methods=["POST"])
         router.add_api_route("/exports/{export_id}/{verb}", self.move, methods=["POST"])
         return router
 
     def show_list(self, request: Request, show: str = "") -> Response:
-        """Show the queue: what awaits this reviewer, the person's own requests, or all that may be seen."""
+        """Show the queue: what awaits this reviewer, the person's own requests, all that may be seen, or how all fared."""
         actor = actor_of(request)
         chosen = show if show in VIEWS else "review" if actor.has("checker") else "all"
+        if chosen == "fared":
+            fared = self._airlock.count_causes(actor)
+            return self._desk.page(
+                request, "exports_fared.html", chosen=chosen, views=self._views(actor), fared=fared,
+                meanings={note.rule: note.meaning for note in NOTES},
+            )  # fmt: skip
         found = self._airlock.list_to_review(actor) if chosen == "review" else self._airlock.list_exports(actor)
         if chosen == "mine":
             found = tuple(one for one in found if one.author == actor.id)
@@ -108,17 +119,36 @@ class ExportPages:
         headers = {"Content-Disposition": f'attachment; filename="{export_id}.bundle.json"'}
         return Response(found, media_type="application/json", headers=headers)
 
-    def vote(
-        self, request: Request, export_id: str, choice: Annotated[str, Form()], reason: Annotated[str, Form()] = ""
-    ) -> Response:
-        """Vote on a request, or decide one on which two reviewers differed."""
+    def evidence(self, request: Request, export_id: str, name: str) -> Response:
+        """Give the whole report of the rules on one output."""
+        found = self._airlock.read_evidence(actor_of(request), export_id, name)
+        headers = {"Content-Disposition": f'attachment; filename="{export_id}.evidence.json"'}
+        return Response(found, media_type="application/json", headers=headers)
+
+    def comment(
+        self, request: Request, export_id: str, text: Annotated[str, Form()] = "", file: Annotated[str, Form()] = "",
+        private: Annotated[str, Form()] = "",
+    ) -> Response:  # fmt: skip
+        """Leave a remark on a request."""
         actor = actor_of(request)
+        return self._desk.attempt(
+            request, lambda: self._airlock.comment(actor, export_id, text, file=file, private=bool(private)),
+            f"/exports/{export_id}", self._again(request, export_id), "comment",
+        )  # fmt: skip
+
+    def vote(
+        self, request: Request, export_id: str, choice: Annotated[str, Form()], reason: Annotated[str, Form()] = "",
+        withhold: Annotated[list[str], Form()] = [], why: Annotated[str, Form()] = "",  # noqa: B006 - FastAPI copies it
+    ) -> Response:  # fmt: skip
+        """Vote on a request, or decide one on which two reviewers differed; `withhold` names outputs held back."""
+        actor = actor_of(request)
+        kept = dict.fromkeys(withhold, why)
 
         def vote() -> object:
             chosen = parse(Choice, choice)
             if self._airlock.get_export(actor, export_id).state is _E.CONSOLIDATION:
-                return self._airlock.consolidate(actor, export_id, chosen, reason)
-            return self._airlock.vote(actor, export_id, chosen, reason)
+                return self._airlock.consolidate(actor, export_id, chosen, reason, kept)
+            return self._airlock.vote(actor, export_id, chosen, reason, kept)
 
         return self._desk.attempt(request, vote, f"/exports/{export_id}", self._again(request, export_id), "vote")
 
@@ -139,8 +169,8 @@ class ExportPages:
         return lambda errors, status: self._export(request, export_id, errors, status)
 
     def _views(self, actor: Actor) -> list[tuple[str, str]]:
-        names = {"review": "Awaiting my review", "mine": "My requests", "all": "All"}
-        may = {"review": actor.has("checker"), "mine": actor.has("analyst"), "all": True}
+        names = {"review": "Awaiting my review", "mine": "My requests", "all": "All", "fared": "How requests fare"}
+        may = {"review": actor.has("checker"), "mine": actor.has("analyst"), "all": True, "fared": True}
         return [(view, names[view]) for view in VIEWS if may[view]]
 
     def _left(self, found: ExportRequest) -> int | None:
@@ -167,6 +197,9 @@ class ExportPages:
             votes=found.round_votes, reviewers=REVIEWERS,
             complete=len(found.round_votes) >= REVIEWERS or found.state not in IN_REVIEW,
             cells=read_cells(self._airlock.read_notebook(actor, found.id)), record=self._record(actor, found),
+            related=self._airlock.list_related(actor, found.id)[:MOST_RELATED],
+            may_comment=found.state not in ENDED and self._desk.can(actor, "export:comment", export_resource(found)),
+            may_private=actor.organisation != found.organisation,
             may_deposit=found.state is _E.RELEASED and _is_operator(actor, found),
             may_resubmit=found.state is _E.RETURNED and actor.id == found.author,
         )  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 
 from sandbox.airlock import rerun
 from sandbox.airlock.model import Choice, ExportState
-from shuzha.core.errors import Conflict, Invalid, NotAllowed
+from shuzha.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from tests.airlock_kit import TABLE, VERIFICATION, AirlockCity
 
 KEEP_BACK = {"insured": "not asked for by the demand"}
@@ -129,3 +129,36 @@ def test_a_request_without_a_session_is_compared_by_its_cells_alone(city: Airloc
     assert screened.run.changed_cells == (2,)
     (note,) = [one for one in screened.findings if one.rule == "session_differs"]
     assert (note.severity, note.figure, note.place) == ("note", 1, "cell 2")
+
+
+def test_released_outputs_of_the_same_entry_stand_beside_a_request(city: AirlockCity) -> None:
+    _, release = city.ready()
+    before = city.request_at(ExportState.RELEASED, release, TABLE)
+    now = city.request_at(ExportState.SCREENED, release, TABLE)
+    assert [one.id for one in city.airlock.list_related(city.checker, now.id)] == [before.id]
+    assert city.airlock.list_related(city.checker, before.id) == ()
+    free = city.request_at(ExportState.SCREENED, release, OWN_TEXT)
+    assert city.airlock.list_related(city.checker, free.id) == (), "a text is of no entry"
+
+
+def test_evidence_is_for_reviewers(city: AirlockCity) -> None:
+    _, release = city.ready()
+    request = city.request_at(ExportState.SCREENED, release)
+    report = json.loads(city.airlock.read_evidence(city.checker, request.id, "by_district"))
+    assert report["verdict"] == "pass"
+    with pytest.raises(NotAllowed):
+        city.airlock.read_evidence(city.analyst, request.id, "by_district")
+    with pytest.raises(NotFound):
+        city.airlock.read_evidence(city.checker, request.id, "insured")
+
+
+def test_what_requests_came_back_for_is_counted(city: AirlockCity) -> None:
+    _, release = city.ready()
+    city.request_at(ExportState.RELEASED, release, TABLE)
+    city.request_at(ExportState.RETURNED, release, "1 / 0")
+    blocked = city.request_at(ExportState.RETURNED, release, TABLE, 'workbench.export("x", "110101199003074514")')
+    rules = {one.rule for one in blocked.findings if one.severity == "block"}
+    fared = city.airlock.count_causes(city.checker)
+    assert (fared.submitted, fared.first, fared.released) == (3, 1, 1)
+    assert {one.cause for one in fared.causes} == rules | {"notebook"}
+    assert city.airlock.count_causes(city.colleague).submitted == 3
