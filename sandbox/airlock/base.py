@@ -66,7 +66,8 @@ class Desk:
 
     def _move(
         self, work: Work, actor: Actor, request: ExportRequest, verb: str, content: str, *, reason: str = "",
-        state: ExportState | None = None, rules: tuple[str, ...] = (), data: Mapping[str, Any] | None = None, **changes: Any,
+        state: ExportState | None = None, rules: tuple[str, ...] = (), data: Mapping[str, Any] | None = None,
+        **changes: Any,
     ) -> ExportRequest:  # fmt: skip
         """Decide, move, store and log one verb in the open unit of work, and return the changed request."""
         now = work.now()

@@ -74,7 +74,7 @@ class ExportPages:
         return router
 
     def show_list(self, request: Request, show: str = "") -> Response:
-        """Show the queue: what awaits this reviewer, the person's own requests, all that may be seen, or how all fared."""
+        """Show the queue (what awaits this reviewer, the person's own requests, all), or how requests fared."""
         actor = actor_of(request)
         chosen = show if show in VIEWS else "review" if actor.has("checker") else "all"
         if chosen == "fared":

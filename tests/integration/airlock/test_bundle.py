@@ -138,8 +138,8 @@ def test_the_command_needs_no_server(received: Received, tmp_path: Path) -> None
     (tmp_path / "table.csv").write_bytes(received.output)
     (tmp_path / "log.key").write_text(received.log_key)
     command = [
-        sys.executable, "-c", "from shuzha.server.entry import main; main()", "bundle", "verify", "bundle.json", "--airlock-key", received.airlock_key.hex(),
-        "--log-key", "log.key", "--json", "--output",
+        sys.executable, "-c", "from shuzha.server.entry import main; main()", "bundle", "verify", "bundle.json",
+        "--airlock-key", received.airlock_key.hex(), "--log-key", "log.key", "--json", "--output",
     ]  # fmt: skip
     good = subprocess.run([*command, "by_district=table.csv"], cwd=tmp_path, capture_output=True, check=False)
     assert good.returncode == 0, good.stderr

@@ -8,6 +8,7 @@ from typing import cast
 from sandbox.airlock.model import ExportRequest, Step
 from sandbox.airlock.statistics import Cause, count_causes
 
+AIRLOCK = "process:airlock"
 BEGUN = dt.datetime(2026, 11, 2, 9, tzinfo=dt.UTC)
 
 
@@ -25,14 +26,14 @@ def went(*steps: tuple[str, str, float, tuple[str, ...]]) -> ExportRequest:
 
 
 PASSED = went(
-    ("submit", "li", 0, ()), ("screen", "process:airlock", 1, ()), ("review", "he", 2, ()), ("approve", "lin", 9, ()),
-    ("release", "process:airlock", 9, ()),
+    ("submit", "li", 0, ()), ("screen", AIRLOCK, 1, ()), ("review", "he", 2, ()), ("approve", "lin", 9, ()),
+    ("release", AIRLOCK, 9, ()),
 )  # fmt: skip
 REPAIRED = went(
-    ("submit", "li", 0, ()), ("return", "process:airlock", 1, ("min_count", "zero_cell")), ("submit", "li", 30, ()),
-    ("screen", "process:airlock", 31, ()), ("return", "lin", 33, ()), ("submit", "li", 40, ()), ("return", "process:airlock", 41, ()),
+    ("submit", "li", 0, ()), ("return", AIRLOCK, 1, ("min_count", "zero_cell")), ("submit", "li", 30, ()),
+    ("screen", AIRLOCK, 31, ()), ("return", "lin", 33, ()), ("submit", "li", 40, ()), ("return", AIRLOCK, 41, ()),
 )  # fmt: skip
-FRESH = went(("submit", "li", 50, ()), ("rerun", "process:airlock", 50, ()))
+FRESH = went(("submit", "li", 50, ()), ("rerun", AIRLOCK, 50, ()))
 
 
 def test_causes_are_counted_the_most_frequent_first() -> None:
