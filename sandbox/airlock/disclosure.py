@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import polars as pl
 
-from sandbox.airlock import cells, labels
+from sandbox.airlock import cells
+from sandbox.airlock import labels as texts
 from sandbox.airlock.findings import Finding, Severity, Verdict, worst
 from sandbox.airlock.rules import Rules
 from sandbox.airlock.specification import Aggregate
@@ -34,7 +35,7 @@ class Report:
 
     `cells` has a row for each cell (also for each empty one) with its labels, `entities` (distinct, with a value),
     `values` (non-null ones) and `verdict`; `findings` has the reasons, at most 500 a rule, the last of which then
-    says how many more there are.
+    says how many more there are. `facts` is what was measured, cell by cell in the order of `cells`, for repairs.
     """
 
     verdict: Verdict
@@ -42,6 +43,7 @@ class Report:
     findings: tuple[Finding, ...]
     rules: Rules
     aggregate: str
+    facts: pl.DataFrame = field(default_factory=pl.DataFrame, repr=False, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain JSON."""
@@ -64,12 +66,14 @@ def check_table(
     aggregate: str | Callable[..., Any] = "count",
     entity: str | None = None,
     rules: Rules | None = None,
+    labels: Mapping[str, Sequence[str]] | None = None,
 ) -> Report:
     """Return what the disclosure rules say of the table `aggregate(value)` by `rows` and `columns` of these rows.
 
     Cells are judged by distinct entities of column `entity`; without one each row is an entity. An aggregate that
-    no rule covers blocks. Refuses (Invalid) columns that the frame lacks, a value that is no number, and more cells
-    than can be judged.
+    no rule covers blocks. `labels` names, for a text column, labels that are shown even where no row has them (the
+    bins of a histogram): an empty one is a cell too. Refuses (Invalid) columns that the frame lacks, a value that is
+    no number, and more cells than can be judged.
     """
     rules = rules or Rules()
     known = _known_aggregate(aggregate)
@@ -81,12 +85,14 @@ def check_table(
     facts = cells.collect_facts(asked, rules.nk_n, point=known if known.is_point else None)
     share = known is Aggregate.MEAN and cells.is_binary(asked)
     tests = _tests(asked, known, rules, share=share)
-    judged = _apply(_with_empty_cells(facts, asked), tests)
-    findings = [*_findings(judged, tests, asked), *labels.check_labels(judged.select(asked.keys), [*rows, *columns])]
+    judged = _apply(_with_empty_cells(facts, asked, labels or {}), tests)
+    findings = [*_findings(judged, tests, asked), *texts.check_labels(judged.select(asked.keys), [*rows, *columns])]
     if facts.is_empty():
         findings.append(Finding("zero_cell", Severity.BLOCK, "a population with rows", figure=0, limit=1))
     findings += _repair_note(findings, known, rules)
-    return Report(worst(findings), _cells(judged, tests, asked), tuple(findings), rules, known.value)
+    return Report(
+        worst(findings), _cells(judged, tests, asked), tuple(findings), rules, known.value, judged.select(facts.columns)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +120,19 @@ def _unknown(aggregate: object, dimensions: Sequence[str], rules: Rules) -> Repo
     return Report(Verdict.BLOCK, empty, (finding,), rules, name)
 
 
-def _with_empty_cells(facts: pl.DataFrame, asked: cells.Table) -> pl.DataFrame:
+def _with_empty_cells(facts: pl.DataFrame, asked: cells.Table, declared: Mapping[str, Sequence[str]]) -> pl.DataFrame:
     """Return the facts with a row for every combination of labels; a combination without rows has zero in each fact."""
-    if len(asked.dimensions) < 2 or facts.is_empty():
+    if facts.is_empty() or not (len(asked.dimensions) >= 2 or declared):
         return facts
     # `collect_facts` has refused more cells than can be judged.
-    grid = facts.select(asked.keys[0]).unique(maintain_order=True)
-    for key in asked.keys[1:]:
-        grid = grid.join(facts.select(key).unique(maintain_order=True), how="cross")
+    grid = pl.DataFrame()
+    for name, key in zip(asked.dimensions, asked.keys, strict=True):
+        labels = facts.select(key).unique(maintain_order=True)
+        if name in declared:
+            labels = pl.concat([pl.DataFrame({key: declared[name]}, schema={key: pl.String}), labels]).unique(
+                maintain_order=True
+            )
+        grid = grid.join(labels, how="cross") if grid.width else labels
     whole = grid.join(facts, on=asked.keys, how="left", nulls_equal=True, maintain_order="left")
     return whole.with_columns(pl.col("rows", "entities", "values").fill_null(0))
 

@@ -153,6 +153,10 @@ NOTES: Final[tuple[RuleNote, ...]] = (
         "cells that a rule blocks were left out, with others so that no margin gives them back",
         "SDC handbook",
     ),
+    RuleNote(
+        "repair_failed", (), Severity.NOTE,
+        "the repair that was asked for protects no choice of cells, so the table stays as it was", "Shuzha",
+    ),
     RuleNote("rounding", ("round_base",), Severity.NOTE, "a repair is on offer for blocked cells", "OpenSAFELY (5)"),
     RuleNote(
         "claims_counted_later", (), Severity.NOTE,

@@ -16,12 +16,12 @@ from typing import Final, Protocol
 import msgspec
 import polars as pl
 
-from sandbox.airlock import claims, content, differencing, disclosure, labels, recompute, repairs
+from sandbox.airlock import claims, content, differencing, disclosure, labels, repairs
 from sandbox.airlock.findings import Finding, Severity, worst
 from sandbox.airlock.inputs import Inputs, Source, find_source
 from sandbox.airlock.model import KEPT_FINDINGS, ExportFile, ExportRequest
 from sandbox.airlock.rules import Rules
-from sandbox.airlock.specification import Repair, TableSpecification, VerificationSpecification, encode, parse
+from sandbox.airlock.specification import TableSpecification, VerificationSpecification, encode, parse
 from sandbox.workspaces.clean_room.outbox import Declared, OutputKind
 from shuzha.core.errors import Invalid, ShuzhaError
 
@@ -150,7 +150,8 @@ class Screener:
     ) -> Judged:
         findings = _scope(source, "aggregate", "report", table.used_columns, allows)
         exact = msgspec.structs.replace(table, release=source.release)
-        result, report = self._compute(exact, source)
+        checked = repairs.compute_checked(exact, source.frame, entity=source.entity, rules=self.rules)
+        result, report = checked.frame, checked.report
         findings += report.findings
         if source.entity_missing:
             accepted = "a release with the entry's entity key: persons cannot be counted without it"
@@ -169,21 +170,6 @@ class Screener:
             evidence=self._vault.put(evidence),
         )
         return Judged(kept, tuple(findings))
-
-    def _compute(self, table: TableSpecification, source: Source) -> tuple[pl.DataFrame, disclosure.Report]:
-        """Return the table that would leave and its report, repaired where the specification asks for it."""
-        result = recompute.compute_table(table, source.frame, source.entity)
-        report = disclosure.check_table(
-            recompute.population(table, source.frame), rows=table.rows, columns=table.columns, value=table.value,
-            aggregate=table.aggregate.value, entity=source.entity, rules=self.rules,
-        )  # fmt: skip
-        if table.repair is Repair.SUPPRESS and report.verdict is disclosure.Verdict.BLOCK:
-            suppression = repairs.suppress(table, report)
-            if suppression is not None:
-                findings = repairs.settle(report, suppression, table)
-                result = repairs.apply(table, result, report, suppression)
-                report = replace(report, verdict=worst(findings), findings=findings)
-        return result, report
 
     def _verification(
         self, verification: VerificationSpecification, source: Source, blank: ExportFile, allows: Allows
