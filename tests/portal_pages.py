@@ -46,7 +46,7 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
             f"/exports/{made['export.screened']}", f"/exports/{made['export.returned']}", "/products", release,
         ),
         "checker1": (
-            "/tasks", "/exports", "/exports?show=all", f"/exports/{made['export.screened']}",
+            "/tasks", "/exports", "/exports?show=all", "/exports?show=fared", f"/exports/{made['export.screened']}",
             f"/exports/{made['export.voted']}", f"{export}?file=by_district", f"{export}?file=insured",
             "/imports", own_files[1], own_files[2],
         ),

@@ -66,6 +66,37 @@ def test_everything_can_be_reached_by_keyboard(visit, city: PortalCity) -> None:
             assert name in reached, (name, reached)
 
 
+def test_a_reviewer_goes_through_outputs_by_keys_and_holds_one_back(visit, city: PortalCity) -> None:
+    workspace = city.platform.workspaces.get_workspace(city.people["analyst"], city.made["workspace"])
+    made = city.export(workspace, title="two outputs", upto="screen")
+    with visit(language="en") as person:
+        person.sign_in("checker1", PASSWORD)
+        page = person.go(f"/exports/{made.id}")
+        shown = page.locator("[data-review] a[aria-current]")
+        first = shown.inner_text()
+        page.keyboard.press("j")
+        expect(shown).not_to_have_text(first)
+        page.keyboard.press("k")
+        expect(shown).to_have_text(first)
+        page.get_by_text("Write a comment").click()
+        page.get_by_role("textbox", name="Comment").fill("j k v are letters here")
+        page.get_by_role("checkbox", name="Between reviewers").check()
+        press(page.get_by_role("button", name="Send the comment"))
+        expect(page.get_by_text("j k v are letters here")).to_be_visible()
+        expect(page.get_by_text("between reviewers", exact=True)).to_be_visible()
+        page.get_by_text("Withhold some of the outputs").first.click()
+        person.picture("checker1-withholding")
+        assert person.violations() == []
+        page.locator("input[name=withhold]").first.check()
+        page.get_by_role("textbox", name="Why these are held back").fill("not asked for by the demand")
+        page.keyboard.press("Escape")
+        page.get_by_role("heading", name="My review").click()
+        page.keyboard.press("v")
+        page.keyboard.type("the rest is sound")
+        press(page.get_by_role("button", name="Approve", exact=True))
+        expect(page.get_by_text("withholds", exact=False)).to_contain_text("not asked for by the demand")
+
+
 def test_a_decision_is_made_without_scripts(visit, city: PortalCity) -> None:
     with visit(language="en", script=False) as person:
         person.sign_in("authority", PASSWORD)
