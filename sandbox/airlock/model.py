@@ -248,6 +248,12 @@ class ExportRequest:
         """The outputs that leave with the request: those that no reviewer withheld."""
         return tuple(file for file in self.files if not file.withheld)
 
+    @property
+    def asked(self) -> bool:
+        """Whether the last remark that the author's unit can read is not its own, on a request that is still open."""
+        last = next((one for one in reversed(self.comments) if not one.private), None)
+        return last is not None and last.organisation != self.organisation and self.state not in ENDED
+
     def find_file(self, name: str) -> ExportFile | None:
         """Return the output of this name, or None."""
         return next((file for file in self.files if file.name == name), None)

@@ -73,7 +73,7 @@ class Awaiting:
                 self._imports_to_review,
             ),
             "operator": (self._to_sign, self._own_demands, self._own_products),
-            "analyst": (self._to_open, self._returned_exports, self._own_imports),
+            "analyst": (self._to_open, self._returned_exports, self._asked_exports, self._own_imports),
             "checker": (self._exports_to_review, self._imports_to_review),
             "registry": (self._registrations,),
             "consumer": (self._held_keys,),
@@ -166,6 +166,11 @@ class Awaiting:
         for one in self._services.airlock.list_exports(actor):
             if one.state is ExportState.RETURNED and one.author == actor.id:
                 yield self._task("Change the notebook and submit it again", one.title, f"/exports/{one.id}", one.state)
+
+    def _asked_exports(self, actor: Actor) -> Iterator[Task]:
+        for one in self._services.airlock.list_exports(actor):
+            if one.asked and one.author == actor.id and one.state is not ExportState.RETURNED:
+                yield self._task("Answer a comment on the export", one.title, f"/exports/{one.id}", one.state)
 
     def _exports_to_review(self, actor: Actor) -> Iterator[Task]:
         for one in self._services.airlock.list_to_review(actor):

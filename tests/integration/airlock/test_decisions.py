@@ -73,7 +73,9 @@ def test_remarks_reach_those_they_are_meant_for(city: AirlockCity) -> None:
     request = city.request_at(ExportState.UNDER_REVIEW, release)
     say = city.airlock.comment
     say(city.analyst, request.id, "the third column is the new one", file="by_district")
+    assert not city.airlock.get_export(city.analyst, request.id).asked
     say(city.checker, request.id, "which year is it?")
+    assert city.airlock.get_export(city.analyst, request.id).asked
     say(city.checker, request.id, "I doubt the purpose", private=True)
 
     def read(person: object) -> list[str]:
@@ -81,6 +83,7 @@ def test_remarks_reach_those_they_are_meant_for(city: AirlockCity) -> None:
 
     assert read(city.analyst) == ["the third column is the new one", "which year is it?"]
     assert read(city.checker)[-1] == "I doubt the purpose"
+    assert city.airlock.get_export(city.analyst, request.id).asked, "a private remark changes nothing for the author"
     assert "I doubt the purpose" not in read(city.second), "reviewers are blind to each other until both have voted"
     city.airlock.vote(city.second, request.id, Choice.CHANGES, "say the year")
     assert "I doubt the purpose" in read(city.second)
