@@ -31,6 +31,7 @@ class Rules:
     share_high: float = 0.95
     extreme_entities: int = 10
     min_difference: int = 10
+    max_leverage: float = 0.9
     round_base: int = 5
     structural_zeros: tuple[tuple[Label, ...], ...] = ()
 
@@ -43,7 +44,12 @@ class Rules:
             or self.round_base < 1
         ):
             raise Invalid("the disclosure rules refuse a count below one", rule="airlock.rules", accepted="1 or more")
-        if not (0 < self.nk_k <= 1 and self.p_percent >= 0 and 0 <= self.share_low < self.share_high <= 1):
+        if not (
+            0 < self.max_leverage <= 1
+            and 0 < self.nk_k <= 1
+            and self.p_percent >= 0
+            and 0 <= self.share_low < self.share_high <= 1
+        ):
             raise Invalid(
                 "the disclosure rules refuse a share out of order", rule="airlock.rules", accepted="0 to 1, low < high"
             )
@@ -87,7 +93,8 @@ NOTES: Final[tuple[RuleNote, ...]] = (
     ),
     RuleNote(
         "dof", ("min_dof",), Severity.BLOCK,
-        "a figure of spread (std, var) has at least this many degrees of freedom: entities less one", "ACRO",
+        "a figure of spread (std, var) has at least this many degrees of freedom: entities less one; a regression:"
+        " entities less columns", "ACRO",
     ),
     RuleNote(
         "zero_cell", ("structural_zeros",), Severity.BLOCK,
@@ -105,8 +112,27 @@ NOTES: Final[tuple[RuleNote, ...]] = (
     ),
     RuleNote(
         "differencing", ("min_difference",), Severity.BLOCK,
-        "two claims of one specification, or the populations of two tables of one request, are equal or differ by at"
-        " least this many entities", "SDC handbook",
+        "the populations of an output are equal to those of every output that left before (same entry, any unit, any"
+        " version of the data) or differ by at least this many entities; no sum or difference of its figures and"
+        " earlier ones rests on fewer; no small group between them has fewer possible sizes", "SDC handbook, Shuzha",
+    ),
+    RuleNote(
+        "differencing_later", (), Severity.NOTE,
+        "advice compares with what the own unit released: a submission with everything", "Shuzha",
+    ),
+    RuleNote(
+        "leverage", ("max_leverage",), Severity.BLOCK,
+        "no entity has this share of its own fitted value in a regression, no term is of one entity or follows from"
+        " others", "SACRO guide",
+    ),
+    RuleNote(
+        "standard_errors", (), Severity.REVIEW,
+        "standard errors exist (else block), and where entities have several rows they are clustered", "Shuzha",
+    ),
+    RuleNote(
+        "plot", (), Severity.BLOCK,
+        "a figure is drawn by the platform from a table that it judged; a picture without its table does not pass",
+        "SACRO guide",
     ),
     RuleNote("unknown_aggregate", (), Severity.BLOCK, "a figure that no rule here covers does not pass", "Shuzha"),
     RuleNote("specification", (), Severity.BLOCK, "a specification is of the grammar and fits the data", "Shuzha"),

@@ -1,77 +1,47 @@
 """The closed grammar in which an analyst says what an output is, so that the platform can compute it itself.
 
-A specification is JSON of two kinds: a *table* (release, population, grouping, measure, aggregate, repair) and a
-*verification* (entry, subject, claims). It is data and nothing else: no expression, callable or serialized plan has
-a place in it, and a field that the grammar does not know is refused.
+A specification is JSON of one of four kinds: a *table* (release, population, grouping, measure, aggregate, repair), a
+*regression* (a formula), a *figure* (a table and how it is drawn) and a *verification* (entry, subject, claims). It is
+data and nothing else: no expression, callable or serialized plan has a place in it, and a field that the grammar does
+not know is refused.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from enum import StrEnum
-from typing import Annotated, Final
+from itertools import pairwise
+from typing import Final
 
 import msgspec
 
-from shuzha.core.conditions import Op, Scalar
+from sandbox.airlock.formula import parse_formula
+from sandbox.airlock.grammar import (
+    Aggregate,
+    Claim,
+    Coding,
+    Condition,
+    Draw,
+    Errors,
+    FigureSpecification,
+    Merge,
+    Model,
+    RegressionSpecification,
+    Repair,
+    Specification,
+    TableSpecification,
+    VerificationSpecification,
+)
+from shuzha.core.conditions import Op
 from shuzha.core.errors import Invalid
 
 RULE: Final = "airlock.specification"
 MAX_BYTES: Final = 64 * 1024
 MAX_LISTED: Final = 1_000
 MAX_CLAIMS: Final = 8
+MAX_EDGES: Final = 61
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
-
-ColumnName = Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
-Text = Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
-
-
-class Aggregate(StrEnum):
-    """The figures that a table can hold; a rule exists for each (`disclosure`), and nothing else is accepted."""
-
-    COUNT = "count"
-    ENTITIES = "entities"
-    SUM = "sum"
-    MEAN = "mean"
-    STD = "std"
-    VAR = "var"
-    MIN = "min"
-    MAX = "max"
-    MEDIAN = "median"
-    MODE = "mode"
-    P05 = "p05"
-    P10 = "p10"
-    P25 = "p25"
-    P75 = "p75"
-    P90 = "p90"
-    P95 = "p95"
-
-    @property
-    def needs_value(self) -> bool:
-        """Whether the figure is computed from a value column; the counts are of rows and of entities."""
-        return self not in (Aggregate.COUNT, Aggregate.ENTITIES)
-
-    @property
-    def is_point(self) -> bool:
-        """Whether the figure is one value out of the middle of the others: a median, a percentile, the mode."""
-        return self in (Aggregate.MEDIAN, Aggregate.MODE) or self.value.startswith("p")
-
-    @property
-    def share(self) -> float:
-        """Below which share of the values a percentile lies."""
-        return int(self.value[1:]) / 100
-
-
-class Repair(StrEnum):
-    """What the platform does to cells that a rule blocks before it checks and releases the table."""
-
-    NONE = "none"
-    SUPPRESS = "suppress"
-    ROUND = "round"
-    MIDPOINT6 = "midpoint6"
-
 
 _COUNTS: Final = frozenset({Aggregate.COUNT, Aggregate.ENTITIES})
 _REPAIRED: Final = {
@@ -81,82 +51,25 @@ _REPAIRED: Final = {
 }
 
 
-class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One test on one column; the conditions of a list hold together. A null value meets only `is_null`."""
-
-    column: ColumnName
-    op: Op
-    value: Scalar | list[Scalar] | None = None
-
-
-class Merge(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Labels of a grouping column that are shown as one, `into`; what is not among them stays as it is."""
-
-    column: ColumnName
-    labels: Annotated[list[Annotated[str, msgspec.Meta(max_length=300)] | None], msgspec.Meta(min_length=1)]
-    into: Text
-
-
-class Coding(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """How values are made coarser before anything is computed of them: cut at `bottom` and `top`, rounded to `step`."""
-
-    bottom: float | None = None
-    top: float | None = None
-    step: float | None = None
-
-
-class TableSpecification(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="table"):
-    """A table: `aggregate` of `value` by `rows` and `columns`, over the release's rows that meet `where`.
-
-    `merges` and `coding` change labels and values before anything is grouped or computed.
-    """
-
-    release: Text
-    rows: list[ColumnName]
-    columns: list[ColumnName] = []
-    where: list[Condition] = []
-    value: ColumnName | None = None
-    aggregate: Aggregate = Aggregate.COUNT
-    repair: Repair = Repair.NONE
-    merges: list[Merge] = []
-    coding: Coding | None = None
-
-    @property
-    def dimensions(self) -> tuple[str, ...]:
-        """The grouping columns, rows first."""
-        return (*self.rows, *self.columns)
-
-    @property
-    def used_columns(self) -> frozenset[str]:
-        """Every column that the table reads."""
-        value = () if self.value is None else (self.value,)
-        return frozenset((*self.dimensions, *value, *(one.column for one in self.where)))
-
-
-class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One yes-or-no question: true of a subject when one of its rows meets every condition."""
-
-    name: Text
-    title: Text
-    where: list[Condition]
-
-
-class VerificationSpecification(
-    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="verification"
-):
-    """A verification product to be: claims about the subjects of an entry, each named by its `subject` columns."""
-
-    entry: Text
-    subject: list[ColumnName]
-    claims: list[Claim]
-
-    @property
-    def used_columns(self) -> frozenset[str]:
-        """Every column that an index of this product reads."""
-        return frozenset((*self.subject, *(one.column for claim in self.claims for one in claim.where)))
-
-
-Specification = TableSpecification | VerificationSpecification
+__all__ = [
+    "Aggregate",
+    "Claim",
+    "Coding",
+    "Condition",
+    "Draw",
+    "Errors",
+    "FigureSpecification",
+    "Merge",
+    "Model",
+    "RegressionSpecification",
+    "Repair",
+    "Specification",
+    "TableSpecification",
+    "VerificationSpecification",
+    "check_specification",
+    "encode",
+    "parse",
+]
 
 _DECODER = msgspec.json.Decoder(Specification, strict=True)
 
@@ -179,7 +92,9 @@ def parse(data: bytes) -> Specification:
         ) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Invalid(
-            "a specification is not JSON", rule=RULE, accepted="an object with `kind` table or verification"
+            "a specification is not JSON",
+            rule=RULE,
+            accepted="an object with `kind` table, regression, figure or verification",
         ) from None
     check_specification(found)
     return found
@@ -195,6 +110,11 @@ def check_specification(specification: Specification) -> None:
     match specification:
         case TableSpecification():
             _check_table(specification)
+        case FigureSpecification():
+            _check_figure(specification)
+        case RegressionSpecification():
+            parse_formula(specification.formula)
+            _check_conditions(specification.where)
         case VerificationSpecification():
             _check_verification(specification)
 
@@ -210,6 +130,27 @@ def _check_table(table: TableSpecification) -> None:
         )
     _check_repairs(table)
     _check_conditions(table.where)
+
+
+def _check_figure(figure: FigureSpecification) -> None:
+    table, edges = figure.table, figure.edges
+    _check_table(table)
+    if figure.draw is Draw.HISTOGRAM:
+        rising = all(math.isfinite(one) for one in edges) and all(one < two for one, two in pairwise(edges))
+        if not (2 <= len(edges) <= MAX_EDGES and rising) or table.value is None or len(table.dimensions) > 1:
+            raise Invalid(
+                "a histogram has no sound bins", rule=RULE,
+                accepted=f"`value`, 2 to {MAX_EDGES} rising `edges`, at most one grouping",
+            )  # fmt: skip
+        if table.aggregate not in _COUNTS:
+            raise Invalid(f"a histogram shows `{table.aggregate}`", rule=RULE, accepted=", ".join(sorted(_COUNTS)))
+        return
+    if edges or not (figure.draw is Draw.BOX or len(table.dimensions) >= 1) or len(table.dimensions) > 2:
+        raise Invalid(
+            "a figure does not fit its table", rule=RULE, accepted="one or two groupings, edges for a histogram"
+        )
+    if figure.draw is Draw.BOX and (table.aggregate is not Aggregate.MEDIAN or table.repair is not Repair.NONE):
+        raise Invalid("a box has a table of another figure", rule=RULE, accepted="`aggregate`: median, no repair")
 
 
 def _check_repairs(table: TableSpecification) -> None:

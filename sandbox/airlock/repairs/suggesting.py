@@ -15,7 +15,13 @@ from sandbox.airlock.findings import Severity, Verdict
 from sandbox.airlock.repairs.checked import Checked, compute_checked
 from sandbox.airlock.repairs.merging import find_merges
 from sandbox.airlock.rules import Rules
-from sandbox.airlock.specification import Coding, Repair, TableSpecification, check_specification
+from sandbox.airlock.specification import (
+    Coding,
+    FigureSpecification,
+    Repair,
+    TableSpecification,
+    check_specification,
+)
 from shuzha.core.errors import Invalid
 
 TRIES: Final = 3
@@ -38,7 +44,7 @@ class Suggestion:
 
     name: str
     says: str
-    specification: TableSpecification
+    specification: TableSpecification | FigureSpecification
     verdict: Verdict
     shown: int
     hidden: int

@@ -23,9 +23,11 @@ _FIELDS = frozenset({"name", "kind", "context", "specification", "file", "media"
 
 
 class OutputKind(StrEnum):
-    """What an output is: recomputed from a specification (table, verification), or a file of free form."""
+    """What an output is: computed from a specification by the platform, or a file of free form."""
 
     TABLE = "table"
+    REGRESSION = "regression"
+    FIGURE = "figure"
     VERIFICATION = "verification"
     FILE = "file"
 
@@ -96,7 +98,7 @@ def _read_declared(outbox: Path, file: str, most: int) -> Declared:
         raise ValueError(f"`context` must be text of at most {_CONTEXT_CHARACTERS} characters")
     specification = body.get("specification")
     if (kind is OutputKind.FILE) is not (specification is None):
-        raise ValueError("a table and a verification have a specification, a file has none")
+        raise ValueError("a table, regression, figure and verification have a specification, a file has none")
     content = None
     if body.get("file") is not None:
         content = read_beneath(outbox, str(body["file"]), most)

@@ -1,0 +1,1 @@
+"""Figures that the platform draws itself, from a table that it computed and judged."""
