@@ -17,10 +17,11 @@ from workbench.calls import budget, check, status, submit
 from workbench.catalogue import Dataset, Datasets, datasets
 from workbench.data import load
 from workbench.errors import WorkbenchError
-from workbench.figures import Figure, plot, regression
+from workbench.figures import Figure, plot
 from workbench.magics import load_ipython_extension
 from workbench.outputs import export
 from workbench.packages import packages
+from workbench.regressions import Regression, regression
 from workbench.specifications import Claim, Table, Verification, claim, table, verification
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Dataset",
     "Datasets",
     "Figure",
+    "Regression",
     "Table",
     "Verification",
     "WorkbenchError",

@@ -7,8 +7,10 @@ import time
 from workbench import outputs
 from workbench.connection import ask
 from workbench.errors import WorkbenchError
+from workbench.figures import Figure
 from workbench.place import outbox
 from workbench.progress import Progress
+from workbench.regressions import Regression
 from workbench.specifications import Table, Verification
 from workbench.views import Balance, Findings, Request, Standing
 from workbench.words import EXPORT_STATES
@@ -35,18 +37,19 @@ def budget() -> Balance:
     return Balance("余额 · budget", ask("budget"))
 
 
-def check(output: Table | Verification) -> Findings:
+def check(output: Table | Regression | Figure | Verification) -> Findings:
     """Return what the airlock's automatic checks would find in `output`, with repairs; nothing is submitted.
 
     Example: `workbench.check(workbench.table("social_insurance", rows=["district_code"]))`
 
-    Refuses anything but a table or verification: files are judged by people.
+    `.apply(name)` of the answer gives the output with a repair that the platform tried and found to pass. Refuses
+    anything but a table, regression, figure or verification: files are judged by people.
     """
-    if not isinstance(output, (Table, Verification)):
+    if not isinstance(output, (Table, Regression, Figure, Verification)):
         raise WorkbenchError(
             f"cannot check {type(output).__name__}",
             rule="workbench.check",
-            accepted="a workbench table or verification",
+            accepted="a workbench table, regression, figure or verification",
         )
     found = ask("check", specification=output.specification)
     return Findings("出域预检 · check", found, output.specification)

@@ -1,13 +1,13 @@
-"""Figures: a declared table drawn as bars or lines, here in the notebook.
+"""Figures: a declared table drawn as bars, lines, bins or boxes, here in the notebook as a preview.
 
-ASSUMPTION: the airlock releases tables and verifications and has no specification of a figure yet, so a figure is a
-preview and cannot be exported; its table can, and is drawn again outside.
+What leaves is drawn by the platform, from the table that it computed and judged itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import polars as pl
@@ -17,7 +17,8 @@ from workbench.errors import WorkbenchError
 from workbench.page import Markup
 from workbench.specifications import Condition, Table, table
 
-KINDS = ("bar", "line", "histogram")
+KINDS = ("bar", "line", "histogram", "box")
+_BOX = ("p05", "p25", "median", "p75", "p95")
 _MOST_PLACES = 60
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c564b", "#666666")
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 720, 320, 70, 70, 12
@@ -25,22 +26,55 @@ _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 720, 320, 70, 70, 12
 
 @dataclass(frozen=True)
 class Figure:
-    """A table and how it is drawn: `kind` is bar, line or histogram; its first grouping runs along the bottom."""
+    """A table and how it is drawn: `kind` is bar, line, histogram or box; its first grouping runs along the bottom.
+
+    A histogram counts the table's value between `edges`; what lies beyond is in the end bins.
+    """
 
     table: Table
     kind: str
     entity: str | None = None
+    edges: tuple[float, ...] = ()
+
+    @property
+    def specification(self) -> dict[str, Any]:
+        """The JSON from which the platform computes, judges and draws it."""
+        return {"kind": "figure", "draw": self.kind, "table": self.table.specification, "edges": list(self.edges)}
 
     def preview(self) -> pl.DataFrame:
         """Return the figures that are drawn, as this kernel computes them."""
+        if self.kind == "histogram":
+            return self._bins()
+        if self.kind == "box":
+            parts = [replace(self.table, aggregate=one).preview() for one in _BOX]
+            boxes = parts[0].rename({parts[0].columns[-1]: _BOX[0]})
+            return boxes.with_columns(part.to_series(-1).alias(name) for name, part in zip(_BOX, parts, strict=True))
         return self.table.preview(self.entity)
+
+    def _bins(self) -> pl.DataFrame:
+        value = pl.col(str(self.table.value))
+        ends = [*self.edges[1:-1]]
+        names = [f"{low:g} – {high:g}" for low, high in pairwise(self.edges)]
+        place = pl.sum_horizontal([pl.lit(0), *((value >= end).cast(pl.Int32) for end in ends)])
+        by = [*self.table.rows, *self.table.columns]
+        counted = pl.len() if self.entity is None else pl.col(self.entity).n_unique()
+        rows = self.table.scan().filter(value.is_not_null()).with_columns(place.alias("bin"))
+        found = rows.group_by("bin", *by).agg(counted.alias(self.table.aggregate)).sort("bin", *by).collect()
+        return found.with_columns(pl.col("bin").replace_strict(dict(enumerate(names)), return_dtype=pl.String))
 
     def __repr__(self) -> str:
         return f"<{self.kind} of {self.table.aggregate} of {self.table.release}>"
 
     def _repr_html_(self) -> str:
-        said = "预览：图形尚不能出域，请导出其表 · a preview: no figure can leave yet, export its table"
-        return page.join([draw(self.preview(), self.kind, self._title()), page.quiet(said)])
+        said = "预览；出域的图由平台重算重绘 · a preview: what leaves is computed and drawn anew by the platform"
+        frame = self.preview()
+        groupings = len(frame.columns) - (len(_BOX) if self.kind == "box" else 1)
+        if self.kind == "box":
+            heads = [*frame.columns[:groupings], "5 %", "25 %", "50 %", "75 %", "95 %"]
+            picture = page.table(heads, [[_name(one) for one in row] for row in frame.head(_MOST_PLACES).iter_rows()])
+        else:
+            picture = draw(frame, self.kind, self._title())
+        return page.join([picture, page.quiet(said)])
 
     def _title(self) -> str:
         by = " × ".join([*self.table.rows, *self.table.columns])
@@ -50,37 +84,39 @@ class Figure:
 
 def plot(
     what: Table | str, *, kind: str = "bar", rows: Sequence[str] = (), columns: Sequence[str] = (),
-    where: Iterable[Condition] = (), value: str | None = None, aggregate: str = "count", entity: str | None = None,
+    where: Iterable[Condition] = (), value: str | None = None, aggregate: str = "", edges: Sequence[float] = (),
+    entity: str | None = None,
 ) -> Figure:  # fmt: skip
     """Return a figure over a declared table, or over one of release `what` that is described like `workbench.table`.
 
-    Example: `workbench.plot("social_insurance", rows=["district_code"], aggregate="entities", entity="resident_id")`
+    Example: `workbench.plot("social_insurance", kind="histogram", value="base", edges=[0, 5000, 10000, 20000])`
 
-    Refuses another kind than bar, line and histogram, and a table that has not one or two groupings.
+    A histogram needs a `value` and rising `edges`, a box a `value`. Refuses another kind than bar, line, histogram and
+    box, and groupings that cannot be drawn: one or two, for a histogram at most one.
     """
     if kind not in KINDS:
         raise WorkbenchError(f"cannot draw a {kind!r}", rule="workbench.figure", accepted=", ".join(KINDS))
     if not isinstance(what, Table):
-        what = table(what, rows=rows, columns=columns, where=where, value=value, aggregate=aggregate)
+        usual = "median" if kind == "box" else "count"
+        what = table(what, rows=rows, columns=columns, where=where, value=value, aggregate=aggregate or usual)
     groupings = len(what.rows) + len(what.columns)
-    if not 1 <= groupings <= 2:
+    least, most = {"histogram": (0, 1), "box": (0, 2)}.get(kind, (1, 2))
+    if not least <= groupings <= most:
         raise WorkbenchError(
-            f"cannot draw a table of {groupings} groupings", rule="workbench.figure", accepted="one or two columns"
-        )
-    return Figure(what, kind, entity)
-
-
-def regression(release: str, *_: Any, **__: Any) -> Table:
-    """Refuse: the airlock has no rule for the figures of a regression yet, so none can be declared.
-
-    Example: `workbench.regression("social_insurance")`
-
-    Fit models here as you like; what leaves is a table, a verification, or a file that people judge.
-    """
-    raise WorkbenchError(
-        f"cannot declare a regression over {release!r}: the airlock has no disclosure rule for its figures yet",
-        rule="airlock.specification", accepted="workbench.table, workbench.verification, or a file for people to judge",
-    )  # fmt: skip
+            f"cannot draw a table of {groupings} groupings", rule="workbench.figure",
+            accepted=f"{least} to {most} columns",
+        )  # fmt: skip
+    bins = len(edges) > 1 and what.value is not None and all(low < high for low, high in pairwise(edges))
+    if not bins if kind == "histogram" else edges:
+        raise WorkbenchError(
+            f"cannot draw a {kind!r} so", rule="workbench.figure",
+            accepted="for a histogram, and for nothing else, a value and rising edges",
+        )  # fmt: skip
+    if kind == "box" and (what.aggregate != "median" or what.value is None):
+        raise WorkbenchError(
+            "cannot draw a box so", rule="workbench.figure", accepted="a value, and the aggregate median"
+        )  # fmt: skip
+    return Figure(what, kind, entity, tuple(float(one) for one in edges))
 
 
 def draw(frame: pl.DataFrame, kind: str, title: str) -> Markup:

@@ -16,6 +16,7 @@ from workbench import page
 from workbench.errors import WorkbenchError
 from workbench.figures import Figure
 from workbench.place import outbox
+from workbench.regressions import Regression
 from workbench.specifications import Table, Verification
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -23,6 +24,14 @@ _NEXT = {
     "table": (
         "表",
         "由平台重新计算后出域；可先 workbench.check(…) · the platform computes it anew; try workbench.check first",
+    ),
+    "regression": (
+        "回归",
+        "由平台拟合后出域；可先 workbench.check(…) · the platform fits it anew; try workbench.check first",
+    ),
+    "figure": (
+        "图形",
+        "由平台重算重绘后出域；可先 workbench.check(…) · the platform draws it anew; try workbench.check first",
     ),
     "verification": ("核验规格", "由平台建索引 · the platform builds the index; nothing of the data is in it"),
     "file": ("文件", "自由格式，一律人工审核 · free-form: people judge it, it never passes by itself"),
@@ -54,15 +63,16 @@ class Declaration:
 
 
 def export(
-    name: str, obj: Table | Verification | pl.DataFrame | bytes | str, context: str = "", *, media: str | None = None
-) -> Declaration:
+    name: str, obj: Table | Regression | Figure | Verification | pl.DataFrame | bytes | str, context: str = "", *,
+    media: str | None = None,
+) -> Declaration:  # fmt: skip
     """Declare `obj` as the output `name`, with a sentence of context; nothing leaves before review.
 
     Example: `workbench.export("by_district", table, context="for the annual report")`
 
-    A table or verification is recomputed by the platform. A frame, text or bytes is free-form: it is checked by content
-    and never passes without a person's review. Refuses a figure, which has no specification yet, and a
-    name that is not a-z, 0-9 and _, up to 40.
+    A table, regression, figure or verification is recomputed by the platform. A frame, text or bytes is free-form: it
+    is checked by content and never passes without a person's review. Refuses a name that is not a-z, 0-9 and _, up to
+    40.
     """
     if not _NAME.fullmatch(name):
         raise WorkbenchError(
@@ -99,6 +109,10 @@ def _describe(obj: Any) -> tuple[str, dict[str, Any] | None, bytes | None, str]:
     match obj:
         case Table():
             return "table", obj.specification, None, "application/json"
+        case Regression():
+            return "regression", obj.specification, None, "application/json"
+        case Figure():
+            return "figure", obj.specification, None, "application/json"
         case Verification():
             return "verification", obj.specification, None, "application/json"
         case pl.DataFrame():
@@ -109,14 +123,9 @@ def _describe(obj: Any) -> tuple[str, dict[str, Any] | None, bytes | None, str]:
             return "file", None, obj, "application/octet-stream"
         case str():
             return "file", None, obj.encode(), "text/plain"
-        case Figure():
-            raise WorkbenchError(
-                "cannot declare a figure: the airlock has no specification of one yet", rule="airlock.specification",
-                accepted="its table: workbench.export(name, figure.table); draw it again outside",
-            )  # fmt: skip
     raise WorkbenchError(
         f"cannot declare an output of type {type(obj).__name__}", rule="workbench.export",
-        accepted="a workbench table or verification, a polars DataFrame, text or bytes",
+        accepted="a workbench table, regression, figure or verification, a polars DataFrame, text or bytes",
     )  # fmt: skip
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from workbench import page
+from workbench.figures import Figure
+from workbench.mending import apply_repair, say
 from workbench.page import Markup
 from workbench.show import Shown
+from workbench.specifications import Table
 from workbench.words import EXPORT_STATES, RULES, SEVERITIES, VERDICTS, WORKSPACE_STATES
 
 WARN_DAYS = 7
@@ -82,11 +85,20 @@ class Request(Shown):
 
 
 class Findings(Shown):
-    """What the automatic checks say: `verdict` (pass, review, block), `findings`, and how to mend it: `.repairs`."""
+    """What the automatic checks say: `verdict` (pass, review, block), `findings`, and how to mend it: `.repairs`.
+
+    `.apply(name)` gives the output with a repair that the platform tried and found to pass.
+    """
 
     def __init__(self, title: str, data: Any, specification: Mapping[str, Any]) -> None:
         super().__init__(title, data)
-        self.repairs = suggest(data["findings"], specification)
+        self.tried = list(data.get("repairs") or ())
+        self.repairs = [f'.apply("{one["name"]}")：{say(one)}' for one in self.tried]
+        self.repairs += suggest(data["findings"], specification, {one["name"] for one in self.tried})
+
+    def apply(self, name: str) -> Table | Figure:
+        """Return the output with the repair `name` of those that were tried; check or export it next."""
+        return apply_repair(self.tried, name)
 
     @property
     def passed(self) -> bool:
@@ -131,8 +143,13 @@ def _finding(one: Mapping[str, Any]) -> tuple[Any, ...]:
     )
 
 
-def suggest(findings: Sequence[Mapping[str, Any]], specification: Mapping[str, Any]) -> list[str]:
-    """Return what to change so that the findings go away, the least change first; empty when nothing blocks."""
+def suggest(
+    findings: Sequence[Mapping[str, Any]], specification: Mapping[str, Any], tried: Collection[str] = ()
+) -> list[str]:
+    """Return what to change so that the findings go away, the least change first; empty when nothing blocks.
+
+    What was `tried` need not be said again.
+    """
     blocked = {one["rule"] for one in findings if one["severity"] == "block"}
     if not blocked or specification.get("kind") != "table":
         return []
@@ -140,9 +157,9 @@ def suggest(findings: Sequence[Mapping[str, Any]], specification: Mapping[str, A
     counts = specification.get("aggregate") in {"count", "entities"}
     said = []
     cells = {"min_count", "zero_cell", "class_disclosure"}
-    if blocked & cells and counts and 1 <= len(groups) <= 2 and specification.get("repair") != "suppress":
+    if blocked & cells and counts and 1 <= len(groups) <= 2 and specification.get("repair") == "none" and not tried:
         said.append('workbench.table(…, repair="suppress")：由平台隐去小格 · the platform leaves small cells out')
-    if blocked & (cells | {"dominance_nk", "dominance_p", "dof", "extreme"}) and groups:
+    if blocked & (cells | {"dominance_nk", "dominance_p", "dof", "extreme"}) and groups and "merge" not in tried:
         said.append(f"减少或合并分组（现有 {len(groups)} 个） · group by fewer or coarser columns ({len(groups)} now)")
     if blocked & {"dominance_nk", "dominance_p"}:
         said.append('用 aggregate="count" 或 "entities" · count instead of adding up')

@@ -33,6 +33,10 @@ RULES = {
     "class_disclosure": ("同格成员不得取值全同", "the members of a cell do not all share one value"),
     "extreme": ("极值、中位数须由足够多主体取得", "an extreme or median is the value of enough entities"),
     "differencing": ("两份成果相减不得暴露少数人", "two outputs do not differ by a few people"),
+    "leverage": ("回归不得由一个主体决定", "no entity sets its own value in a regression"),
+    "standard_errors": ("标准误须可算且按主体聚类", "standard errors exist and are clustered by entity"),
+    "plot": ("图形须由平台据其表绘制", "a figure is drawn by the platform from its table"),
+    "repair_failed": ("所选修复保护不了", "the repair that was asked for does not protect"),
     "unknown_aggregate": ("没有规则的统计量不放行", "a figure that no rule covers does not pass"),
     "specification": ("规格须合语法且与数据相符", "a specification is of the grammar and fits the data"),
     "checker_failed": ("检查失败即不通过", "a check that failed has not passed"),
@@ -47,6 +51,14 @@ RULES = {
     "free_form": ("自由格式须人工判断", "people judge what the platform cannot compute itself"),
     "suppressed": ("已隐去格子", "cells were left out"),
     "rounding": ("可以修复", "a repair is on offer"),
+    "differencing_later": (
+        "提交时再与其他单位的成果比较",
+        "other units' outputs are compared with when it is submitted",
+    ),
+    "picture_detail": ("图片细节过多可藏数据", "a picture with too much detail may hold anything"),
+    "hidden_text": ("不得有看不见的文字", "no text that a reader does not see"),
+    "opaque_values": ("不得有看不懂的长串", "no long strings that nobody can read"),
+    "canonical": ("按统一格式重写", "written anew in one canonical form"),
     "claims_counted_later": ("提交时才清点核验项", "claims are counted when it is submitted"),
 }
 """The airlock's rules in few words; its own list has the parameters."""

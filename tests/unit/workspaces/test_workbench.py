@@ -15,7 +15,7 @@ import pytest
 from workbench_kit import imported_workbench
 from workspace_kit import ROOT
 
-from sandbox.airlock.specification import TableSpecification, VerificationSpecification, parse
+from sandbox.airlock.specification import TableSpecification, VerificationSpecification, encode, parse
 from sandbox.workspaces.clean_room.outbox import OutputKind, collect
 
 
@@ -96,13 +96,58 @@ def test_library_says_what_it_would_accept(workbench: ModuleType) -> None:
         workbench.status()
     columns = ["who", "district", "base"]
     assert workbench.datasets()[0] == {"name": "social_insurance", "kind": "release", "columns": columns}
-    with pytest.raises(wrong, match="no disclosure rule"):
-        workbench.regression("social_insurance", "base", on=["district"])
-    figure = workbench.plot("social_insurance", rows=["district"])
-    with pytest.raises(wrong, match="draw it again outside"):
-        workbench.export("picture", figure)
-    with pytest.raises(wrong, match="bar, line, histogram"):
-        workbench.plot("social_insurance", rows=["district"], kind="pie")
+    with pytest.raises(wrong, match="linear, logistic"):
+        workbench.regression("social_insurance", "base ~ C(district)", model="probit")
+    with pytest.raises(wrong, match="outcome ~ term"):
+        workbench.regression("social_insurance", "base")
+    for said in (
+        {"kind": "pie"},
+        {"kind": "histogram"},
+        {"edges": [1, 2]},
+        {"kind": "box"},
+        {"columns": ["who", "base"]},
+    ):
+        with pytest.raises(wrong):
+            workbench.plot("social_insurance", **({"rows": ["district"]} | said))
+
+
+def test_library_says_what_the_platform_computes(workbench: ModuleType) -> None:
+    made = [
+        workbench.regression("social_insurance", "base ~ C(district)", errors="clustered", where=[("base", ">", 0)]),
+        workbench.plot("social_insurance", rows=["district"]),
+        workbench.plot("social_insurance", kind="histogram", value="base", edges=[0, 100, 200]),
+        workbench.plot("social_insurance", kind="box", rows=["district"], value="base"),
+        workbench.table(
+            "social_insurance", rows=["district"], value="base", aggregate="p90", coding={"step": 10.0},
+            merges=[{"column": "district", "labels": ["x", None], "into": "x + -"}],
+        ),
+        workbench.table("social_insurance", rows=["district"], repair="midpoint6"),
+    ]  # fmt: skip
+    for one in made:
+        read = parse(json.dumps(one.specification).encode())
+        assert encode(parse(encode(read))) == encode(read)
+        if one.specification["kind"] != "regression":
+            assert sys.modules["workbench.mending"].rebuild(one.specification) == one
+    kinds = [workbench.export(f"one_{place}", one).kind for place, one in enumerate(made)]
+    assert kinds == ["regression", "figure", "figure", "figure", "table", "table"]
+
+
+def test_preview_shows_merged_labels_coded_values_bins_and_boxes(workbench: ModuleType) -> None:
+    merged = workbench.table("social_insurance", rows=["district"], merges=[
+        {"column": "district", "labels": ["x", "y"], "into": "x + y"}])  # fmt: skip
+    assert merged.preview().rows() == [("x + y", 4)]
+    coded = workbench.table(
+        "social_insurance", rows=["district"], value="base", aggregate="max", coding={"top": 2.6, "step": 2.0}
+    )  # fmt: skip
+    assert coded.preview().rows() == [("x", 2.0), ("y", None)]
+    bins = workbench.plot("social_insurance", kind="histogram", value="base", edges=[0, 2, 4])
+    assert bins.preview().rows() == [("0 – 2", 1), ("2 – 4", 2)]
+    box = workbench.plot("social_insurance", kind="box", value="base")
+    assert box.preview().rows() == [(1.0, 2.0, 2.0, 3.0, 3.0)] or box.preview().height == 1
+    for one in (bins, box, merged):
+        assert one._repr_html_()
+    assert {name: workbench.table("social_insurance", rows=[], value="base", aggregate=name).preview().item()
+            for name in ("mode", "p05")} == {"mode": 1, "p05": 1.0}  # fmt: skip
 
 
 def test_library_loads_an_own_file_beside_the_releases(workbench: ModuleType, tmp_path: Path) -> None:

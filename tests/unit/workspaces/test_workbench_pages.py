@@ -57,6 +57,15 @@ ANSWERS: dict[str, Any] = {
                 "cell": {"district": EVIL}, "accepted": "10 or more",
             }
         ],
+        "repairs": [
+            {
+                "name": "suppress", "says": EVIL, "verdict": "pass", "shown": 28, "hidden": 2,
+                "specification": {
+                    "kind": "table", "release": "insurance", "rows": ["district"], "aggregate": "count",
+                    "repair": "suppress", "merges": [], "coding": None, "where": [], "columns": [], "value": None,
+                },
+            }
+        ],
     },
     "submit": {"id": "exp_1", "title": "report", "state": "submitted", "reason": "asked"},
 }  # fmt: skip
@@ -171,11 +180,13 @@ def test_check_says_the_rule_and_how_to_mend_it(workbench: ModuleType) -> None:
     page = page_of(found)
     assert not found.passed
     assert "每格至少 N 个主体" in page
-    assert "repair=&quot;suppress&quot;" in page
-    assert "→ workbench.table" in repr(found)
-    already = workbench.check(workbench.table("insurance", rows=["district"], repair="suppress"))
-    assert not any("suppress" in one for one in already.repairs)
-    with pytest.raises(workbench.WorkbenchError, match="table or verification"):
+    assert ".apply(&quot;suppress&quot;)" in page
+    assert "→ .apply" in repr(found)
+    asked = workbench.table("insurance", rows=["district"], repair="suppress").specification
+    assert not any(
+        "suppress" in one for one in workbench.calls.Findings("", ANSWERS["check"] | {"repairs": []}, asked).repairs
+    )
+    with pytest.raises(workbench.WorkbenchError, match="table, regression, figure or verification"):
         workbench.check("insurance")
 
 
@@ -202,12 +213,21 @@ def test_declarations_and_specifications_read_as_sentences(workbench: ModuleType
     assert "people judge it" in pages[3]
 
 
-@pytest.mark.parametrize("kind", ["bar", "line", "histogram"])
+def test_a_repair_that_was_tried_is_applied_by_one_call(workbench: ModuleType) -> None:
+    table = workbench.table("insurance", rows=["district"])
+    found = workbench.check(table)
+    assert "隐去小格及保护它们的格子：留 28 格，隐 2 格" in page_of(found)
+    assert found.apply("suppress") == workbench.table("insurance", rows=["district"], repair="suppress")
+    with pytest.raises(workbench.WorkbenchError, match="cannot repair by 'merge'"):
+        found.apply("merge")
+
+
+@pytest.mark.parametrize("kind", ["bar", "line"])
 def test_figure_is_drawn_with_a_title_and_a_word_for_each_mark(workbench: ModuleType, kind: str) -> None:
     page = page_of(workbench.plot("insurance", rows=["district"], columns=["who"], kind=kind))
     assert 'role="img"' in page
     assert "<title>x · secret-value: 1</title>" in page, "a figure of the analyst's own query, as any result is"
-    assert "no figure can leave yet" in page
+    assert "drawn anew by the platform" in page
 
 
 def test_figure_of_too_many_places_is_refused(workbench: ModuleType) -> None:
