@@ -1,0 +1,78 @@
+"""The model gate: one declared model becomes findings, evidence, and the bytes that would be released in its place."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from sandbox.airlock.findings import Finding, Severity
+from sandbox.airlock.inputs import Source
+from sandbox.airlock.models.apart import Caps, WorkerFailed, ask
+from sandbox.airlock.models.evidence import Answer, Refusal
+from sandbox.airlock.models.judging import judge_answer
+from sandbox.airlock.models.rules import ModelRules
+from sandbox.airlock.models.specification import ModelSpecification
+from sandbox.airlock.models.training import write_rows
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVerdict:
+    """What the gate says of a model. `content` is what may leave, None where nothing may; `evidence` is JSON."""
+
+    format: str
+    findings: tuple[Finding, ...]
+    content: bytes | None
+    evidence: bytes
+
+
+class Worker(Protocol):
+    """Whoever reads and measures a model apart from the platform: `apart.ask`."""
+
+    def __call__(
+        self,
+        data: bytes,
+        specification: ModelSpecification,
+        table: Path | None,
+        *,
+        least: int,
+        caps: Caps | None = None,
+    ) -> Answer | Refusal:
+        """Return what it says; raises WorkerFailed where it cannot."""
+        ...
+
+
+class ModelGate:
+    """Judges declared models by the rules in force. A model that is not measured does not pass."""
+
+    def __init__(self, rules: ModelRules | None = None, caps: Caps | None = None, worker: Worker = ask) -> None:
+        self.rules = rules or ModelRules()
+        self._caps = caps
+        self._worker = worker
+
+    def judge(self, data: bytes, specification: ModelSpecification, source: Source) -> ModelVerdict:
+        """Return the verdict on a model that says it was trained on this source; never better than review.
+
+        Raises Invalid for a specification that does not fit the release. A crash or a timeout of the worker blocks.
+        """
+        with tempfile.TemporaryDirectory(prefix="model-") as folder:
+            table = Path(folder) / "rows.parquet"
+            write_rows(specification, source, table)
+            try:
+                answer = self._worker(data, specification, table, least=self.rules.leaf_entities, caps=self._caps)
+            except WorkerFailed as error:
+                accepted = "a model that can be read and measured with the memory and time that a model may take"
+                finding = Finding("model_evidence", Severity.BLOCK, accepted, place=str(error))
+                return ModelVerdict("", (finding,), None, b"{}")
+        if isinstance(answer, Refusal):
+            finding = Finding(answer.rule, Severity.BLOCK, answer.accepted, place=answer.place)
+            return ModelVerdict("", (finding,), None, msgspec.json.encode(answer))
+        findings = judge_answer(answer, specification, self.rules)
+        kept = {
+            "format": answer.format, "types": answer.types, "family": answer.family, "numbers": answer.numbers,
+            "measured": answer.evidence, "failed": answer.failed, "findings": [one.as_dict() for one in findings],
+        }  # fmt: skip
+        return ModelVerdict(answer.format, tuple(findings), answer.content, msgspec.json.encode(kept))
