@@ -18,6 +18,9 @@ import nbformat
 
 from sandbox.airlock.base import Parts
 from sandbox.airlock.inputs import PlatformInputs
+from sandbox.airlock.memory.identity import PlatformIdentities
+from sandbox.airlock.memory.service import Memory
+from sandbox.airlock.memory.zone import MemoryZone
 from sandbox.airlock.model import Choice, ExportRequest, ExportState, Submission
 from sandbox.airlock.processing import job_for
 from sandbox.airlock.rules import Rules
@@ -107,7 +110,9 @@ class AirlockCity(ReleaseCity):
 
     def make_service(self, room: object = None) -> AirlockService:
         inputs = PlatformInputs(self.database, self.zone, self.releases.path)
-        screener = Screener(inputs, self.vault, self.rules)
+        identities = PlatformIdentities(self.database, self.zone, self.keys)
+        self.memory = Memory(self.database, MemoryZone(self.zone.folder / "memory"), identities)
+        screener = Screener(inputs, self.vault, self.rules, memory=self.memory)
         parts = Parts(self.database, self.policies, self.law, self.keys, self.vault, room or self.room, screener)  # type: ignore[arg-type]
         return AirlockService(parts)
 

@@ -129,7 +129,7 @@ class PortalCity:
         platform = self.platform
         vault = Vault(platform.settings.folder("vault"))
         inputs = PlatformInputs(platform.database, platform.raw_zone, platform.releases.path)
-        screener = Screener(inputs, vault, Rules())
+        screener = Screener(inputs, vault, Rules(), memory=platform.memory)
         parts = Parts(
             platform.database, platform.policies, platform.law, platform.keys, vault, UnjailedRoom(), screener
         )

@@ -62,7 +62,8 @@ EXPORT: Lifecycle[ExportState] = Lifecycle(
         Move("approve", (_S.UNDER_REVIEW, _S.CONSOLIDATION), _S.APPROVED, "platform"),
         Move("seal", (_S.APPROVED,), _S.SEALED, "platform"),
         Move("release", (_S.SEALED,), _S.RELEASED, "operator"),
-        Move("return", (_S.RERUNNING, *IN_REVIEW), _S.RETURNED, "analyst"),
+        # Approved ones too: what was released since may have come too near to them (`finish`).
+        Move("return", (_S.RERUNNING, *IN_REVIEW, _S.APPROVED, _S.SEALED), _S.RETURNED, "analyst"),
         Move("reject", (_S.UNDER_REVIEW, _S.CONSOLIDATION, _S.HELD), _S.REJECTED),
         Move("withdraw", (_S.DRAFT, _S.SUBMITTED, _S.UNDER_REVIEW, _S.RETURNED), _S.WITHDRAWN),
         Move("hold", HOLDABLE, _S.HELD, "authority"),

@@ -13,6 +13,7 @@ from policies import Context
 from sandbox.airlock.base import Desk
 from sandbox.airlock.findings import Finding, Severity, Verdict, worst
 from sandbox.airlock.inputs import Source
+from sandbox.airlock.memory.service import Leaving
 from sandbox.airlock.model import ExportRequest, ExportState, RunNote
 from sandbox.airlock.record import SIGNING_KEY, said_of, sign_record, write_record
 from sandbox.airlock.rerun import compare_cells, compare_outputs, note_cells
@@ -67,10 +68,20 @@ class Processing(Desk):
     def finish(self, export_id: str) -> ExportRequest:
         """Seal an approved request with its signed record, then release it; return it as it stands then.
 
-        Refuses when a grant behind it no longer allows the export, or when the vault's bytes are not those that were
-        judged.
+        Its outputs are compared with all that was released meanwhile: one that has come too near is returned. Refuses
+        when a grant behind it no longer allows the export, or when the vault's bytes are not those that were judged.
         """
         actor = platform_actor("airlock")
+        with self._database.read() as work:
+            request = work.get(EXPORTS, export_id)
+        if request.state not in (ExportState.APPROVED, ExportState.SEALED):
+            return request
+        with self._parts.screener.leaving(request) as (leaving, found):
+            if found:
+                return self._turn_back(actor, request, found)
+            return self._release(actor, export_id, leaving)
+
+    def _release(self, actor: Actor, export_id: str, leaving: Leaving) -> ExportRequest:
         with self._database.work(actor) as work:
             request = work.get(EXPORTS, export_id)
             if request.state is ExportState.APPROVED:
@@ -78,10 +89,24 @@ class Processing(Desk):
             if request.state is not ExportState.SEALED:
                 return request
             self._check_still_allowed(actor, request)
+            leaving.add_to(work)
             shown = {file.name: file.sha256 for file in request.leaving}
             return self._move(
                 work, actor, request, "release", "export released", released_at=work.now(),
                 data={"record": request.record, "outputs": shown, "signature": request.signature}, due=None,
+            )  # fmt: skip
+
+    def _turn_back(self, actor: Actor, request: ExportRequest, found: tuple[Finding, ...]) -> ExportRequest:
+        """Return a request to its author whose outputs came too near to others since they were judged."""
+        rules = tuple(sorted({finding.rule for finding in found}))
+        with self._database.work(actor) as work:
+            standing = work.get(EXPORTS, request.id)
+            if standing.state is not request.state:
+                return standing
+            return self._move(
+                work, actor, standing, "return", "export request returned to its author",
+                reason=f"blocked by {', '.join(rules)}", rules=rules, due=None,
+                findings=kept_findings([*found, *standing.findings]), verdict=Verdict.BLOCK.value,
             )  # fmt: skip
 
     def _screened(

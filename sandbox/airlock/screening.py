@@ -9,19 +9,31 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 import msgspec
 import polars as pl
 
-from sandbox.airlock import claims, content, differencing, disclosure, labels, repairs
-from sandbox.airlock.findings import Finding, Severity, worst
+from sandbox.airlock import claims, content, differencing, disclosure, labels
+from sandbox.airlock.computed import Computable, Computed, bound, compute
+from sandbox.airlock.findings import Finding, Severity, Verdict, worst
 from sandbox.airlock.inputs import Inputs, Source, find_source
+from sandbox.airlock.memory.service import Compared, Leaving, Memory, Output
 from sandbox.airlock.model import KEPT_FINDINGS, ExportFile, ExportRequest
+from sandbox.airlock.repairs import Suggestion
 from sandbox.airlock.rules import Rules
-from sandbox.airlock.specification import TableSpecification, VerificationSpecification, encode, parse
+from sandbox.airlock.specification import (
+    FigureSpecification,
+    RegressionSpecification,
+    TableSpecification,
+    VerificationSpecification,
+    encode,
+    parse,
+)
+from sandbox.airlock.vault import Vault
 from sandbox.workspaces.clean_room.outbox import Declared, OutputKind
 from shuzha.core.errors import Invalid, ShuzhaError
 
@@ -33,16 +45,27 @@ _FORMS: Final = {
     content.FileType.NOTEBOOK: "text", content.FileType.REPORT: "text",
 }  # fmt: skip
 
+_KINDS: Final = {
+    TableSpecification: OutputKind.TABLE,
+    RegressionSpecification: OutputKind.REGRESSION,
+    FigureSpecification: OutputKind.FIGURE,
+}
+
 Allows = Callable[[Source, str, str, frozenset[str]], str | None]
 """Given source, operation, output kind and columns: None when the grant allows it, or the reason why not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One output with everything that the rules say of it."""
+    """One output with everything that the rules say of it, and what would mend it.
+
+    `output` is what is compared with earlier ones, if it is.
+    """
 
     file: ExportFile
     findings: tuple[Finding, ...]
+    output: Output | None = None
+    repairs: tuple[Suggestion, ...] = ()
 
 
 class Keeper(Protocol):
@@ -65,20 +88,30 @@ class Screener:
     """Judges declared outputs against the rules in force, over the platform's own inputs."""
 
     def __init__(
-        self, inputs: Inputs, vault: Keeper, rules: Rules, limits: content.Limits | None = None, *, counts: bool = True
-    ) -> None:
+        self, inputs: Inputs, vault: Keeper, rules: Rules, limits: content.Limits | None = None, *,
+        counts: bool = True, memory: Memory | None = None,
+    ) -> None:  # fmt: skip
         self.inputs = inputs
         self._vault = vault
         self.rules = rules
         self._limits = limits or content.Limits()
         self._counts = counts
+        self._memory = memory
 
     def advisor(self) -> Screener:
         """Return a screener for advice: it keeps nothing, and says nothing of how many a claim is true of.
 
         Claims are counted over raw rows. Whoever may ask without end, as a notebook may, finds each value by asking.
+        Of earlier outputs it tells those of the asker's own unit, for the same reason (`advise`).
         """
-        return Screener(self.inputs, _Nowhere(), self.rules, self._limits, counts=False)
+        return Screener(self.inputs, _Nowhere(), self.rules, self._limits, counts=False, memory=self._memory)
+
+    def advise(self, request: ExportRequest, declared: Declared, allows: Allows) -> Judged:
+        """Return one output, judged, and compared with what the request's own unit released before."""
+        judged = self.judge(request, declared, allows)
+        (judged,) = self._compare([judged], request, own=True)
+        note = Finding("differencing_later", Severity.NOTE, "a submission: then outputs of other units count too")
+        return _with(judged, [note.with_file(declared.name)] if judged.output is not None else [])
 
     def judge_all(self, request: ExportRequest, declared: Sequence[Declared], allows: Allows) -> tuple[Judged, ...]:
         """Return each output that the request means, judged; one that is meant and missing blocks."""
@@ -88,26 +121,69 @@ class Screener:
         judged = [self.judge(request, one, allows) for one in meant]
         made = {one.name for one in declared}
         judged += [_missing(name) for name in request.outputs if name not in made]
-        return tuple(self._compare(judged))
+        return tuple(self._compare(judged, request))
 
-    def _compare(self, judged: Sequence[Judged]) -> list[Judged]:
-        """Return the outputs with what their differences say of people; a comparison that fails blocks."""
-        tables: dict[str, dict[str, TableSpecification]] = {}
-        for one in judged:
-            if one.file.form == "table" and one.file.specification:
-                specification = parse(one.file.specification.encode())
-                if isinstance(specification, TableSpecification):
-                    tables.setdefault(one.file.release, {})[one.file.name] = specification
-        found: list[Finding] = []
-        for release, group in tables.items():
-            try:
-                source = self.inputs.release(release)
-                found += differencing.check_tables(group, source.frame, entity=source.entity, rules=self.rules)
-            except Exception:  # The boundary of one comparison: a check that failed has not passed.
-                log.exception("comparing the tables of %s failed", release)
-                accepted = "outputs that the checker can compare"
-                found += [Finding("checker_failed", Severity.BLOCK, accepted, file=name) for name in group]
-        return [_with(one, [finding for finding in found if finding.file == one.file.name]) for one in judged]
+    def _compare(self, judged: Sequence[Judged], request: ExportRequest, *, own: bool = False) -> list[Judged]:
+        """Return the outputs with how near they come to earlier ones; a comparison that fails blocks."""
+        outputs = [one.output for one in judged if one.output is not None and one.file.verdict is not Verdict.BLOCK]
+        if own:
+            outputs = [one for one in outputs if not isinstance(one.specification, VerificationSpecification)]
+        if not outputs:
+            return list(judged)
+        unit = request.organisation
+        try:
+            if self._memory is None:
+                raise Invalid("this screener has no memory of earlier outputs", rule=differencing.RULE)
+            least = self.rules.min_difference
+            compared = self._memory.compare(outputs, least, export=request.id, unit=unit if own else None)
+        except Exception:  # The boundary of the comparison: a check that failed has not passed.
+            log.exception("comparing the outputs of %s failed", request.id)
+            failed = differencing.not_compared([one.name for one in outputs])
+            return [_with(one, failed.get(one.file.name, ())) for one in judged]
+        found = {one.name: one for one in compared}
+        return [self._note(one, found[one.file.name], unit) if one.file.name in found else one for one in judged]
+
+    def _note(self, judged: Judged, compared: Compared, unit: str) -> Judged:
+        """Return an output with the findings of its comparison; reviewers find the whole of it in its evidence."""
+        told = _with(judged, differencing.findings_of(compared, self.rules, unit))
+        return replace(told, file=self._with_evidence(told.file, compared))
+
+    def _with_evidence(self, file: ExportFile, compared: Compared) -> ExportFile:
+        found = differencing.evidence_of(compared)
+        if not found or not isinstance(self._vault, Vault):
+            return file
+        said = msgspec.json.decode(self._vault.get(file.evidence)) if file.evidence else {}
+        return replace(file, evidence=self._vault.put(msgspec.json.encode({**said, "differencing": found})))
+
+    @contextmanager
+    def leaving(self, request: ExportRequest) -> Iterator[tuple[Leaving, tuple[Finding, ...]]]:
+        """Compare a request's outputs once more, holding the memory; yield what to keep of them and what was found.
+
+        What was found are findings that its reviewers have not seen; where there are any it does not leave. Refuses an
+        output that the platform does not compute again as it was judged.
+        """
+        outputs = [self._again(file) for file in request.leaving if file.specification]
+        if not outputs:
+            yield Leaving(()), ()
+            return
+        if self._memory is None:
+            raise Invalid("this screener has no memory of earlier outputs", rule=differencing.RULE)
+        least, unit = self.rules.min_difference, request.organisation
+        with self._memory.leaving(outputs, least, export=request.id, organisation=unit) as leaving:
+            told = [one for each in leaving.compared for one in differencing.findings_of(each, self.rules, unit)]
+            seen = any(one.rule == differencing.RULE for one in request.findings)
+            yield leaving, tuple(one for one in told if one.severity is Severity.BLOCK or not seen)
+
+    def _again(self, file: ExportFile) -> Output:
+        """Return a judged output, computed again from its specification."""
+        specification = parse(file.specification.encode())
+        if isinstance(specification, VerificationSpecification):
+            return Output(file.name, specification, self.inputs.entry(file.release))
+        source = self.inputs.release(file.release)
+        made = compute(specification, source.frame, entity=source.entity, rules=self.rules)
+        if hashlib.sha256(made.content or b"").hexdigest() != file.sha256:
+            raise Invalid(f"file {file.name} is not what its specification gives", rule="export.recompute")
+        return _output(file.name, specification, source, made)
 
     def judge(self, request: ExportRequest, declared: Declared, allows: Allows) -> Judged:
         """Return one output, judged; an error of the specification blocks it, and so does a fault of ours."""
@@ -126,17 +202,20 @@ class Screener:
             *labels.check_texts([declared.name], "name"),
             *labels.check_texts([declared.context], "context"),
         ]
-        return self._finish(declared, judged.file, findings)
+        finished = self._finish(declared, judged.file, findings)
+        return replace(finished, output=judged.output, repairs=judged.repairs)
 
     def _judge(self, request: ExportRequest, declared: Declared, blank: ExportFile, allows: Allows) -> Judged:
         if declared.kind is OutputKind.FILE or declared.specification is None:
             return self._free_form(declared, blank)
         specification = parse(declared.specification)
         match specification:
-            case TableSpecification() if declared.kind is OutputKind.TABLE:
+            case TableSpecification() | RegressionSpecification() | FigureSpecification() if (
+                declared.kind is _KINDS[type(specification)]
+            ):
                 sources = [self.inputs.release(release) for release in request.releases]
                 source = find_source(sources, specification.release, by_entry=False)
-                return self._table(specification, declared, source, blank, allows)
+                return self._computed(specification, declared, source, blank, allows)
             case VerificationSpecification() if declared.kind is OutputKind.VERIFICATION:
                 sources = [self.inputs.entry(release) for release in request.releases]
                 source = find_source(sources, specification.entry, by_entry=True)
@@ -145,31 +224,26 @@ class Screener:
             "the specification is of another kind than its output", rule="export.kind", accepted=declared.kind.value
         )
 
-    def _table(
-        self, table: TableSpecification, declared: Declared, source: Source, blank: ExportFile, allows: Allows
+    def _computed(
+        self, specification: Computable, declared: Declared, source: Source, blank: ExportFile, allows: Allows
     ) -> Judged:
-        findings = _scope(source, "aggregate", "report", table.used_columns, allows)
-        exact = msgspec.structs.replace(table, release=source.release)
-        checked = repairs.compute_checked(exact, source.frame, entity=source.entity, rules=self.rules)
-        result, report = checked.frame, checked.report
-        findings += report.findings
+        used = specification.used_columns
+        findings = _scope(source, "aggregate", "report", used, allows)
+        exact = bound(specification, source.release)
+        made = compute(exact, source.frame, entity=source.entity, rules=self.rules)
+        findings += made.findings
         if source.entity_missing:
             accepted = "a release with the entry's entity key: persons cannot be counted without it"
             findings.append(Finding("min_count", Severity.BLOCK, accepted))
-        written = content.write_csv(result)
-        if declared.content is not None and not same_table(declared.content, result):
+        if declared.content is not None and not same_table(declared.content, made.frame):
             findings.append(Finding("kernel_differs", Severity.REVIEW, "the table that the specification describes"))
-        evidence = msgspec.json.encode(report.as_dict())
-        file = _describe(blank, source, table.used_columns, encode(exact))
-        kept = replace(
-            file,
-            type="csv",
-            rows=result.height,
-            sha256=self._vault.put(written),
-            size=len(written),
-            evidence=self._vault.put(evidence),
-        )
-        return Judged(kept, tuple(findings))
+        file = replace(
+            _describe(blank, source, used, encode(exact)), form=made.form, type=made.type, rows=made.frame.height,
+            evidence=self._vault.put(msgspec.json.encode(made.evidence)),
+        )  # fmt: skip
+        if made.content is not None:
+            file = replace(file, sha256=self._vault.put(made.content), size=len(made.content))
+        return Judged(file, tuple(findings), _output(declared.name, exact, source, made), made.repairs)
 
     def _verification(
         self, verification: VerificationSpecification, source: Source, blank: ExportFile, allows: Allows
@@ -193,7 +267,7 @@ class Screener:
         kept = replace(
             file, type="json", rows=len(verification.claims), sha256=self._vault.put(written), size=len(written)
         )
-        return Judged(kept, tuple(findings))
+        return Judged(kept, tuple(findings), Output(blank.name, verification, source))
 
     def _free_form(self, declared: Declared, blank: ExportFile) -> Judged:
         found = content.inspect_apart(declared.content or b"", self._limits)
@@ -204,6 +278,9 @@ class Screener:
         )
         if found.content is not None:
             file = replace(file, sha256=self._vault.put(found.content), size=len(found.content))
+        if file.form == "figure":
+            accepted = "a figure that the platform draws from a table: `workbench.plot`"
+            return Judged(file, (*found.findings, note, Finding("plot", Severity.BLOCK, accepted)))
         return Judged(file, (*found.findings, note))
 
     def _finish(self, declared: Declared, file: ExportFile, findings: list[Finding]) -> Judged:
@@ -253,7 +330,16 @@ def _describe(blank: ExportFile, source: Source, columns: frozenset[str], specif
     )  # fmt: skip
 
 
+def _output(name: str, exact: Computable, source: Source, made: Computed) -> Output:
+    """Return a computed output as the memory of earlier ones takes it."""
+    if made.table is None or made.rows is None:
+        return Output(name, exact, source)
+    return Output(name, made.table, replace(source, frame=made.rows), made.shown)
+
+
 def _form(declared: Declared) -> str:
+    if declared.kind is OutputKind.REGRESSION:
+        return "table"
     return "text" if declared.kind is OutputKind.FILE else declared.kind.value
 
 
@@ -261,7 +347,7 @@ def _with(judged: Judged, more: Sequence[Finding]) -> Judged:
     if not more:
         return judged
     findings = kept_findings([*judged.findings, *more])
-    return Judged(replace(judged.file, verdict=worst(findings)), findings)
+    return replace(judged, file=replace(judged.file, verdict=worst(findings)), findings=findings)
 
 
 def _missing(name: str) -> Judged:

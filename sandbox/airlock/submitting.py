@@ -79,10 +79,12 @@ class Submitting(Desk):
     def check(self, actor: Actor, submission: Submission, specification: dict[str, Any]) -> dict[str, Any]:
         """Return what the automatic checks would say of one specification: advice, which the airlock does not rest on.
 
+        `repairs` are changed specifications that were tried and would pass (`sandbox.airlock.repairs.Suggestion`).
         `submission` says from where and for what; its notebook may be empty. Nothing is kept or changed, and
         the claims of a verification are not counted (`Screener.advisor`).
         """
-        kind = OutputKind.VERIFICATION if specification.get("kind") == "verification" else OutputKind.TABLE
+        kinds = {kind.value: kind for kind in OutputKind if kind is not OutputKind.FILE}
+        kind = kinds.get(str(specification.get("kind")), OutputKind.TABLE)
         with self._database.read() as work:
             draft = _draft(actor, submission, "", work)
             now = work.now()
@@ -96,9 +98,15 @@ class Submitting(Desk):
             )  # fmt: skip
             return self._check_export(actor, draft, source, asked)
 
-        judged = self._parts.screener.advisor().judge(draft, declared, allows)
+        judged = self._parts.screener.advisor().advise(draft, declared, allows)
         findings = [finding.as_dict() for finding in judged.findings]
-        return {"verdict": judged.file.verdict.value, "findings": findings, "rows": judged.file.rows}
+        repairs = [one.as_dict() for one in judged.repairs]
+        return {
+            "verdict": judged.file.verdict.value,
+            "findings": findings,
+            "rows": judged.file.rows,
+            "repairs": repairs,
+        }
 
     def _submitted(self, work: Work, actor: Actor, request: ExportRequest) -> ExportRequest:
         data = {"notebook": request.notebook, "round": request.round, "workspace": request.workspace}

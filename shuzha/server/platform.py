@@ -13,6 +13,9 @@ from products.registry.service import RegistryService, RegistrySettings
 from products.serving.index import IndexService
 from sandbox.airlock.base import Parts
 from sandbox.airlock.inputs import PlatformInputs
+from sandbox.airlock.memory.identity import PlatformIdentities
+from sandbox.airlock.memory.service import Memory
+from sandbox.airlock.memory.zone import MemoryZone
 from sandbox.airlock.model import ExportRequest
 from sandbox.airlock.room import JailedRoom
 from sandbox.airlock.rules import Rules
@@ -270,9 +273,15 @@ class Platform:
             rooms=JailerRooms(self.settings.runtime / ROOMS_SOCKET, specs_of(self.hub_settings)),
             own_file=self.inbound.mount_of,
         )  # fmt: skip
-        screener = Screener(inputs, vault, Rules())
+        screener = Screener(inputs, vault, Rules(), memory=self.memory)
         prove = partial(prove_event, self.settings.folder("logs") / "audit")
         return AirlockService(Parts(self.database, self.policies, self.law, self.keys, vault, room, screener, prove))
+
+    @cached_property
+    def memory(self) -> Memory:
+        """What was released, and about whom; its files lie in the raw zone, being about raw entities."""
+        identities = PlatformIdentities(self.database, self.raw_zone, self.keys)
+        return Memory(self.database, MemoryZone(self.raw_zone.folder / "memory"), identities)
 
     @cached_property
     def verbs(self) -> WorkspaceVerbs:

@@ -1,0 +1,155 @@
+"""The population of an output: its entities by cell, known by keyed hashes, with a mark of what each adds there.
+
+Words: the *family* of a table is what its figures count or sum: `entities`, `rows`, or the values of a column. Figures
+of one family can be subtracted from each other; of two families only who is in the cells can be compared.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+import numpy as np
+import polars as pl
+
+from sandbox.airlock import recompute
+from sandbox.airlock.inputs import Source
+from sandbox.airlock.memory.layers import CLAIMS, MODELS, MODULUS, Array, Members
+from sandbox.airlock.specification import (
+    Aggregate,
+    Condition,
+    Repair,
+    TableSpecification,
+    VerificationSpecification,
+)
+from shuzha.core.errors import Invalid
+
+SCALE: Final = 10_000
+# No column of the data has such a name; a specification's are the data's.
+ENTITY, HASH, CELL, ROWS, SUM, TRUE = (f"memory\0{name}" for name in ("entity", "hash", "cell", "rows", "sum", "true"))
+
+
+def family_of(table: TableSpecification) -> str:
+    """Return which other tables the figures of this one can be subtracted from."""
+    match table.aggregate:
+        case Aggregate.COUNT:
+            return f"values of {table.value}" if table.value else "rows"
+        case Aggregate.ENTITIES:
+            return f"entities with {table.value}" if table.value else "entities"
+    return f"sums of {table.value}"
+
+
+def table_members(
+    table: TableSpecification, source: Source, result: pl.DataFrame, known: pl.LazyFrame, key: bytes
+) -> Members:
+    """Return who stands in the cells of a table, whose `result` says which of them it shows.
+
+    `known` has the entity as the source writes it (ENTITY) and its keyed hash (HASH). Refuses an entity that it lacks.
+    """
+    figure = recompute.figure_name(table)
+    dimensions = list(table.dimensions)
+    labels = result.select(dimensions) if dimensions else pl.DataFrame({"": [None]})
+    shown = result.select(pl.col(figure).is_not_null()).to_series()
+    added = _added(table, source)
+    if dimensions:
+        numbered = labels.with_row_index(CELL).lazy()
+        added = added.join(numbered, on=dimensions, how="left", nulls_equal=True)
+    else:
+        added = added.with_columns(pl.lit(0, dtype=pl.UInt32).alias(CELL))
+    rows = added.join(known, on=ENTITY, how="left").select(CELL, HASH, ROWS, SUM).collect(engine="streaming")
+    _check_known(rows)
+    number, family = rows[ROWS].to_numpy(), family_of(table)
+    marks = _marks(number, rows[SUM].to_numpy(), family, key)
+    if family.startswith("entities"):
+        number = np.minimum(number, 1)
+    hidden = frozenset(int(place) for place in np.flatnonzero(~shown.to_numpy()))
+    counted = np.minimum(number, np.iinfo(np.uint16).max).astype(np.uint16)
+    exact = table.repair not in (Repair.ROUND, Repair.MIDPOINT6)
+    return Members(rows[HASH].to_numpy(), rows[CELL].to_numpy(), marks, counted, labels, family, hidden, exact)
+
+
+class Selection(Protocol):
+    """A specification of anything else that is computed from rows of a release, such as a regression."""
+
+    @property
+    def where(self) -> list[Condition]:
+        """Which rows."""
+        ...
+
+    @property
+    def used_columns(self) -> frozenset[str]:
+        """Every column that it reads."""
+        ...
+
+
+def row_members(asked: Selection, source: Source, known: pl.LazyFrame) -> Members:
+    """Return whose rows something is computed from, those without a null in what it reads, as one cell.
+
+    Its figures are no sums: only the population is compared.
+    """
+    rows = _with_entity(source)
+    rows = rows.filter(recompute.condition(asked.where, rows.collect_schema())).drop_nulls(
+        [*asked.used_columns, ENTITY]
+    )
+    found = rows.select(ENTITY).unique().join(known, on=ENTITY, how="left").select(HASH).collect(engine="streaming")
+    _check_known(found)
+    ones = np.ones(found.height, dtype=np.uint16)
+    cells = np.zeros(found.height, dtype=np.uint32)
+    labels = pl.DataFrame({"": [None]})
+    return Members(found[HASH].to_numpy(), cells, ones, ones, labels, MODELS, exact=False)
+
+
+def claim_members(verification: VerificationSpecification, source: Source, known: pl.LazyFrame) -> Members:
+    """Return of whom each claim is true, a cell for each claim; nothing of it is ever shown as a figure."""
+    schema = source.frame.collect_schema()
+    rows = _with_entity(source).drop_nulls(verification.subject)
+    answers = [
+        recompute.condition(claim.where, schema).any().alias(str(place))
+        for place, claim in enumerate(verification.claims)
+    ]
+    found = rows.group_by(ENTITY).agg(answers).drop_nulls(ENTITY).join(known, on=ENTITY, how="left")
+    asked = [str(place) for place in range(len(verification.claims))]
+    long = found.unpivot(asked, index=HASH, variable_name=CELL, value_name=TRUE).filter(pl.col(TRUE))
+    pairs = long.select(pl.col(CELL).cast(pl.UInt32), HASH).collect(engine="streaming")
+    _check_known(pairs)
+    labels = pl.DataFrame({"claim": [claim.name for claim in verification.claims]})
+    ones = np.ones(pairs.height, dtype=np.uint16)
+    # Who asks a claim learns of one subject at a time: there is no figure that could be added or subtracted.
+    return Members(pairs[HASH].to_numpy(), pairs[CELL].to_numpy(), ones, ones, labels, CLAIMS, exact=False)
+
+
+def _with_entity(source: Source) -> pl.LazyFrame:
+    if source.entity is None:
+        return source.frame.with_row_index(ENTITY)
+    return source.frame.with_columns(pl.col(source.entity).alias(ENTITY))
+
+
+def _added(table: TableSpecification, source: Source) -> pl.LazyFrame:
+    """Return for each cell and entity how many rows with a value it has there (n) and their sum (s)."""
+    rows = recompute.population(table, _with_entity(source)).drop_nulls(ENTITY)
+    schema = rows.collect_schema()
+    if table.value is None:
+        number, total = pl.len(), pl.lit(0.0)
+    else:
+        value = pl.col(table.value)
+        value = value.fill_nan(None) if schema[table.value].is_float() else value
+        number = value.count()
+        summed = schema[table.value].is_numeric() or schema[table.value] == pl.Boolean
+        total = value.cast(pl.Float64).sum() if summed and table.aggregate.needs_value else pl.lit(0.0)
+    return rows.group_by(*table.dimensions, ENTITY).agg(number.cast(pl.Int64).alias(ROWS), total.alias(SUM))
+
+
+def _marks(number: Array, total: Array, family: str, key: bytes) -> Array:
+    """Return what each entity adds as a keyed residue plus one; zero where it has no value."""
+    counted = np.zeros(len(number), dtype=np.int64) if family.startswith("entities") else number % MODULUS
+    factor = int.from_bytes(key[:8], "big") % (MODULUS - 1) + 1
+    summed = np.mod(np.rint(total * SCALE), MODULUS).astype(np.int64)
+    residue = (counted + summed * factor) % MODULUS
+    return np.where(number > 0, residue + 1, 0).astype(np.uint16)
+
+
+def _check_known(rows: pl.DataFrame) -> None:
+    if sum(rows.null_count().row(0)):
+        raise Invalid(
+            "an output has entities or cells that its source does not explain", rule="airlock.memory",
+            accepted="an output over a release as it was built",
+        )  # fmt: skip
