@@ -154,6 +154,16 @@ NOTES: Final[tuple[RuleNote, ...]] = (
         "picture_detail", (), Severity.BLOCK,
         "a picture compresses as a chart does: noise and photographs may hold anything", "Shuzha",
     ),
+    RuleNote(
+        "row_overlap", (), Severity.BLOCK,
+        "no rows of a granted release are found again, in whatever dress; fewer than ten such rows need review",
+        "Shuzha",
+    ),
+    RuleNote(
+        "row_risk", (), Severity.BLOCK,
+        "a table that consists of a release's rows has classes as large as its audience's mode asks for",
+        "GB/T 42460 annex D (k and tau)",
+    ),
     RuleNote("file_size", (), Severity.BLOCK, "rows, bytes and number of files stay within the limits", "Shuzha"),
     RuleNote("scope", (), Severity.BLOCK, "a specification reads only what the grant gives", "Shuzha"),
     RuleNote(

@@ -23,6 +23,7 @@ from sandbox.airlock.findings import Finding, Severity, Verdict, worst
 from sandbox.airlock.inputs import Inputs, Source, find_source
 from sandbox.airlock.memory.service import Compared, Leaving, Memory, Output
 from sandbox.airlock.model import KEPT_FINDINGS, ExportFile, ExportRequest
+from sandbox.airlock.overlap.checking import check_overlap
 from sandbox.airlock.repairs import Suggestion
 from sandbox.airlock.rules import Rules
 from sandbox.airlock.specification import (
@@ -207,7 +208,7 @@ class Screener:
 
     def _judge(self, request: ExportRequest, declared: Declared, blank: ExportFile, allows: Allows) -> Judged:
         if declared.kind is OutputKind.FILE or declared.specification is None:
-            return self._free_form(declared, blank)
+            return self._free_form(request, declared, blank)
         specification = parse(declared.specification)
         match specification:
             case TableSpecification() | RegressionSpecification() | FigureSpecification() if (
@@ -269,9 +270,11 @@ class Screener:
         )
         return Judged(kept, tuple(findings), Output(blank.name, verification, source))
 
-    def _free_form(self, declared: Declared, blank: ExportFile) -> Judged:
+    def _free_form(self, request: ExportRequest, declared: Declared, blank: ExportFile) -> Judged:
         found = content.inspect_apart(declared.content or b"", self._limits)
         note = Finding("free_form", Severity.REVIEW, "a table or verification that the platform can compute itself")
+        sources = [self.inputs.release(release) for release in request.releases] if found.tables else []
+        rows = check_overlap(found.tables, sources, self._limits, self.rules.min_entities)
         kind = found.type
         file = replace(
             blank, type=kind.value if kind else "", rows=found.rows, form=_FORMS.get(kind, "table") if kind else "text"
@@ -281,7 +284,7 @@ class Screener:
         if file.form == "figure":
             accepted = "a figure that the platform draws from a table: `workbench.plot`"
             return Judged(file, (*found.findings, note, Finding("plot", Severity.BLOCK, accepted)))
-        return Judged(file, (*found.findings, note))
+        return Judged(file, (*found.findings, *rows, note))
 
     def _finish(self, declared: Declared, file: ExportFile, findings: list[Finding]) -> Judged:
         kernel = self._vault.put(declared.content) if declared.content is not None else ""
