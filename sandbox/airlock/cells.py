@@ -90,20 +90,32 @@ def table(
     return Table(lazy, tuple(dimensions), value, entity)
 
 
-def collect_facts(asked: Table, largest: int, *, point: Aggregate | None = None, pairs: int = PAIRS) -> pl.DataFrame:
-    """Return a row for each cell that has rows: labels as d0…, its facts, and how many entities have its `point`.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which facts cost more than a sum: the `largest` n entities, who has the `ends`, who has a `point`.
 
-    `point` is a median, percentile or mode. At most `pairs` (cell, entity) pairs are held at once. Refuses more
-    combinations of labels than `MAX_CELLS`.
+    `point` is a median, percentile or mode. What is not wanted is zero in the facts.
+    """
+
+    largest: int = 0
+    ends: bool = False
+    point: Aggregate | None = None
+
+
+def collect_facts(asked: Table, wanted: Wanted, *, pairs: int = PAIRS) -> pl.DataFrame:
+    """Return a row for each cell that has rows: labels as d0…, and its facts.
+
+    At most `pairs` (cell, entity) pairs are held at once. Refuses more combinations of labels than `MAX_CELLS`.
     """
     neutral = asked.neutral()
     labels = collect_labels(neutral, asked.keys)
     rows = int(neutral.select(pl.len()).collect(engine="streaming").item())
     parts = _parts(neutral, asked, -(-rows // pairs), pairs)
-    found = [_facts(_coded(part, asked.keys, labels), asked, largest) for part in parts]
-    facts = found[0] if len(found) == 1 else _added(found, largest)
-    if point is not None:
-        facts = facts.join(_point_holders(_coded(neutral, asked.keys, labels), asked, point), on="k", how="left")
+    found = [_facts(_coded(part, asked.keys, labels), asked, wanted) for part in parts]
+    facts = found[0] if len(found) == 1 else _added(found, wanted.largest)
+    if wanted.point is not None:
+        held = _point_holders(_coded(neutral, asked.keys, labels), asked, wanted.point)
+        facts = facts.join(held, on="k", how="left")
     return _named(facts, asked.keys, labels).drop("tops").sort(asked.keys, nulls_last=True)
 
 
@@ -123,23 +135,26 @@ def collect_labels(neutral: pl.LazyFrame, keys: Sequence[str]) -> list[pl.Series
     return labels
 
 
-def is_binary(asked: Table) -> bool:
+def is_binary(asked: Table, facts: pl.DataFrame) -> bool:
     """Return whether every value is zero or one, so that its mean is a share."""
     if asked.value is None:
         return False
-    value = pl.col(asked.value)
     if asked.frame.collect_schema()[asked.value] == pl.Boolean:
         return True
-    only = value.cast(pl.Float64).fill_nan(None).drop_nulls().is_in([0.0, 1.0]).all()
+    # The ends of the cells tell most tables without another pass over the rows.
+    if (
+        not facts.select(pl.col("low", "high").drop_nulls().is_in([0.0, 1.0]).all())
+        .select(pl.all_horizontal(pl.all()))
+        .item()
+    ):
+        return False
+    only = pl.col(asked.value).cast(pl.Float64).fill_nan(None).drop_nulls().is_in([0.0, 1.0]).all()
     return bool(asked.frame.select(only).collect(engine="streaming").item())
 
 
-def is_finite(asked: Table) -> bool:
+def is_finite(facts: pl.DataFrame) -> bool:
     """Return whether no value is infinite."""
-    if asked.value is None or not asked.frame.collect_schema()[asked.value].is_float():
-        return True
-    infinite = pl.col(asked.value).cast(pl.Float64).is_infinite().any()
-    return not asked.frame.select(infinite).collect(engine="streaming").item()
+    return not facts.select(pl.any_horizontal(pl.col("low", "high").is_infinite().any())).item()
 
 
 def point(aggregate: Aggregate, value: pl.Expr) -> pl.Expr:
@@ -168,8 +183,10 @@ def _coded(neutral: pl.LazyFrame, keys: Sequence[str], labels: Sequence[pl.Serie
     for key, known in zip(keys, labels, strict=True):
         code = f"c:{key}"
         if known.dtype == pl.String:
-            place = pl.col(key).cast(pl.String).cast(pl.Enum(known.drop_nulls())).to_physical()
-            neutral = neutral.with_columns(place.cast(pl.UInt32).fill_null(len(known) - 1).alias(code))
+            place = pl.col(key).cast(pl.String).cast(pl.Enum(known.drop_nulls())).to_physical().cast(pl.UInt32)
+            if known.null_count():
+                place = place.fill_null(len(known) - 1)
+            neutral = neutral.with_columns(place.alias(code))
         else:
             codes = pl.DataFrame({key: known, code: pl.Series(range(len(known)), dtype=pl.UInt32)})
             neutral = neutral.join(codes.lazy(), on=key, how="left", nulls_equal=True)
@@ -199,7 +216,7 @@ def _parts(neutral: pl.LazyFrame, asked: Table, parts: int, pairs: int) -> list[
     return [neutral.filter(place == part) for part in range(parts)]
 
 
-def _facts(coded: pl.LazyFrame, asked: Table, largest: int) -> pl.DataFrame:
+def _facts(coded: pl.LazyFrame, asked: Table, wanted: Wanted) -> pl.DataFrame:
     """Return the facts of each cell `k` from these rows alone, with its largest entities in `tops`."""
     pairs = _by_entity(coded, asked).collect(engine="streaming").lazy()
     known = pl.lit(value=True) if asked.entity is None else pl.col("e").is_not_null()
@@ -215,19 +232,24 @@ def _facts(coded: pl.LazyFrame, asked: Table, largest: int) -> pl.DataFrame:
         pl.col("hi").max().alias("high"),
         (with_value & (pl.col("hi") > 0)).sum().cast(pl.Int64).alias("positive"),
     )
-    if asked.value is None:
-        nothing = [pl.lit(0, dtype=pl.Int64).alias(name) for name in ("low_holders", "high_holders")]
-        return _ranked(facts.with_columns(tops=pl.lit([0.0] * max(largest, 2))).with_columns(nothing), largest)
-    tops = pairs.group_by("k").agg(size.top_k(max(largest, 2)).alias("tops"))
-    ends = facts.select("k", "low", "high")
-    at_ends = pairs.filter(with_value).join(ends, on="k").filter(
-        (pl.col("lo") == pl.col("low")) | (pl.col("hi") == pl.col("high"))
-    )  # fmt: skip
-    holders = at_ends.group_by("k").agg(
-        (pl.col("lo") == pl.col("low")).sum().cast(pl.Int64).alias("low_holders"),
-        (pl.col("hi") == pl.col("high")).sum().cast(pl.Int64).alias("high_holders"),
+    if wanted.largest:
+        facts = facts.join(pairs.group_by("k").agg(size.top_k(max(wanted.largest, 2)).alias("tops")), on="k")
+    else:
+        facts = facts.with_columns(tops=pl.lit([0.0]))
+    if wanted.ends:
+        facts = facts.join(_end_holders(pairs.filter(with_value), facts), on="k", how="left")
+    else:
+        facts = facts.with_columns(low_holders=pl.lit(0, dtype=pl.Int64), high_holders=pl.lit(0, dtype=pl.Int64))
+    return _ranked(facts, wanted.largest)
+
+
+def _end_holders(pairs: pl.LazyFrame, facts: pl.LazyFrame) -> pl.LazyFrame:
+    """Return for each cell how many entities have its smallest and how many its largest value."""
+    at_low, at_high = pl.col("lo") == pl.col("low"), pl.col("hi") == pl.col("high")
+    there = pairs.join(facts.select("k", "low", "high"), on="k").filter(at_low | at_high)
+    return there.group_by("k").agg(
+        at_low.sum().cast(pl.Int64).alias("low_holders"), at_high.sum().cast(pl.Int64).alias("high_holders")
     )
-    return _ranked(facts.join(tops, on="k").join(holders, on="k", how="left"), largest)
 
 
 def _ranked(facts: pl.LazyFrame, largest: int) -> pl.DataFrame:

@@ -80,10 +80,13 @@ def check_table(
     if known is None:
         return _unknown(aggregate, [*rows, *columns], rules)
     asked = cells.table(frame, [*rows, *columns], value, entity, numeric=known.needs_value)
-    if known.needs_value and not cells.is_finite(asked):
+    wanted = cells.Wanted(
+        rules.nk_n if known in _DOMINATED else 0, known in _ENDS, known if known.is_point else None
+    )  # fmt: skip
+    facts = cells.collect_facts(asked, wanted)
+    if known.needs_value and not cells.is_finite(facts):
         raise Invalid(f"column `{value}` has infinite values", rule=cells.RULE, accepted="finite numbers and nulls")
-    facts = cells.collect_facts(asked, rules.nk_n, point=known if known.is_point else None)
-    share = known is Aggregate.MEAN and cells.is_binary(asked)
+    share = known is Aggregate.MEAN and cells.is_binary(asked, facts)
     tests = _tests(asked, known, rules, share=share)
     judged = _apply(_with_empty_cells(facts, asked, labels or {}), tests)
     findings = [*_findings(judged, tests, asked), *texts.check_labels(judged.select(asked.keys), [*rows, *columns])]

@@ -30,6 +30,7 @@ from shuzha.people.model import ACCOUNT
 from shuzha.releases.model import RELEASE
 from shuzha.server import schema
 from shuzha.server.attack_page import attacks_page
+from shuzha.server.rule_page import rules_page
 
 _DOCS = Path(__file__).parents[2] / "docs"
 LIFECYCLES: tuple[Lifecycle[Any], ...] = (
@@ -75,6 +76,7 @@ def settings_page() -> str:
 PAGES: Mapping[str, Callable[[], str]] = {
     "reference/lifecycles.md": lifecycles_page,
     "reference/attacks.md": attacks_page,
+    "reference/disclosure-rules.md": rules_page,
     "reference/settings.md": settings_page,
     "reference/roles-and-permissions.md": lambda: reference.render_reference(RoleBook.load()),
 }

@@ -54,7 +54,7 @@ def plain(rows: list[tuple[Any, ...]], entity: bool) -> dict[tuple[Any, ...], di
 def test_facts_are_those_of_a_plain_computation(rows: list[tuple[Any, ...]], entity: bool, pairs: int) -> None:
     frame = pl.DataFrame(rows, schema=SCHEMA, orient="row")
     asked = cells.table(frame, ["one", "two"], "value", "who" if entity else None, numeric=True)
-    facts = cells.collect_facts(asked, 3, pairs=pairs)
+    facts = cells.collect_facts(asked, cells.Wanted(3, ends=True), pairs=pairs)
     expected = plain(rows, entity)
     assert facts.height == len(expected)
     for row in facts.iter_rows(named=True):
@@ -71,7 +71,7 @@ def test_facts_are_those_of_a_plain_computation(rows: list[tuple[Any, ...]], ent
 )  # fmt: skip
 def test_facts_keep_labels_of_every_type(labels: list[Any]) -> None:
     frame = pl.DataFrame({"label": labels, "who": [1, 2, 3]})
-    facts = cells.collect_facts(cells.table(frame, ["label"], None, "who", numeric=False), 2)
+    facts = cells.collect_facts(cells.table(frame, ["label"], None, "who", numeric=False), cells.Wanted())
     assert facts["d0"].dtype == frame["label"].dtype
     expected = frame.group_by("label").len().sort("label", nulls_last=True)
     assert facts["d0"].to_list().__repr__() == expected["label"].to_list().__repr__()
@@ -81,7 +81,7 @@ def test_facts_keep_labels_of_every_type(labels: list[Any]) -> None:
 @pytest.mark.parametrize("kind", [pl.Categorical, pl.Enum(["a", "b", "c"])])
 def test_facts_read_categories_as_text(kind: Any) -> None:
     frame = pl.DataFrame({"label": pl.Series(["a", "b", "a", None], dtype=kind)})
-    facts = cells.collect_facts(cells.table(frame, ["label"], None, None, numeric=False), 2)
+    facts = cells.collect_facts(cells.table(frame, ["label"], None, None, numeric=False), cells.Wanted())
     assert dict(facts.select("d0", "rows").iter_rows()) == {"a": 2, "b": 1, None: 1}
 
 
@@ -92,11 +92,11 @@ def test_facts_count_who_has_the_value_shown(aggregate: str, shown: float, holde
     frame = pl.DataFrame({"value": [1.0, 2.0, 3.0, 4.0, 5.0, 5.0, 5.0, 5.0], "who": list("abcdeffg")})
     named = Aggregate(aggregate)
     assert frame.select(cells.point(named, pl.col("value"))).item() == shown
-    facts = cells.collect_facts(cells.table(frame, [], "value", "who", numeric=True), 2, point=named)
+    facts = cells.collect_facts(cells.table(frame, [], "value", "who", numeric=True), cells.Wanted(point=named))
     assert (facts["point_holders"].to_list()[0] or 0) == holders
 
 
 def test_facts_refuse_more_cells_than_can_be_judged() -> None:
     frame = pl.DataFrame({"one": range(1_001), "two": range(1_001)})
     with pytest.raises(Invalid, match="1002001 cells"):
-        cells.collect_facts(cells.table(frame, ["one", "two"], None, None, numeric=False), 2)
+        cells.collect_facts(cells.table(frame, ["one", "two"], None, None, numeric=False), cells.Wanted())

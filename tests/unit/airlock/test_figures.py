@@ -61,6 +61,10 @@ def test_a_figure_says_each_figure_of_its_table(draw: str) -> None:
     assert made.evidence["table"].startswith("place,kind,entities\nA,p,40\n")
 
 
+@pytest.mark.boundary(
+    rule="min_count", passes="bars and points of 40 entities",
+    fails="one of 9",
+)  # fmt: skip
 @pytest.mark.parametrize("draw", ["bar", "line"])
 def test_a_figure_has_the_findings_of_its_table(draw: str) -> None:
     frame = people().filter((pl.col("place") != "C") | (pl.col("person") < 27))
@@ -83,6 +87,10 @@ def test_a_figure_is_mended_like_its_table_and_draws_no_point_that_was_left_out(
     assert b"polyline" not in (again.content or b"")  # one point is left, and no line leads to what is not shown
 
 
+@pytest.mark.boundary(
+    rule="zero_cell", passes="a histogram whose bins are all filled",
+    fails="one with an empty bin",
+)  # fmt: skip
 def test_bins_are_judged_and_an_empty_one_is_a_cell() -> None:
     even = figure("histogram", [100, 150, 200, 250, 300], rows=[], value="income")
     made = drawn(even, people())
@@ -112,6 +120,10 @@ def test_a_histogram_by_group_counts_entities() -> None:
     assert (verdict(made), made.frame.to_series(-1).to_list()) == ("pass", [40] * 6)
 
 
+@pytest.mark.boundary(
+    rule="extreme", passes="whiskers and ends of a box that 10 entities have (then review)",
+    fails="a whisker that one entity has",
+)  # fmt: skip
 def test_whiskers_and_box_ends_are_judged_each() -> None:
     frame = people().with_columns(income=pl.col("person") // 48 * 10.0)
     made = drawn(figure("box", rows=["place"], value="income", aggregate="median"), frame)

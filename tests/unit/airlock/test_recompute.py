@@ -151,6 +151,10 @@ def test_check_claims_counts_entities_not_subjects() -> None:
     assert {one.rule for one in check_claims(asked, frame, entity="owner", rules=Rules())} == {"min_count"}
 
 
+@pytest.mark.boundary(
+    rule="differencing", passes="claims that differ by 10 subjects, or by none",
+    fails="claims that differ by 9",
+)  # fmt: skip
 @pytest.mark.parametrize(("second", "blocked"), [(100, False), (101, True), (109, True), (110, False)])
 def test_check_claims_blocks_two_claims_that_differ_by_few(second: int, blocked: bool) -> None:
     findings = check_claims(verification(("one", 100), ("two", second)), register(200), entity="person", rules=Rules())

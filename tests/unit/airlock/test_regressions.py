@@ -122,6 +122,10 @@ def test_rows_without_every_value_are_left_out() -> None:
     assert table(judged(frame, "base ~ age"))["(rows)"]["estimate"] == 200
 
 
+@pytest.mark.boundary(
+    rule="dof", passes="a regression of 12 entities and 2 columns: 10 degrees of freedom",
+    fails="of 11 entities: 9",
+)  # fmt: skip
 @pytest.mark.parametrize(("count", "blocked"), [(12, False), (11, True)])
 def test_dof_asks_for_ten_entities_more_than_columns(count: int, blocked: bool) -> None:
     frame = pl.concat([people(count), people(count, seed=2)])
@@ -131,6 +135,10 @@ def test_dof_asks_for_ten_entities_more_than_columns(count: int, blocked: bool) 
         assert next(one for one in found.findings if one.rule == "dof").figure == 9
 
 
+@pytest.mark.boundary(
+    rule="leverage", passes="an entity at the edge of the others",
+    fails="one so far out that it has .9 of its own fitted value",
+)  # fmt: skip
 @pytest.mark.parametrize(("far", "blocked"), [(60.0, False), (2_000.0, True)])
 def test_leverage_blocks_an_entity_that_sets_its_own_value(far: float, blocked: bool) -> None:
     frame = people(100).with_columns(age=pl.when(pl.col("person") == 0).then(far).otherwise("age"))
@@ -138,6 +146,10 @@ def test_leverage_blocks_an_entity_that_sets_its_own_value(far: float, blocked: 
     assert rules_of(found) == ({"leverage"} if blocked else set())
 
 
+@pytest.mark.boundary(
+    rule="leverage", passes="20 rows that are each somebody else's",
+    fails="the same rows, all of one person",
+)  # fmt: skip
 def test_leverage_is_of_an_entity_not_of_its_rows() -> None:
     # Ten rows of one person, none of which weighs much: together they are all there is of this term.
     frame = people(200, each=2).with_columns(shift=pl.when(pl.col("person") == 0).then(1.0).otherwise(0.0))
@@ -150,6 +162,10 @@ def test_leverage_is_of_an_entity_not_of_its_rows() -> None:
     assert "leverage" not in rules_of(alone)
 
 
+@pytest.mark.boundary(
+    rule="min_count", passes="a category of 10 entities in a regression",
+    fails="of 9; of one it is leverage too",
+)  # fmt: skip
 @pytest.mark.parametrize(("members", "rules"), [(10, set()), (9, {"min_count"}), (1, {"min_count", "leverage"})])
 def test_a_category_of_few_entities_blocks(members: int, rules: set[str]) -> None:
     frame = people(200).with_columns(kind=pl.when(pl.col("person") < members).then(pl.lit("z")).otherwise(pl.lit("a")))
@@ -192,6 +208,10 @@ def test_logistic_blocks_outcomes_that_terms_tell_apart_and_few_of_one_kind() ->
     assert rules_of(judged(people(400), "paid ~ age", model=Model.LOGISTIC)) == set()
 
 
+@pytest.mark.boundary(
+    rule="standard_errors", passes="three rows a person, errors clustered",
+    fails="three rows a person, classical errors (review)",
+)  # fmt: skip
 def test_standard_errors_of_repeated_entities_need_review_unless_clustered() -> None:
     frame = people(100, each=3)
     assert rules_of(judged(frame, "base ~ age + C(kind)")) == {"standard_errors"}

@@ -205,6 +205,10 @@ def test_suppress_protects_a_sum_that_one_dominates(aggregate: Aggregate) -> Non
     assert found.hidden == 4
 
 
+@pytest.mark.boundary(
+    rule="suppressed", passes="a cell of 3 left out with three others: 0 to 18 are possible",
+    fails="left out alone: the totals give 3 back",
+)  # fmt: skip
 def test_bounds_are_those_that_a_reader_reckons() -> None:
     counts = {("x", "p"): 3, ("x", "q"): 20, ("y", "p"): 15, ("y", "q"): 30}
     report = check_table(frame_of(counts), rows=["a", "b"], entity="person")
@@ -248,6 +252,10 @@ def test_repair_keeps_what_is_not_about_a_left_out_cell() -> None:
     assert (found.hidden, found.report.verdict) == (2, "block")
 
 
+@pytest.mark.boundary(
+    rule="repair_failed", passes="a table repaired within the limits of the solver",
+    fails="the same table, where the limit is three linear programs: it stays blocked",
+)  # fmt: skip
 def test_suppress_gives_up_beyond_its_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     counts = {(f"x{place}",): 3 if place % 2 else 50 for place in range(20)}
     assert repaired(counts).report.verdict == "pass"

@@ -90,7 +90,12 @@ def test_judge_passes_a_good_table_and_keeps_what_leaves(tmp_path: Path) -> None
     assert json.loads(judged.file.specification)["release"] == "rel_1"
 
 
+@pytest.mark.boundary(
+    rule="checker_failed", passes="a check that ends",
+    fails="a check that raises: blocked, and nothing is kept to leave",
+)  # fmt: skip
 def test_judge_blocks_when_the_checker_fails(tmp_path: Path) -> None:
+    assert judge(tmp_path, TABLE).file.verdict == "pass"
     judged = judge(tmp_path, TABLE, inputs=BrokenInputs())
     assert (judged.file.verdict, rules_of(judged), judged.file.sha256) == ("block", {"checker_failed"}, "")
 
@@ -115,6 +120,10 @@ def test_judge_leaves_blocked_what_suppression_cannot_repair(tmp_path: Path) -> 
     assert rules_of(judge(tmp_path, asked, inputs=GivenInputs(few))) == {"min_count"}
 
 
+@pytest.mark.boundary(
+    rule="kernel_differs", passes="the notebook's bytes agree to 1 in a million",
+    fails="another figure, label, row or heading (review)",
+)  # fmt: skip
 @pytest.mark.parametrize(
     ("data", "same"),
     [

@@ -50,6 +50,10 @@ def test_encode_gives_what_parse_reads(document: dict[str, Any]) -> None:
     assert encode(parse(once)) == once
 
 
+@pytest.mark.boundary(
+    rule="specification", passes="JSON of the grammar",
+    fails="an unknown field, aggregate or operator; a value of the wrong type; code",
+)  # fmt: skip
 @pytest.mark.parametrize(
     "changes",
     [
@@ -87,6 +91,7 @@ def test_encode_gives_what_parse_reads(document: dict[str, Any]) -> None:
     ],
 )
 def test_parse_refuses_what_the_grammar_does_not_know(changes: dict[str, Any]) -> None:
+    assert isinstance(read(TABLE), TableSpecification)
     with pytest.raises(Invalid) as refused:
         read(TABLE, **changes)
     assert refused.value.rule == "airlock.specification"

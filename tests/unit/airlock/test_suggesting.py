@@ -48,7 +48,12 @@ def test_nothing_is_suggested_for_a_good_table_nor_for_an_identifier() -> None:
     assert suggested(table, frame_of({("13812345678",): 30, ("y",): 30})) == {}
 
 
+@pytest.mark.boundary(
+    rule="rounding", passes="a cell of 3 beside 40 and 50: repairs are on offer",
+    fails="cells of 3 and 4: nothing helps",
+)  # fmt: skip
 def test_nothing_is_suggested_where_nothing_helps() -> None:
+    assert "suppress" in suggested(TableSpecification("rel", ["a"]), frame_of({("x",): 3, ("y",): 40, ("z",): 50}))
     assert suggested(TableSpecification("rel", ["a"]), frame_of({("x",): 3, ("y",): 4})) == {}
     assert suggested(TableSpecification("rel", []), frame_of({("x",): 3})) == {}
 
