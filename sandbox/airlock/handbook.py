@@ -9,6 +9,7 @@ from sandbox.airlock.rules import NOTES, Rules
 def rules_table() -> str:
     """Return the table of every rule with its parameters and their defaults, as Markdown."""
     defaults = Rules().as_dict()
+    defaults |= {f"models.{name}": value for name, value in defaults.pop("models").items()}
     lines = ["| rule | parameters | severity | what it asks | source |", "|---|---|---|---|---|"]
     for note in NOTES:
         parameters = ", ".join(f"`{name}` = {_shown(defaults[name])}" for name in note.parameters) or "none"

@@ -191,12 +191,14 @@ class Processing(Desk):
             releases = [file.release] if file.release else request.releases
             for release in releases:
                 source = self._parts.screener.inputs.release(release)
-                verification = file.form == "verification"
-                operation, kind = ("verify", "verification") if verification else ("aggregate", "report")
+                operation, kind = _ASKED.get(file.form, ("aggregate", "report"))
                 reason = allows(source, operation, kind, frozenset(file.columns))
                 if reason is not None:
                     raise NotAllowed(f"cannot release {request.id}: {reason}", rule="export.grant")
 
+
+_ASKED: Final = {"verification": ("verify", "verification"), "model": ("train", "model")}
+"""What a grant must still allow for each form of output."""
 
 _ENDED: Final = {
     RunState.FAILED: "failed",

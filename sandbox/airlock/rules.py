@@ -9,10 +9,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sandbox.airlock.findings import Severity
+from sandbox.airlock.models.rules import MODEL_NOTES, ModelRules
 from shuzha.core.errors import Invalid
 
 Label = tuple[str, str]
@@ -20,7 +21,10 @@ Label = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The parameters in force. `structural_zeros` lists cells empty by nature, each as (column, label) pairs."""
+    """The parameters in force. `structural_zeros` lists cells empty by nature, each as (column, label) pairs.
+
+    `models` are the parameters of the model gate.
+    """
 
     min_entities: int = 10
     nk_n: int = 2
@@ -34,6 +38,7 @@ class Rules:
     max_leverage: float = 0.9
     round_base: int = 5
     structural_zeros: tuple[tuple[Label, ...], ...] = ()
+    models: ModelRules = field(default_factory=ModelRules)
 
     def __post_init__(self) -> None:
         if (
@@ -198,4 +203,5 @@ NOTES: Final[tuple[RuleNote, ...]] = (
         "claims_counted_later", (), Severity.NOTE,
         "advice counts no claim over raw rows: a submission does", "Shuzha",
     ),
+    *(RuleNote(*one) for one in MODEL_NOTES),
 )  # fmt: skip

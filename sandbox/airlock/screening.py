@@ -23,6 +23,8 @@ from sandbox.airlock.findings import Finding, Severity, Verdict, worst
 from sandbox.airlock.inputs import Inputs, Source, find_source
 from sandbox.airlock.memory.service import Compared, Leaving, Memory, Output
 from sandbox.airlock.model import KEPT_FINDINGS, ExportFile, ExportRequest
+from sandbox.airlock.models.gate import ModelGate
+from sandbox.airlock.models.specification import parse as parse_model
 from sandbox.airlock.overlap.checking import check_overlap
 from sandbox.airlock.repairs import Suggestion
 from sandbox.airlock.rules import Rules
@@ -90,7 +92,7 @@ class Screener:
 
     def __init__(
         self, inputs: Inputs, vault: Keeper, rules: Rules, limits: content.Limits | None = None, *,
-        counts: bool = True, memory: Memory | None = None,
+        counts: bool = True, memory: Memory | None = None, models: ModelGate | None = None,
     ) -> None:  # fmt: skip
         self.inputs = inputs
         self._vault = vault
@@ -98,6 +100,7 @@ class Screener:
         self._limits = limits or content.Limits()
         self._counts = counts
         self._memory = memory
+        self._models = models or ModelGate(rules.models)
 
     def advisor(self) -> Screener:
         """Return a screener for advice: it keeps nothing, and says nothing of how many a claim is true of.
@@ -209,6 +212,8 @@ class Screener:
     def _judge(self, request: ExportRequest, declared: Declared, blank: ExportFile, allows: Allows) -> Judged:
         if declared.kind is OutputKind.FILE or declared.specification is None:
             return self._free_form(request, declared, blank)
+        if declared.kind is OutputKind.MODEL:
+            return self._model(request, declared, blank, allows)
         specification = parse(declared.specification)
         match specification:
             case TableSpecification() | RegressionSpecification() | FigureSpecification() if (
@@ -245,6 +250,25 @@ class Screener:
         if made.content is not None:
             file = replace(file, sha256=self._vault.put(made.content), size=len(made.content))
         return Judged(file, tuple(findings), _output(declared.name, exact, source, made), made.repairs)
+
+    def _model(self, request: ExportRequest, declared: Declared, blank: ExportFile, allows: Allows) -> Judged:
+        """Return a model as its gate judged it; it stays free-form, so people judge it too."""
+        specification = parse_model(declared.specification or b"")
+        sources = [self.inputs.release(release) for release in request.releases]
+        source = find_source(sources, specification.release, by_entry=False)
+        findings = _scope(source, "train", "model", specification.used_columns, allows)
+        if source.entity_missing:
+            accepted = "a release with the entry's entity key: persons cannot be counted without it"
+            findings.append(Finding("min_count", Severity.BLOCK, accepted))
+        told = self._models.judge(declared.content or b"", specification, source)
+        note = Finding("free_form", Severity.REVIEW, "people judge each model beside what was measured of it")
+        file = replace(
+            _describe(blank, source, specification.used_columns, b""), type=told.format,
+            evidence=self._vault.put(told.evidence),
+        )  # fmt: skip
+        if told.content is not None:
+            file = replace(file, sha256=self._vault.put(told.content), size=len(told.content))
+        return Judged(file, (*findings, *told.findings, note))
 
     def _verification(
         self, verification: VerificationSpecification, source: Source, blank: ExportFile, allows: Allows

@@ -19,6 +19,7 @@ from workbench.data import load
 from workbench.errors import WorkbenchError
 from workbench.figures import Figure, plot
 from workbench.magics import load_ipython_extension
+from workbench.models import Model, model, split
 from workbench.outputs import export
 from workbench.packages import packages
 from workbench.regressions import Regression, regression
@@ -29,6 +30,7 @@ __all__ = [
     "Dataset",
     "Datasets",
     "Figure",
+    "Model",
     "Regression",
     "Table",
     "Verification",
@@ -41,9 +43,11 @@ __all__ = [
     "export",
     "load",
     "load_ipython_extension",
+    "model",
     "packages",
     "plot",
     "regression",
+    "split",
     "status",
     "submit",
     "table",

@@ -15,6 +15,7 @@ import polars as pl
 from workbench import page
 from workbench.errors import WorkbenchError
 from workbench.figures import Figure
+from workbench.models import Model, model
 from workbench.place import outbox
 from workbench.regressions import Regression
 from workbench.specifications import Table, Verification
@@ -34,6 +35,7 @@ _NEXT = {
         "由平台重算重绘后出域；可先 workbench.check(…) · the platform draws it anew; try workbench.check first",
     ),
     "verification": ("核验规格", "由平台建索引 · the platform builds the index; nothing of the data is in it"),
+    "model": ("模型", "读后重写、受攻击检验，且须人工审核 · read, written anew, attacked, and judged by people"),
     "file": ("文件", "自由格式，一律人工审核 · free-form: people judge it, it never passes by itself"),
 }
 _declared: dict[str, Declaration] = {}
@@ -63,23 +65,29 @@ class Declaration:
 
 
 def export(
-    name: str, obj: Table | Regression | Figure | Verification | pl.DataFrame | bytes | str, context: str = "", *,
-    media: str | None = None,
-) -> Declaration:  # fmt: skip
+    name: str, obj: Any, context: str = "", *, kind: str | None = None, media: str | None = None, **told: Any
+) -> Declaration:
     """Declare `obj` as the output `name`, with a sentence of context; nothing leaves before review.
 
     Example: `workbench.export("by_district", table, context="for the annual report")`
 
     A table, regression, figure or verification is recomputed by the platform. A frame, text or bytes is free-form: it
-    is checked by content and never passes without a person's review. Refuses a name that is not a-z, 0-9 and _, up to
-    40.
+    is checked by content and never passes without a person's review. With `kind="model"` it is a fitted model, and
+    `told` is what `workbench.model` takes. Refuses a name that is not a-z, 0-9 and _, up to 40.
     """
     if not _NAME.fullmatch(name):
         raise WorkbenchError(
             f"cannot declare {name!r}", rule="workbench.name", accepted="a-z, 0-9 and _, a letter first, at most 40"
         )
-    kind, specification, content, found = _describe(obj)
-    declaration = Declaration(name, kind, context, specification, _digest(specification, content))
+    if kind not in (None, "model") or (told and kind is None):
+        raise WorkbenchError(
+            f"cannot declare an output of kind {kind!r}", rule="workbench.export",
+            accepted='kind="model" with what it was trained on; other outputs say their kind themselves',
+        )  # fmt: skip
+    if kind == "model" and not isinstance(obj, Model):
+        obj = model(obj, **told)
+    form, specification, content, found = _describe(obj)
+    declaration = Declaration(name, form, context, specification, _digest(specification, content))
     _declared[name] = declaration
     box = outbox()
     if box is not None:
@@ -115,6 +123,8 @@ def _describe(obj: Any) -> tuple[str, dict[str, Any] | None, bytes | None, str]:
             return "figure", obj.specification, None, "application/json"
         case Verification():
             return "verification", obj.specification, None, "application/json"
+        case Model():
+            return "model", obj.specification, obj.content, "application/octet-stream"
         case pl.DataFrame():
             buffer = io.BytesIO()
             obj.write_csv(buffer)
@@ -125,7 +135,7 @@ def _describe(obj: Any) -> tuple[str, dict[str, Any] | None, bytes | None, str]:
             return "file", None, obj.encode(), "text/plain"
     raise WorkbenchError(
         f"cannot declare an output of type {type(obj).__name__}", rule="workbench.export",
-        accepted="a workbench table, regression, figure or verification, a polars DataFrame, text or bytes",
+        accepted="a workbench table, regression, figure, verification or model, a polars DataFrame, text or bytes",
     )  # fmt: skip
 
 

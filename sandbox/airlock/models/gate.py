@@ -72,7 +72,8 @@ class ModelGate:
             return ModelVerdict("", (finding,), None, msgspec.json.encode(answer))
         findings = judge_answer(answer, specification, self.rules)
         kept = {
-            "format": answer.format, "types": answer.types, "family": answer.family, "numbers": answer.numbers,
-            "measured": answer.evidence, "failed": answer.failed, "findings": [one.as_dict() for one in findings],
+            "declared": specification, "format": answer.format, "types": answer.types, "family": answer.family,
+            "numbers": answer.numbers, "measured": answer.evidence, "failed": answer.failed,
+            "findings": [one.as_dict() for one in findings],
         }  # fmt: skip
         return ModelVerdict(answer.format, tuple(findings), answer.content, msgspec.json.encode(kept))

@@ -23,12 +23,13 @@ _FIELDS = frozenset({"name", "kind", "context", "specification", "file", "media"
 
 
 class OutputKind(StrEnum):
-    """What an output is: computed from a specification by the platform, or a file of free form."""
+    """What an output is: computed from a specification by the platform, a declared model, or a file of free form."""
 
     TABLE = "table"
     REGRESSION = "regression"
     FIGURE = "figure"
     VERIFICATION = "verification"
+    MODEL = "model"
     FILE = "file"
 
 
@@ -98,12 +99,12 @@ def _read_declared(outbox: Path, file: str, most: int) -> Declared:
         raise ValueError(f"`context` must be text of at most {_CONTEXT_CHARACTERS} characters")
     specification = body.get("specification")
     if (kind is OutputKind.FILE) is not (specification is None):
-        raise ValueError("a table, regression, figure and verification have a specification, a file has none")
+        raise ValueError("a table, regression, figure, verification and model have a specification, a file has none")
     content = None
     if body.get("file") is not None:
         content = read_beneath(outbox, str(body["file"]), most)
-    elif kind is OutputKind.FILE:
-        raise ValueError("an output of kind file needs its `file`")
+    elif kind in (OutputKind.FILE, OutputKind.MODEL):
+        raise ValueError(f"an output of kind {kind} needs its `file`")
     encoded = None if specification is None else json.dumps(specification, ensure_ascii=False).encode()
     media = _text({"media": body.get("media") or "application/json"}, "media", MEDIA)
     return Declared(name, kind, context, encoded, content, media)
