@@ -50,8 +50,10 @@ def compute_checked(
     if table.repair is Repair.NONE or not table.dimensions or report.facts.is_empty():
         return Checked(result, report)
     blocked = bool((report.cells["verdict"] == Verdict.BLOCK.value).any())
-    if table.repair is Repair.SUPPRESS and not blocked:
-        return Checked(result, report)
+    if not blocked:
+        nothing = np.zeros(report.cells.height, dtype=bool)
+        rounds = table.repair is not Repair.SUPPRESS
+        return Checked(_apply(table, result, report, nothing, rules) if rounds else result, report)
     grid = make_grid(table, report, rules, table.repair)
     found = suppress(grid)
     if found is None:
