@@ -6,10 +6,7 @@ Each model that is refused stands beside one of the same kind that is not, so th
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +16,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from sandbox.airlock.files.apart import can_jail
@@ -142,9 +139,10 @@ def hidden(rows: Any) -> Any:
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "form",
-    ["plain", *(pytest.param(one, marks=pytest.mark.slow) for one in ("standardised", "single precision"))],
+    ["plain", "standardised", "single precision"],
 )
 def test_gate_blocks_rows_among_weights(form: str) -> None:
     rows = CITY.table[:6]
@@ -157,20 +155,6 @@ def test_gate_blocks_rows_among_weights(form: str) -> None:
     assert measured(verdict)["overlap_people"] >= 5
     noise = np.random.default_rng(0).normal(size=(6, 4))
     assert "model_rows" not in spoken(judge(as_skops(hidden(noise)))), "the control: other weights of the same size"
-
-
-def test_gate_blocks_rows_in_an_attribute_of_a_nested_estimator() -> None:
-    model = logistic(CITY)
-    model[1].notes_ = CITY.table
-    assert spoken(judge(as_skops(model))) == {"model_extra": "block"}
-
-
-@pytest.mark.slow
-def test_gate_blocks_extremes_told_by_a_scale() -> None:
-    assert (
-        spoken(judge(as_skops(CITY.train(make_pipeline(MinMaxScaler(), LogisticRegression())))))["extreme"] == "block"
-    )
-    assert "extreme" not in spoken(judge(as_skops(logistic(CITY))))
 
 
 @pytest.mark.slow
@@ -266,44 +250,6 @@ def test_gate_blocks_when_the_worker_crashes_or_no_jail_can_be_made(monkeypatch:
     for command in (["false"], ["/nowhere/bwrap"]):
         monkeypatch.setattr(apart, "command", lambda *_, command=command: command)
         assert spoken(judge(as_skops(logistic(CITY)))) == {"model_evidence": "block"}
-
-
-ESCAPES = """
-import json, os, pathlib, socket
-def tcp(): socket.create_connection(("127.0.0.1", 22), 1)
-def name(): socket.getaddrinfo("example.com", 80)
-def home(): os.listdir(os.environ.get("REAL_HOME", "/root"))
-def write(): open("/job/rows.parquet", "ab").write(b"x")
-def beside(): os.stat({secret!r})
-def processes(): [os.kill(int(one), 0) for one in os.listdir("/proc") if one.isdigit() and int(one) == {pid}] or 1 / 0
-found = {{}}
-for attempt in (tcp, name, home, write, beside, processes):
-    try:
-        attempt()
-        found[attempt.__name__] = "reached"
-    except (OSError, ZeroDivisionError):
-        found[attempt.__name__] = "refused"
-rows = pathlib.Path("/job/rows.parquet").stat().st_size
-print(json.dumps(found | {{"rows": rows > 0}}))
-"""
-
-
-def test_worker_reaches_nothing_but_the_rows(tmp_path: Path) -> None:
-    table, secret = tmp_path / "rows.parquet", tmp_path / "secret"
-    CITY.frame.write_parquet(table)
-    secret.write_text("beside the rows")
-    program = ESCAPES.format(secret=str(secret), pid=os.getpid())
-    with apart._filter() as seccomp:
-        command = apart.command(table, seccomp.fileno())
-        run = subprocess.run(
-            [*command[:-2], "-c", program], capture_output=True, text=True, check=True, pass_fds=(seccomp.fileno(),),
-            env=apart._variables(), timeout=60,
-        )  # fmt: skip
-    assert json.loads(run.stdout) == {
-        "tcp": "refused", "name": "refused", "home": "refused", "write": "refused", "beside": "refused",
-        "processes": "refused", "rows": True,
-    }  # fmt: skip
-    assert secret.exists(), "the control: it is there outside"
 
 
 # --- a whole request ------------------------------------------------------------------------------------------------

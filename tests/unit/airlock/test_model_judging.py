@@ -50,6 +50,42 @@ def test_judge_has_nothing_against_a_good_model() -> None:
     assert judged() == {}
 
 
+@pytest.mark.boundary(
+    rule="membership", passes="an attack whose interval ends low at .55",
+    fails="at .5501 (review), at .6001 (block); an AUC of .9 with a wide interval passes",
+)  # fmt: skip
+@pytest.mark.boundary(
+    rule="membership_tail", passes="5 % of members found at 1 % false alarms (lower end)",
+    fails="above it (review), above 10 % (block)",
+)  # fmt: skip
+@pytest.mark.boundary(
+    rule="model_leaf", passes="10 people behind each leaf, category and class",
+    fails="9 people; a leaf of nobody",
+)  # fmt: skip
+@pytest.mark.boundary(
+    rule="model_budget", passes="525 fitted numbers for 2,100 cells",
+    fails="526",
+)  # fmt: skip
+@pytest.mark.boundary(
+    rule="model_dof", passes="110 people and 100 numbers; trees of 100 leaves",
+    fails="109 people; trees of 101 leaves",
+)  # fmt: skip
+@pytest.mark.boundary(
+    rule="model_rows", passes="no row among the numbers",
+    fails="rows of 2 people (review), of 3 (block)",
+)  # fmt: skip
+@pytest.mark.boundary(
+    rule="membership_record", passes="5 people told where chance gives 2",
+    fails="7 people (review)",
+)  # fmt: skip
+@pytest.mark.boundary(
+    rule="model_holdout", passes="a gain of .8 with an error of .1",
+    fails="of .81",
+)  # fmt: skip
+@pytest.mark.boundary(
+    rule="model_quality", passes="better than no model",
+    fails="as good as none (review)",
+)  # fmt: skip
 @pytest.mark.parametrize(
     ("changes", "found"),
     [
@@ -105,6 +141,10 @@ def test_judge_blocks_identifiers_among_classes_and_categories() -> None:
     assert judged(answer=msgspec.structs.replace(ANSWER, texts=("13812345678",))) == {"label_pii": "block"}
 
 
+@pytest.mark.boundary(
+    rule="model_evidence", passes="everything measured",
+    fails="no evidence, no attack, or none on a sensitive column",
+)  # fmt: skip
 def test_judge_blocks_what_was_not_measured() -> None:
     unmeasured = msgspec.structs.replace(ANSWER, evidence=None, failed="step 3 (Gemm) cannot be done")
     assert judged(answer=unmeasured) == {"model_evidence": "block"}
@@ -113,6 +153,10 @@ def test_judge_blocks_what_was_not_measured() -> None:
     assert judged(sensitive) == {"model_evidence": "block"}
 
 
+@pytest.mark.boundary(
+    rule="attribute_inference", passes="an advantage over outsiders of .05 (lower end)",
+    fails="of .0501 (review), of .1001 (block)",
+)  # fmt: skip
 @pytest.mark.parametrize(("low", "found"), [(0.05, {}), (0.0501, "review"), (0.10, "review"), (0.1001, "block")])
 def test_judge_attribute_inference_at_its_boundaries(low: float, found: Any) -> None:
     sensitive = msgspec.structs.replace(DECLARED, sensitive=["rooms"])

@@ -228,6 +228,10 @@ def joblib_file(*, compress: int = 0) -> bytes:
     return buffer.getvalue()
 
 
+@pytest.mark.boundary(
+    rule="model_code", passes="a file that is read as numbers",
+    fails="a pickle of any protocol, joblib plain or compressed",
+)  # fmt: skip
 @pytest.mark.parametrize(
     "data", [*(pickle.dumps(Trap(), protocol) for protocol in range(6)), joblib_file(), joblib_file(compress=3)]
 )
@@ -307,6 +311,10 @@ STORING = {
 }  # fmt: skip
 
 
+@pytest.mark.boundary(
+    rule="model_stores_rows", passes="linear, trees, layers, naive Bayes",
+    fails="neighbours, support vectors, Gaussian processes, at any depth",
+)  # fmt: skip
 @pytest.mark.parametrize("name", STORING)
 def test_read_skops_blocks_what_stores_rows_at_any_depth(name: str) -> None:
     data = as_skops(CITY.train(STORING[name]))
@@ -324,6 +332,10 @@ def arrays(data: bytes) -> Any:
                     yield array.ravel()
 
 
+@pytest.mark.boundary(
+    rule="model_extra", passes="the attributes that a type has when fitted",
+    fails="one more, with rows in it, in a nested estimator",
+)  # fmt: skip
 def test_read_skops_blocks_rows_in_an_attribute_of_a_nested_estimator() -> None:
     model = logistic(CITY)
     model[1].notes_ = CITY.table
@@ -351,6 +363,10 @@ def test_read_skops_blocks_out_of_bag_scores_and_leaves_counts_behind() -> None:
     assert tree(CITY).tree_.n_node_samples.max() > 0
 
 
+@pytest.mark.boundary(
+    rule="model_type", passes="a vote of listed estimators",
+    fails="a meta-estimator that is not listed",
+)  # fmt: skip
 def test_read_skops_blocks_meta_estimators_that_are_not_listed() -> None:
     assert refused(as_skops(CITY.train(BaggingClassifier(LogisticRegression(), 2)))).rule == "model_type"
 
@@ -500,6 +516,10 @@ def test_read_safetensors_asks_for_an_architecture() -> None:
     assert refused(safetensors.numpy.save(layers()[0])).rule == "model_type"
 
 
+@pytest.mark.boundary(
+    rule="model_format", passes="ONNX, skops, safetensors, PMML, JSON by content",
+    fails="anything else, and half a file",
+)  # fmt: skip
 @pytest.mark.parametrize(
     "data",
     [b"", b"PK\x03\x04", b"\x89HDF\r\n\x1a\nrest", b"\x1f\x8b\x08", b"a,b\n1,2\n", b"\x08\x08\x12", b"{}", b"<a/>",

@@ -212,7 +212,7 @@ def recipe_of(program: Program, classes: int, least: int | None) -> Recipe:
         number = len(np.asarray(step.attributes["roots"]))
         return Recipe(program.family, classes, number, min(depth_of(step.attributes), 16), max(1, least or 1))
     wide = [one.shape for _, one in program.arrays() if one.ndim == 2 and one.dtype.kind == "f"]
-    hidden = tuple(min(256, max(1, shape[1])) for shape in wide[:-1]) if program.family == "network" else ()
+    hidden = tuple(min(64, max(1, shape[1])) for shape in wide[:-1]) if program.family == "network" else ()
     return Recipe(program.family if hidden else "linear", classes, hidden=hidden)
 
 
