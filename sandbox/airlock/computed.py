@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +18,8 @@ from sandbox.airlock.recompute import figure_name
 from sandbox.airlock.regressions.judging import judge_regression
 from sandbox.airlock.repairs import Checked, Suggestion, compute_checked, suggest
 from sandbox.airlock.rules import Rules
+
+log = logging.getLogger(__name__)
 
 Computable = TableSpecification | RegressionSpecification | FigureSpecification
 
@@ -55,7 +58,7 @@ def compute(specification: Computable, frame: pl.LazyFrame, *, entity: str | Non
     match specification:
         case TableSpecification():
             checked = compute_checked(specification, frame, entity=entity, rules=rules)
-            repairs = suggest(specification, frame, entity=entity, rules=rules, now=checked)
+            repairs = _tried(specification, frame, entity, rules, checked)
             return _table(specification, frame, checked, repairs)
         case FigureSpecification():
             return _figure(specification, frame, entity, rules)
@@ -76,9 +79,20 @@ def _table(
     return Computed(written, "csv", "table", shown, report.findings, evidence, repairs, table, rows, shown)
 
 
+def _tried(
+    table: TableSpecification, rows: pl.LazyFrame, entity: str | None, rules: Rules, now: Checked
+) -> tuple[Suggestion, ...]:
+    """Return what would mend a table; advice that fails takes nothing away from what blocks it."""
+    try:
+        return suggest(table, rows, entity=entity, rules=rules, now=now)
+    except Exception:  # The boundary of advice: the table stays as blocked as it was.
+        log.exception("no repair could be tried")
+        return ()
+
+
 def _figure(figure: FigureSpecification, frame: pl.LazyFrame, entity: str | None, rules: Rules) -> Computed:
     made = make_table(figure, frame, entity=entity, rules=rules)
-    repairs = suggest(made.table, made.rows, entity=entity, rules=rules, now=made.checked)
+    repairs = _tried(made.table, made.rows, entity, rules, made.checked)
     if made.table is not figure.table:
         # Bins are not columns of the release: what mends them is said, and applied by other edges.
         repairs = tuple(one for one in repairs if one.name in ("suppress", "round", "midpoint6"))

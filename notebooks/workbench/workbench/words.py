@@ -76,6 +76,8 @@ RULES = {
     "attribute_inference": ("不得推断出敏感属性", "sensitive values are not inferred"),
     "model_quality": ("模型须优于无模型", "a model does better than no model"),
     "model_privacy": ("差分隐私参数须核算属实", "a declared epsilon is what was spent"),
+    "row_overlap": ("成果中不得有授权数据的行", "no rows of a granted release are found again"),
+    "row_risk": ("逐行数据须达到 k 与 τ 限值", "rows meet the re-identification limits of their audience"),
     "claims_counted_later": ("提交时才清点核验项", "claims are counted when it is submitted"),
 }
 """The airlock's rules in few words; its own list has the parameters."""

@@ -17,20 +17,30 @@ from sandbox.airlock.repairs.grid import Figures, Flags, Grid, Measure
 SLACK: Final = 1e-6
 
 
-def feasible(grid: Grid, measure: Measure, hidden: Flags, cell: int) -> tuple[float, float] | None:
-    """Return the least and largest figure possible for a hidden cell; None where the solver gives no answer."""
+def feasible(
+    grid: Grid, measure: Measure, hidden: Flags, cell: int, *, moving: Flags | None = None
+) -> tuple[float, float] | None:
+    """Return the least and largest figure possible for a hidden cell; None where the solver gives no answer.
+
+    With `moving` all cells but these stay as they are: what is possible so is possible, and there may be more.
+    """
     lower, upper = _known(grid, measure, hidden)
-    margins = grid.margins()
-    totals = margins @ measure.size
-    # Cells in no line with a hidden or rounded one have no room; the solver's presolve drops them.
-    aim = np.zeros(len(measure.size))
+    # Who is known exactly does not move.
+    moves = lower < upper if moving is None else (lower < upper) & moving
+    margins = grid.margins()[:, moves]
+    touched = np.flatnonzero(np.diff(margins.tocsr().indptr))
+    margins = margins.tocsr()[touched]
+    totals = margins @ measure.size[moves]
+    aim = np.zeros(int(moves.sum()))
+    place = int(moves[:cell].sum())
     found = []
     for sign in (1.0, -1.0):
-        aim[cell] = sign
-        solved = linprog(aim, A_eq=margins, b_eq=totals, bounds=np.column_stack([lower, upper]), method="highs")
+        aim[place] = sign
+        ends = np.column_stack([lower[moves], upper[moves]])
+        solved = linprog(aim, A_eq=margins, b_eq=totals, bounds=ends, method="highs")
         if not solved.success:
             return None
-        found.append(float(solved.x[cell]))
+        found.append(float(solved.x[place]))
     return found[0], found[1]
 
 
@@ -38,17 +48,20 @@ def protects(grid: Grid, hidden: Flags) -> bool:
     """Return whether every primary cell is hidden and stays as open as each measure asks; False where unsure."""
     if not hidden[grid.primary].all():
         return False
-    for measure in grid.measures:
-        for cell in np.flatnonzero(grid.primary):
-            found = feasible(grid, measure, hidden, int(cell))
-            if found is None:
-                return False
-            scale = SLACK * max(1.0, measure.size[cell])
-            if found[0] > measure.size[cell] - measure.down[cell] + scale:
-                return False
-            if found[1] < measure.size[cell] + measure.up[cell] - scale:
-                return False
-    return True
+    cells = [int(cell) for cell in np.flatnonzero(grid.primary)]
+    return all(_stays_open(grid, measure, hidden, cell) for measure in grid.measures for cell in cells)
+
+
+def _stays_open(grid: Grid, measure: Measure, hidden: Flags, cell: int) -> bool:
+    scale = SLACK * max(1.0, measure.size[cell])
+    least, most = measure.size[cell] - measure.down[cell] + scale, measure.size[cell] + measure.up[cell] - scale
+    # Where figures are rounded every cell may move; a few around this one are often enough.
+    parts = [None] if measure.exact else [grid.near(cell, hidden), None]
+    for moving in parts:
+        found = feasible(grid, measure, hidden, cell, moving=moving)
+        if found is not None and found[0] <= least and found[1] >= most:
+            return True
+    return False
 
 
 def _known(grid: Grid, measure: Measure, hidden: Flags) -> tuple[Figures, Figures]:

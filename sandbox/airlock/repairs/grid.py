@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +19,7 @@ from shuzha.core.errors import Invalid
 RULE: Final = "airlock.repair"
 MAX_CELLS: Final = 4_000
 MIDPOINT: Final = 6
+NEAR: Final = 10
 
 Flags = npt.NDArray[np.bool_]
 Figures = npt.NDArray[np.float64]
@@ -60,23 +62,56 @@ class Grid:
         """The cells that may be left out to protect others."""
         return ~(self.primary | self.fixed)
 
-    def line_numbers(self) -> list[npt.NDArray[np.int64]]:
+    def line_numbers(self) -> tuple[npt.NDArray[np.int64], ...]:
         """Return for each grouping the number of the line that each cell is in along it."""
-        places = np.arange(int(np.prod(self.shape)), dtype=np.int64).reshape(self.shape)
-        found, start = [], 0
-        for axis in range(len(self.shape)):
-            rest = [1 if place == axis else size for place, size in enumerate(self.shape)]
-            numbers = np.arange(int(np.prod(rest)), dtype=np.int64).reshape(rest) + start
-            found.append(np.broadcast_to(numbers, places.shape).reshape(-1))
-            start += int(np.prod(rest))
+        return _line_numbers(self.shape)
+
+    def margins(self) -> sparse.csc_matrix:
+        """Return the matrix that adds cells up to margins: a row for each line, a column for each cell."""
+        return _margins(self.shape)
+
+    def near(self, cell: int, hidden: Flags) -> Flags:
+        """Return a small part of the grid around a cell: some labels of each grouping, the cheapest to leave out first.
+
+        In it are the cell, what is hidden in its lines already, and every cell where such labels meet.
+        """
+        size = self.measures[0].size.reshape(self.shape)
+        gone, fixed = hidden.reshape(self.shape), self.fixed.reshape(self.shape)
+        place = np.unravel_index(cell, self.shape)
+        inside = np.ones(self.shape, dtype=bool)
+        for axis, own in enumerate(place):
+            line = tuple(slice(None) if other == axis else at for other, at in enumerate(place))
+            wanted = np.where(fixed[line], np.inf, np.where(gone[line], -1.0, size[line]))
+            # A cell much smaller than this one can give little: it is taken after those that can.
+            wanted = np.where((wanted >= 0) & (wanted < size[place]), np.inf, wanted)
+            labels = np.zeros(self.shape[axis], dtype=bool)
+            labels[np.argsort(wanted, kind="stable")[:NEAR]] = True
+            labels[own] = True
+            inside &= labels.reshape([-1 if other == axis else 1 for other in range(len(self.shape))])
+        found: Flags = inside.reshape(-1)
         return found
 
-    def margins(self) -> sparse.csr_matrix:
-        """Return the matrix that adds cells up to margins: a row for each line, a column for each cell."""
-        numbers = self.line_numbers()
-        cells = np.tile(np.arange(len(self.primary)), len(numbers))
-        lines = np.concatenate(numbers)
-        return sparse.csr_matrix((np.ones(len(lines)), (lines, cells)), shape=(int(lines.max()) + 1, len(self.primary)))
+
+@lru_cache(maxsize=16)
+def _line_numbers(shape: tuple[int, ...]) -> tuple[npt.NDArray[np.int64], ...]:
+    count = int(np.prod(shape))
+    found, start = [], 0
+    for axis in range(len(shape)):
+        rest = [1 if place == axis else size for place, size in enumerate(shape)]
+        lines = int(np.prod(rest))
+        numbers = np.arange(lines, dtype=np.int64).reshape(rest) + start
+        found.append(np.broadcast_to(numbers, shape).reshape(count))
+        start += lines
+    return tuple(found)
+
+
+@lru_cache(maxsize=16)
+def _margins(shape: tuple[int, ...]) -> sparse.csc_matrix:
+    numbers = _line_numbers(shape)
+    count = int(np.prod(shape))
+    lines = np.concatenate(numbers)
+    cells = np.tile(np.arange(count), len(numbers))
+    return sparse.csc_matrix((np.ones(len(lines)), (lines, cells)), shape=(int(lines.max()) + 1, count))
 
 
 def make_grid(table: TableSpecification, report: Report, rules: Rules, repair: Repair) -> Grid:

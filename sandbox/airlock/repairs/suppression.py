@@ -148,43 +148,46 @@ def _safe_beside(grid: Grid, asks: int) -> list[LinearConstraint]:
 def _one_by_one(grid: Grid, asks: list[Ask]) -> Flags | None:
     """Return a pattern built ask by ask, each by the cheapest movement of cells; None where one is impossible."""
     hidden = grid.primary.copy()
-    for _ in range(2):
-        for ask in asks:
-            moved = _cheapest(grid, ask, hidden)
-            if moved is None:
-                return None
-            hidden |= moved
-        added = _kept_together(grid, hidden)
-        if added is None:
+    for ask in asks:
+        # What was possible stays so when more is left out: one round is enough.
+        moved = _cheapest(grid, ask, hidden, grid.near(ask[1], hidden))
+        if moved is None:
+            moved = _cheapest(grid, ask, hidden, ~grid.fixed)
+        if moved is None:
             return None
-        hidden |= added
-    return hidden
+        hidden |= moved
+    added = _kept_together(grid, hidden)
+    return None if added is None else hidden | added
 
 
-def _cheapest(grid: Grid, ask: Ask, hidden: Flags) -> Flags | None:
-    """Return which shown cells have to move so that this ask is possible, at the least cost."""
+def _cheapest(grid: Grid, ask: Ask, hidden: Flags, moving: Flags) -> Flags | None:
+    """Return which shown cells have to move so that this ask is possible, at the least cost; only `moving` ones may."""
     measure, cell, wanted = ask
-    count = len(grid.primary)
-    margins = grid.margins()
-    free_low = np.where(hidden, measure.size, measure.below)
-    free_high = np.where(hidden, np.inf, measure.above)
-    over_low, over_high = np.where(hidden, 0.0, measure.size - measure.below), np.where(hidden, 0.0, np.inf)
-    for ends in (free_low, free_high, over_low, over_high):
-        ends[grid.fixed] = 0.0
-    lower = np.zeros(count * 4)
+    moves = moving & ~grid.fixed
+    margins = grid.margins()[:, moves].tocsr()
+    margins = margins[np.flatnonzero(np.diff(margins.indptr))]
+    gone, size = hidden[moves], measure.size[moves]
+    count, place = len(size), int(moves[:cell].sum())
+    free_low, free_high = np.where(gone, size, measure.below[moves]), np.where(gone, np.inf, measure.above[moves])
+    over_low, over_high = np.where(gone, 0.0, size - measure.below[moves]), np.where(gone, 0.0, np.inf)
     upper = np.concatenate([free_high, over_high, free_low, over_low])
-    place = cell if wanted > 0 else 2 * count + cell
-    other = 2 * count + cell if wanted > 0 else cell
-    lower[place] = upper[place] = abs(wanted)
-    lower[other] = upper[other] = 0.0
-    cost = np.concatenate([np.zeros(count), _costs(grid), np.zeros(count), _costs(grid)])
-    signed = sparse.hstack([margins, margins, -margins, -margins], format="csr")
+    lower = np.zeros(count * 4)
+    up, down = place, 2 * count + place
+    lower[up] = upper[up] = max(wanted, 0.0)
+    lower[down] = upper[down] = max(-wanted, 0.0)
+    cost = np.concatenate([np.zeros(count), _costs(grid)[moves], np.zeros(count), _costs(grid)[moves]])
+    used = upper > 0
+    signed = sparse.hstack([margins, margins, -margins, -margins], format="csc")[:, used]
     solved = linprog(
-        cost, A_eq=signed, b_eq=np.zeros(margins.shape[0]), bounds=np.column_stack([lower, upper]), method="highs"
-    )
+        cost[used], A_eq=signed, b_eq=np.zeros(margins.shape[0]), method="highs",
+        bounds=np.column_stack([lower[used], upper[used]]),
+    )  # fmt: skip
     if not solved.success:
         return None
-    moved: Flags = (solved.x[count : 2 * count] > _USED) | (solved.x[3 * count :] > _USED)
+    flow = np.zeros(count * 4)
+    flow[used] = solved.x
+    moved = np.zeros(len(hidden), dtype=bool)
+    moved[moves] = (flow[count : 2 * count] > _USED) | (flow[3 * count :] > _USED)
     return moved
 
 
