@@ -43,6 +43,19 @@ def test_report_gives_product_calls_and_money(walked: Walked) -> None:
     assert report["calls"] == 40
 
 
+def test_one_output_passed_one_was_mended_and_one_was_held_back_by_differencing(walked: Walked) -> None:
+    analyst = walked.person("analyst")
+    passed, mended, blocked = (
+        analyst.get(f"/exports/{walked.made[name]}") for name in ("export", "mended", "blocked")
+    )  # fmt: skip
+    assert (passed["state"], passed["round"]) == ("released", 1)
+    assert (mended["state"], mended["round"]) == ("released", 2)
+    assert "min_count" in next(step["rules"] for step in mended["steps"] if step["verb"] == "return")
+    assert blocked["state"] == "returned"
+    assert {one["rule"] for one in blocked["findings"] if one["severity"] == "block"} == {"differencing"}
+    assert "differencing" in next(hop["proved"] for hop in report_of(walked)["hops"] if hop["id"] == "airlock")
+
+
 def test_report_gives_the_logs_as_the_offline_verifier_finds_them(walked: Walked) -> None:
     report = report_of(walked)
     usage = report["log"]["usage"]

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from scipy import sparse
 
 from sandbox.airlock.memory.layers import Array, Layers
+
+MOST_COLUMNS: Final = 400
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,11 +42,14 @@ class Cutter:
         self._taken: list[Layers] = []
         self._ids = np.zeros(height, dtype=np.int64)
 
-    def add(self, layers: Layers, most: int | None = None) -> bool:
-        """Cut by one more output, also by the cells that it hides; nothing is done and False said beyond `most`.
+    def add(self, layers: Layers, most: int | None = None, columns: int = MOST_COLUMNS) -> bool:
+        """Cut by one more output, also by the cells that it hides; nothing is done and False said beyond the bounds.
 
         `most` bounds the atoms times the places that an output gives each, times all columns: what an analysis costs.
+        The first output is always taken.
         """
+        if self._taken and sum(one.count for one in (*self._taken, layers)) > columns:
+            return False
         ids = self._ids
         for cells, rows in zip(layers.cells, layers.rows, strict=True):
             code = np.zeros(len(ids), dtype=np.int64)
@@ -56,8 +61,8 @@ class Cutter:
                 width *= more
             ids = _number(ids * width + code)
         taken = [*self._taken, layers]
-        places, columns = sum(len(one.cells) for one in taken), sum(one.count for one in taken)
-        if most is not None and (int(ids.max(initial=0)) + 1) * places * columns > most:
+        places, width = sum(len(one.cells) for one in taken), sum(one.count for one in taken)
+        if self._taken and most is not None and (int(ids.max(initial=0)) + 1) * places * width > most:
             return False
         self._ids, self._taken = ids, taken
         return True

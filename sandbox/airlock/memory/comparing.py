@@ -105,9 +105,8 @@ class Comparison:
         """
         if not self.near and self._seen:
             chosen, left_out = self._choose()
-            if left_out:
-                self._doubt(left_out)
-            if not self._combine(chosen):
+            found = self._combine(chosen, left_out)
+            if not found:
                 self._count(chosen[: self.effort.counted])
         return tuple(self.near)
 
@@ -124,38 +123,41 @@ class Comparison:
         distinct = list(once.values())
         return distinct[: self.effort.outputs], len(distinct[self.effort.outputs :])
 
-    def _combine(self, chosen: Sequence[_Seen]) -> bool:
+    def _combine(self, chosen: Sequence[_Seen], left_out: int) -> bool:
         """Look for combinations that rest on few: of all figures by who is in them, then of one family by its rows."""
         populations = [(one.earlier.id, one.earlier.read()) for one in chosen]
         exact = [(name, layers) for name, layers in populations if layers.exact]
         if not self.layers.exact or not exact:
             return False
-        found = self._isolate(exact, counted=False)
+        found, used = self._isolate(exact, counted=False)
+        if left_out or used < len(exact):
+            self._doubt(left_out + len(exact) - used)
         alike = [(name, layers) for name, layers in exact if layers.family == self.layers.family]
         several = any(_several(layers) for layers in (self.layers, *(layers for _, layers in alike)))
         if alike and several and not found and not self.layers.plain:
-            found = self._isolate(alike, counted=True)
+            found, _ = self._isolate(alike, counted=True)
         return found
 
-    def _isolate(self, populations: Sequence[tuple[str, Layers]], *, counted: bool) -> bool:
-        """Note the combination of the new output's figures with these that rests on the fewest, if one does."""
+    def _isolate(self, populations: Sequence[tuple[str, Layers]], *, counted: bool) -> tuple[bool, int]:
+        """Note the combination of the new output's figures with these that rests on the fewest, if one does.
+
+        Return whether one was noted, and how many of the outputs were within the bounds.
+        """
         atoms, used = _cut(self.layers, populations, self.effort.cost, counted=counted)
-        if len(used) < len(populations):
-            self._doubt(len(populations) - len(used))
         limit = min(self.limit, _least(atoms))
         found = find_isolated(atoms, limit)
         if found.freedom == 0:
-            return False
+            return False, len(used)
         # What the earlier figures gave away among themselves is not the new output's doing.
         before = find_isolated(atoms, limit, only=np.flatnonzero(atoms.outputs > 0))
         if before.freedom >= found.freedom:
-            return False
+            return False, len(used)
         best = min(found.found, key=lambda one: (one.entities, one.outputs), default=None)
         if best is None:
             self._doubt(None, tuple(used))
         else:
             self.near.append(Near(How.COMBINATION, best.entities, None, _names(best.outputs, used)))
-        return True
+        return True, len(used)
 
     def _count(self, chosen: Sequence[_Seen]) -> None:
         """Look for small groups that the counts of the most alike outputs tell."""

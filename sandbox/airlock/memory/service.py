@@ -149,15 +149,15 @@ class Memory:
         """Return the roll, grown by the outputs' entities, and each output as layers over it."""
         members = [self._members(one) for one in outputs]
         roll = self._zone.read_roll(entry)
-        order = np.argsort(roll, kind="stable")
-        fresh = np.unique(np.concatenate([one.entities for one in members]))
-        fresh = fresh[~_inside(fresh, roll, order)[0]]
-        roll = np.concatenate([roll, fresh])
-        order = np.argsort(roll, kind="stable")
-        placed = []
-        for output, one in zip(outputs, members, strict=True):
-            _, numbers = _inside(one.entities, roll, order)
-            placed.append(_Placed(output, one, make_layers(numbers, one)))
+        index = _Index(roll)
+        fresh = np.concatenate([one.entities[index.find(one.entities) < 0] for one in members])
+        if len(fresh):
+            roll = np.concatenate([roll, np.unique(fresh)])
+            index = _Index(roll)
+        placed = [
+            _Placed(output, one, make_layers(index.find(one.entities), one))
+            for output, one in zip(outputs, members, strict=True)
+        ]
         return roll, placed
 
     def _members(self, output: Output) -> Members:
@@ -221,13 +221,24 @@ def _by_entry(outputs: Sequence[Output]) -> dict[str, list[Output]]:
     return groups
 
 
-def _inside(wanted: Array, roll: Array, order: Array) -> tuple[Array, Array]:
-    """Return which of these hashes the roll has, and their numbers there."""
-    if len(roll) == 0:
-        return np.zeros(len(wanted), dtype=bool), np.zeros(len(wanted), dtype=np.int64)
-    place = np.minimum(np.searchsorted(roll, wanted, sorter=order), len(roll) - 1)
-    numbers = order[place]
-    return roll[numbers] == wanted, numbers
+class _Index:
+    """The numbers of a roll's hashes."""
+
+    def __init__(self, roll: Array) -> None:
+        self._order = np.argsort(roll)
+        self._sorted = roll[self._order]
+
+    def find(self, wanted: Array) -> Array:
+        """Return the number of each of these hashes, -1 where the roll has it not."""
+        if len(self._sorted) == 0:
+            return np.full(len(wanted), -1)
+        # In order, the search stays in one place of memory after the other: several times faster than at random.
+        turn = np.argsort(wanted)
+        ordered = wanted[turn]
+        place = np.minimum(np.searchsorted(self._sorted, ordered), len(self._sorted) - 1)
+        found = np.empty(len(wanted), dtype=np.int64)
+        found[turn] = np.where(self._sorted[place] == ordered, self._order[place], -1)
+        return found
 
 
 def _labels(placed: _Placed, near: Sequence[Near]) -> dict[int, dict[str, str | None]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -101,6 +102,24 @@ class Seat:
         """Return the code cells of a notebook of the home."""
         found = await _check(self.browser.get(f"{self.base}/api/contents/{notebook}", params={"content": "1"}))
         return ["".join(cell["source"]) for cell in found["content"]["cells"] if cell["cell_type"] == "code"]
+
+    async def save_notebook(self, notebook: str, cells: Sequence[str]) -> None:
+        """Save a notebook of these code cells in the home."""
+        empty: dict[str, Any] = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
+        content = {"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": [empty | {"source": c} for c in cells]}
+        body = {"type": "notebook", "format": "json", "content": content}
+        await _check(self.browser.put(f"{self.base}/api/contents/{notebook}", json=body, headers=self.headers))
+
+    async def submit(self, page: str, form: Mapping[str, str]) -> str:
+        """Submit a saved notebook by the form on the portal's page of the workspace; return the export request's id."""
+        shown = str(await _check(self.browser.get(page)), "utf-8")
+        hidden = re.search(r'name="csrf" value="([^"]+)"', shown)
+        filled = {**form, "csrf": hidden[1] if hidden else ""}
+        async with self.browser.post(f"{page}/exports", data=filled, allow_redirects=False) as answer:
+            place = answer.headers.get("Location", "")
+        if "/exports/" not in place:
+            raise Unavailable(f"the portal answered {answer.status} to a submission")
+        return URL(place).name
 
     async def start_kernel(self) -> str:
         """Start a kernel and return its id."""

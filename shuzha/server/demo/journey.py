@@ -14,6 +14,7 @@ from shuzha.core.errors import Unavailable
 from shuzha.server.demo import sheets
 from shuzha.server.demo.calls import Verifier
 from shuzha.server.demo.city import City, pick_subjects
+from shuzha.server.demo.exits import Way, show_exits
 from shuzha.server.demo.walk import HOPS, Done, Hop, Tell, Walk
 from shuzha.server.platform import Platform
 
@@ -61,6 +62,16 @@ class Journey(Walk):
         receipt = batch["receipt"]
         said = f"{receipt['rows']:,} rows as version {receipt['delta_version']}, SHA-256 {receipt['sha256'][:16]}…"
         return said, {"batch": batch["id"], "rows": receipt["rows"]}
+
+    def airlock(self) -> Done:
+        """Hop 6: one request passes, one comes back and passes once it is mended, one is held back by differencing."""
+        said, made = super().airlock()
+        way = Way(
+            self.platform.settings, self.password, self.person("analyst"),
+            (self.person("checker1"), self.person("checker2")), self.made["workspace"], self.made["server"],
+        )  # fmt: skip
+        more, ids = show_exits(way)
+        return f"{said}; {more}", made | ids
 
     def serve(self) -> Done:
         """Hop 8: a consumer's key asks; every answer is right, metered, and in the log before it is given."""
