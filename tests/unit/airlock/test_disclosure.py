@@ -415,3 +415,28 @@ def test_check_counts_the_findings_it_leaves_out() -> None:
     assert [finding.place for finding in report.findings if finding.cell is None and finding.rule == "min_count"] == [
         "700 more cells"
     ]
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "values", "verdict"),
+    [
+        ("count", spread(10), "pass"), ("count", spread(9), "block"),
+        ("sum", [449.5] * 2 + [101 / 9] * 9, "pass"), ("sum", [450.0] * 2 + [100 / 9] * 9, "block"),
+        ("mean", [449.5] * 2 + [101 / 9] * 9, "pass"), ("mean", [450.0] * 2 + [100 / 9] * 9, "block"),
+        ("std", spread(11), "pass"), ("std", spread(10), "block"),
+        ("max", [900.0] * 10 + spread(20), "review"), ("max", [900.0] * 9 + spread(20), "block"),
+        ("median", spread(9) + [150.0] * 11 + [200.0 + n for n in range(9)], "review"),
+        ("median", spread(10) + [150.0] * 9 + [200.0 + n for n in range(10)], "block"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("each", [1, 7])
+def test_boundaries_are_of_entities_whatever_their_rows(
+    aggregate: str, values: list[float], verdict: str, each: int
+) -> None:
+    # Each entity's values are spread over its rows, so that its sum and its ends stay what they are.
+    person = people(len(values), place="A", income=values)
+    added = aggregate in {"sum", "mean"}
+    rows = pl.concat([person.with_columns(income=pl.col("income") / (each if added else 1))] * each)
+    report = check_table(rows, rows=["place"], value="income", aggregate=aggregate, entity="person")
+    assert report.verdict == verdict
+    assert report.cells.to_dicts()[0]["values"] == each * len(values)
