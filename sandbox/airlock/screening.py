@@ -253,6 +253,8 @@ class Screener:
 
     def _model(self, request: ExportRequest, declared: Declared, blank: ExportFile, allows: Allows) -> Judged:
         """Return a model as its gate judged it; it stays free-form, so people judge it too."""
+        if declared.content is None:
+            raise Invalid("a model is judged with its file", rule="export.kind", accepted="a submission")
         specification = parse_model(declared.specification or b"")
         sources = [self.inputs.release(release) for release in request.releases]
         source = find_source(sources, specification.release, by_entry=False)
@@ -260,7 +262,8 @@ class Screener:
         if source.entity_missing:
             accepted = "a release with the entry's entity key: persons cannot be counted without it"
             findings.append(Finding("min_count", Severity.BLOCK, accepted))
-        told = self._models.judge(declared.content or b"", specification, source)
+        others = [one for one in sources if one.release != source.release]
+        told = self._models.judge(declared.content, specification, source, others)
         note = Finding("free_form", Severity.REVIEW, "people judge each model beside what was measured of it")
         file = replace(
             _describe(blank, source, specification.used_columns, b""), type=told.format,

@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final
@@ -47,6 +47,7 @@ class Order(msgspec.Struct, frozen=True):
     seconds: float
     addresses: int
     cpu_seconds: int
+    also: tuple[str, ...] = ()
 
 
 class WorkerFailed(RuntimeError):
@@ -54,22 +55,25 @@ class WorkerFailed(RuntimeError):
 
 
 def ask(
-    data: bytes, specification: ModelSpecification, table: Path | None, *, least: int, caps: Caps | None = None
-) -> Answer | Refusal:
+    data: bytes, specification: ModelSpecification, table: Path | None, *, least: int, also: Sequence[Path] = (),
+    caps: Caps | None = None,
+) -> Answer | Refusal:  # fmt: skip
     """Return what the worker says of a model over the rows at `table` (None: it is only read).
+
+    `also` are numbers of other releases, which are looked for among the model's.
 
     Raises WorkerFailed where no jail can be made, it crashes, takes too long or answers otherwise than agreed.
     """
     caps = caps or Caps()
     order = Order(
         specification, INSIDE_TABLE if table else "", len(data), least, caps.shadow_seconds, caps.addresses,
-        caps.cpu_seconds,
+        caps.cpu_seconds, tuple(_inside(place) for place in range(len(also))),
     )  # fmt: skip
     head = msgspec.msgpack.encode(order)
     with _filter() as seccomp, tempfile.TemporaryFile() as said:
         try:
             done = subprocess.run(
-                command(table, seccomp.fileno()), input=len(head).to_bytes(8, "big") + head + data, stdout=said,
+                command(table, seccomp.fileno(), also), input=len(head).to_bytes(8, "big") + head + data, stdout=said,
                 stderr=subprocess.DEVNULL, env=_variables(), timeout=caps.wall_seconds, check=False,
                 start_new_session=True, cwd="/", pass_fds=(seccomp.fileno(),),
             )  # fmt: skip
@@ -86,7 +90,7 @@ def ask(
             raise WorkerFailed("its answer is not of the agreed form") from None
 
 
-def command(table: Path | None, seccomp: int) -> list[str]:
+def command(table: Path | None, seccomp: int, also: Sequence[Path] = ()) -> list[str]:
     """Return bubblewrap's command: programs and code to read, the rows, scratch in memory, no network."""
     shown = {Path(sys.prefix).resolve(), Path(sys.prefix), *(_ROOT / name for name in ("sandbox", "shuzha"))}
     if not Path(sys.base_prefix).is_relative_to("/usr"):
@@ -102,6 +106,8 @@ def command(table: Path | None, seccomp: int) -> list[str]:
             options += ["--ro-bind", str(path), str(path)]
     if table is not None:
         options += ["--ro-bind", str(table), INSIDE_TABLE]
+    for place, path in enumerate(also):
+        options += ["--ro-bind", str(path), _inside(place)]
     options += ["--remount-ro", "/", "--seccomp", str(seccomp), "--chdir", "/", "--"]
     return [*options, sys.executable, "-P", "-s", "-m", _MODULE]
 
@@ -116,6 +122,10 @@ def _filter() -> Iterator[IO[bytes]]:
         file.flush()
         file.seek(0)
         yield file
+
+
+def _inside(place: int) -> str:
+    return f"/job/other-{place}.parquet"
 
 
 def _variables() -> dict[str, str]:

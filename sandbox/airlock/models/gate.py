@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +17,7 @@ from sandbox.airlock.models.evidence import Answer, Refusal
 from sandbox.airlock.models.judging import judge_answer
 from sandbox.airlock.models.rules import ModelRules
 from sandbox.airlock.models.specification import ModelSpecification
-from sandbox.airlock.models.training import write_rows
+from sandbox.airlock.models.training import write_numbers, write_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +34,9 @@ class Worker(Protocol):
     """Whoever reads and measures a model apart from the platform: `apart.ask`."""
 
     def __call__(
-        self,
-        data: bytes,
-        specification: ModelSpecification,
-        table: Path | None,
-        *,
-        least: int,
-        caps: Caps | None = None,
-    ) -> Answer | Refusal:
+        self, data: bytes, specification: ModelSpecification, table: Path | None, *, least: int,
+        also: Sequence[Path] = (), caps: Caps | None = None,
+    ) -> Answer | Refusal:  # fmt: skip
         """Return what it says; raises WorkerFailed where it cannot."""
         ...
 
@@ -53,16 +49,25 @@ class ModelGate:
         self._caps = caps
         self._worker = worker
 
-    def judge(self, data: bytes, specification: ModelSpecification, source: Source) -> ModelVerdict:
+    def judge(
+        self, data: bytes, specification: ModelSpecification, source: Source, others: Sequence[Source] = ()
+    ) -> ModelVerdict:
         """Return the verdict on a model that says it was trained on this source; never better than review.
+
+        `others` are the other releases that the notebook could read: their rows are looked for in the model too.
 
         Raises Invalid for a specification that does not fit the release. A crash or a timeout of the worker blocks.
         """
         with tempfile.TemporaryDirectory(prefix="model-") as folder:
             table = Path(folder) / "rows.parquet"
             write_rows(specification, source, table)
+            also = [Path(folder) / f"other-{place}.parquet" for place in range(len(others))]
+            for other, path in zip(others, also, strict=True):
+                write_numbers(other, path)
             try:
-                answer = self._worker(data, specification, table, least=self.rules.leaf_entities, caps=self._caps)
+                answer = self._worker(
+                    data, specification, table, least=self.rules.leaf_entities, also=also, caps=self._caps
+                )
             except WorkerFailed as error:
                 accepted = "a model that can be read and measured with the memory and time that a model may take"
                 finding = Finding("model_evidence", Severity.BLOCK, accepted, place=str(error))

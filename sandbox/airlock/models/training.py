@@ -48,14 +48,27 @@ def write_rows(specification: ModelSpecification, source: Source, path: Path) ->
         pl.int_range(pl.len(), dtype=pl.Int64).alias("entity"),
         (~pl.Series("member", is_held_out(specification.holdout, names), dtype=pl.Boolean)).alias("member"),
     )
-    numeric = [name for name, dtype in schema.items() if dtype.is_numeric() and name != source.entity][:MOST_NUMERIC]
     wanted = [
         *(_plain(name, schema[name]).alias(f"x{place}") for place, name in enumerate(specification.columns)),
         _plain(specification.target, schema[specification.target]).alias("target"), "entity", "member",
-        *(pl.col(name).cast(pl.Float64).alias(f"n{place}") for place, name in enumerate(numeric)),
+        *_numbers(source),
     ]  # fmt: skip
     made = keyed.join(people.lazy(), left_on=key, right_on="key", how="inner").select(wanted)
     made.collect(engine="streaming").write_parquet(path)
+
+
+def write_numbers(source: Source, path: Path) -> None:
+    """Write the numbers of another release of the request, with whose each row is, as the worker looks for them."""
+    rows = source.frame.with_row_index("_row") if source.entity is None else source.frame
+    key = pl.col("_row" if source.entity is None else source.entity)
+    told = [key.cast(pl.String).hash().alias("entity"), pl.lit(value=True).alias("member"), *_numbers(source)]
+    rows.filter(key.is_not_null()).select(told).collect(engine="streaming").write_parquet(path)
+
+
+def _numbers(source: Source) -> list[pl.Expr]:
+    schema = source.frame.collect_schema()
+    names = [name for name, dtype in schema.items() if dtype.is_numeric() and name != source.entity]
+    return [pl.col(name).cast(pl.Float64).alias(f"n{place}") for place, name in enumerate(names[:MOST_NUMERIC])]
 
 
 def _plain(name: str, dtype: pl.DataType) -> pl.Expr:

@@ -158,6 +158,17 @@ def test_gate_blocks_rows_among_weights(form: str) -> None:
 
 
 @pytest.mark.slow
+def test_gate_blocks_rows_of_another_release_of_the_request() -> None:
+    other = people(400, seed=9)
+    model = hidden(other.select(WORLD_COLUMNS).to_numpy()[:6])
+    gate = ModelGate(caps=CAPS)
+    alone = gate.judge(as_skops(model), CITY.declared(), source(CITY.frame))
+    assert "model_rows" not in spoken(alone)
+    both = gate.judge(as_skops(model), CITY.declared(), source(CITY.frame), [source(other)])
+    assert spoken(both)["model_rows"] == "block"
+
+
+@pytest.mark.slow
 def test_gate_blocks_a_category_of_few() -> None:
     frame = CITY.frame.with_columns(
         pl.when(pl.int_range(pl.len()) < 4).then(pl.lit("island")).otherwise(pl.col("place")).alias("place")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -70,7 +70,8 @@ def load(path: str, columns: int) -> Rows:
     member[codes] = frame["member"].to_numpy()
     given = tuple(_array(frame[f"x{place}"]) for place in range(columns))
     numeric = tuple(_array(frame[name]) for name in frame.columns if name.startswith("n"))
-    return Rows(given, _array(frame["target"]), codes, member, numeric)
+    target = _array(frame["target"]) if columns else np.zeros(frame.height)
+    return Rows(given, target, codes, member, numeric)
 
 
 def _array(series: pl.Series) -> Array:
@@ -79,13 +80,16 @@ def _array(series: pl.Series) -> Array:
     return np.asarray(series.cast(pl.String).fill_null("").to_numpy(), dtype=object)
 
 
-def measure(program: Program, rows: Rows, asked: Asked) -> dict[str, Any]:
-    """Return every figure of `Evidence`; raises Unmeasured or ProgramFault with the step that cannot be done."""
+def measure(program: Program, rows: Rows, asked: Asked, also: Sequence[str] = ()) -> dict[str, Any]:
+    """Return every figure of `Evidence`; raises Unmeasured or ProgramFault with the step that cannot be done.
+
+    `also` are files with the numbers of other releases, which are looked for among the program's too.
+    """
     inside = rows.of(rows.member[rows.codes])
     if len(inside.member) < LEAST_PEOPLE or len(rows.member) - len(inside.member) < LEAST_PEOPLE:
         raise Unmeasured(f"fewer than {LEAST_PEOPLE} people to train on or held out")
     counts = counting.count(program, inside.columns, inside.codes, asked.least)
-    people, share = counting.overlap(program, rows.numeric, rows.codes)
+    people, share = max(_overlaps(program, rows, also))
     seed = np.random.default_rng(asked.seed)
     classes = _classes(program, rows, asked)
     sample = _sample(rows, classes, seed)
@@ -98,6 +102,14 @@ def measure(program: Program, rows: Rows, asked: Asked) -> dict[str, Any]:
         **asdict(counts),
     }  # fmt: skip
     return found | _attacked(program, sample, classes, counts, asked, seed)
+
+
+def _overlaps(program: Program, rows: Rows, also: Sequence[str]) -> Iterator[tuple[int, float]]:
+    """Yield of how many people of each release a row stands among the program's numbers, and their share."""
+    yield counting.overlap(program, rows.numeric, rows.codes)
+    for path in also:
+        other = load(path, 0)
+        yield counting.overlap(program, other.numeric, other.codes)
 
 
 def _attacked(

@@ -53,7 +53,9 @@ def work(order: Order, data: bytes) -> Answer | Refusal:
         order.seconds, int.from_bytes(hashlib.sha256(data).digest()[:4], "big"), order.least,
     )  # fmt: skip
     try:
-        measured = measuring.measure(program, measuring.load(order.table, len(specification.columns)), asked)
+        measured = measuring.measure(
+            program, measuring.load(order.table, len(specification.columns)), asked, order.also
+        )
         evidence = msgspec.convert(measured, Evidence, strict=False)
     except (measuring.Unmeasured, ProgramFault) as error:
         return msgspec.structs.replace(answer, failed=str(error))
