@@ -154,18 +154,17 @@ def _describe(design: Design, model: Model, errors: Errors, estimates: Numbers, 
         weight = np.ones(len(fitted)) if model is Model.LINEAR else np.sqrt(fitted * (1 - fitted))
         whitened = linalg.solve_triangular(triangle, part.design.T, trans="T").T
         entities, codes = np.unique(part.who, return_inverse=True)
-        somebody = np.unique(codes[part.known])
-        tally.entities += len(somebody)
+        tally.entities += _different(codes[part.known], len(entities))
         clusters += len(entities)
         tally.leverage = max(tally.leverage, _leverage(whitened * weight[:, None], codes, len(entities), limit))
         scores = whitened * residual[:, None]
         if errors is Errors.CLUSTERED:
             scores = _by_code(scores, codes, len(entities))
         meat += scores.T @ scores
-        _count(part, codes, present, absent)
+        _count(part, codes, len(entities), present, absent)
         for term in reference:
             none = ~(part.design[:, design.dummies_of(term)] != 0).any(axis=1) & part.known
-            reference[term] += len(np.unique(codes[none]))
+            reference[term] += _different(codes[none], len(entities))
     spread = _spread(triangle, meat, tally.left, design.count, clusters, model, errors)
     return Fit(
         estimates, spread, design.count, tally.entities, min(tally.entities, design.count) - count,
@@ -201,14 +200,21 @@ def _leverage(whitened: Numbers, codes: np.typing.NDArray[np.int64], count: int,
 
 
 def _count(
-    part: Part, codes: np.typing.NDArray[np.int64], present: np.typing.NDArray[np.int64],
+    part: Part, codes: np.typing.NDArray[np.int64], count: int, present: np.typing.NDArray[np.int64],
     absent: np.typing.NDArray[np.int64],
 ) -> None:  # fmt: skip
     """Add for each column the entities that have another value than zero in it, and those that have zero."""
     for place in range(part.design.shape[1]):
         there = part.design[:, place] != 0
-        present[place] += len(np.unique(codes[there & part.known]))
-        absent[place] += len(np.unique(codes[~there & part.known]))
+        present[place] += _different(codes[there & part.known], count)
+        absent[place] += _different(codes[~there & part.known], count)
+
+
+def _different(codes: np.typing.NDArray[np.int64], count: int) -> int:
+    """Return how many different numbers below `count` there are."""
+    seen = np.zeros(count, dtype=bool)
+    seen[codes] = True
+    return int(seen.sum())
 
 
 def _spread(
