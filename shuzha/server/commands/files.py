@@ -169,7 +169,10 @@ def check(
     entity: Annotated[str | None, typer.Option(help="The column that says whose data a row is.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check the table that these rows would make against the disclosure rules; ends with 1 when it is blocked."""
+    """Check the table that these rows would make against the disclosure rules; ends with 1 when it is blocked.
+
+    Of a blocked table it also says which repairs were tried on these rows and would pass.
+    """
     from desensitize.tables import open_table
     from sandbox.airlock import disclosure
     from sandbox.airlock.findings import Verdict
@@ -184,15 +187,35 @@ def check(
         report = disclosure.check_table(
             frame, rows=names[0], columns=names[1], value=value, aggregate=aggregate, entity=entity
         )
+        mends = _repairs(frame, names, value, aggregate, entity) if report.verdict is Verdict.BLOCK else []
     if as_json:
-        print_json(report.as_dict())
+        print_json(report.as_dict() | {"repairs": mends})
     else:
         found = [
             (each.rule, each.severity, each.cell, each.figure, each.limit, each.accepted) for each in report.findings
         ]
         print_table(f"verdict: {report.verdict}", ("rule", "severity", "cell", "figure", "limit", "accepted"), found)
+        if mends:
+            said = [(each["name"], each["says"], each["shown"], each["hidden"]) for each in mends]
+            print_table("repairs that would pass", ("repair", "what it does", "cells shown", "left out"), said)
     if report.verdict is Verdict.BLOCK:
         raise NotAllowed("the table is blocked", rule="airlock.disclosure")
+
+
+def _repairs(frame: Any, names: list[list[str]], value: str | None, aggregate: str, entity: str | None) -> list[Any]:
+    """Return the repairs that would make the table pass, as plain JSON; none for a figure that no rule covers."""
+    from sandbox.airlock import repairs
+    from sandbox.airlock.rules import Rules
+    from sandbox.airlock.specification import Aggregate, TableSpecification, check_specification
+
+    if aggregate not in set(Aggregate):
+        return []
+    asked = TableSpecification("file", names[0], names[1], value=value, aggregate=Aggregate(aggregate))
+    try:
+        check_specification(asked)
+        return [one.as_dict() for one in repairs.suggest(asked, frame, entity=entity, rules=Rules())]
+    except Invalid:
+        return []  # The rules can judge it, the airlock would not take it: there is nothing to repair.
 
 
 def _as_number(column: str):  # type: ignore[no-untyped-def]  # noqa: ANN202 - polars is imported late

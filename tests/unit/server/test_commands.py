@@ -103,6 +103,18 @@ def test_check_ends_with_one_where_the_table_is_blocked(shuzha, file, tmp_path):
     assert shuzha("check", small, "--rows", "").code == 2
 
 
+def test_check_says_which_repairs_would_pass(shuzha, tmp_path):
+    file = tmp_path / "towns.csv"
+    file.write_text(
+        "town,base\n" + "".join(f"{town},{n}\n" for town, size in (("a", 4), ("b", 40), ("c", 50)) for n in range(size))
+    )
+    found = shuzha("check", file, "--rows", "town", "--json")
+    assert (found.code, found.json["verdict"]) == (1, "block")
+    assert {one["name"] for one in found.json["repairs"]} >= {"suppress", "merge"}
+    assert "merge" in shuzha("check", file, "--rows", "town").out
+    assert shuzha("check", file, "--rows", "town", "--aggregate", "kurtosis", "--json").json["repairs"] == []
+
+
 def test_desensitize_writes_a_release_with_its_certificate(shuzha, file, tmp_path):
     plan, key, out = tmp_path / "plan.toml", tmp_path / "key", tmp_path / "out"
     key.write_bytes(b"k" * 32)
