@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from airlock_kit import TABLE, AirlockCity
 from authorization_kit import person
+from budgets_kit import BudgetCity
 from releases_kit import payments
 
 from sandbox.airlock.memory.records import KeptOutput
@@ -18,6 +19,7 @@ from sandbox.airlock.memory.service import Memory
 from sandbox.airlock.model import Choice, ExportRequest, ExportState
 from shuzha.catalog.store import ENTRIES
 from shuzha.core.actor import Actor
+from shuzha.core.errors import NotAllowed
 from shuzha.releases.model import Release
 
 
@@ -141,3 +143,33 @@ def test_a_new_version_does_not_tell_who_is_new(one_unit: Twice) -> None:
     city.ingest(entry, payments(604), "bat_more")
     one_unit = replace(one_unit, second=city.built(grant))
     assert one_unit.try_both([TABLE], TABLE) == {"differencing"}
+
+
+def _average(city: BudgetCity, times: int) -> tuple[float, int]:
+    """Return the mean of noisy counts of everybody, asked in ever other words, and how many were answered."""
+    grant, found = city.ready(epsilon=None), []
+    city.cap(city.entry_of(grant), 1.0 if times <= 3 else 100.0)
+    for least in range(times):
+        # Everybody has a base above this: the question is the same, and its text is not.
+        where = [{"column": "base", "op": "ge", "value": least}]
+        try:
+            found.append(city.ask(grant, epsilon=0.5, where=where)["rows"][0]["estimate"])
+        except NotAllowed:
+            break
+    return sum(found) / len(found), len(found)
+
+
+@pytest.mark.attack(
+    what="one noisy count, asked again and again in other words, to average its noise away",
+    route="a notebook's questions", layer="privacy budget",
+    control="with a cap of a hundred the mean of as many answers is within three of the true count",
+)  # fmt: skip
+def test_noise_cannot_be_averaged_away(tmp_path: Path) -> None:
+    (tmp_path / "capped").mkdir()
+    (tmp_path / "open").mkdir()
+    _, answered = _average(BudgetCity(tmp_path / "capped"), 3)
+    assert answered == 2
+    # The noise of the mean of 50 has a standard deviation of 0.4: three is seven of these.
+    mean, answered = _average(BudgetCity(tmp_path / "open"), 50)
+    assert answered == 50
+    assert abs(mean - payments()["resident_id"].n_unique()) < 3

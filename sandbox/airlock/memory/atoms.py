@@ -17,6 +17,8 @@ from scipy import sparse
 from sandbox.airlock.memory.layers import Array, Layers
 
 MOST_COLUMNS: Final = 400
+MOST_FILLED: Final = 10_000_000
+"""The most places of the matrix that are filled: a hundred bytes each while it is worked on."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,7 +64,8 @@ class Cutter:
             ids = _number(ids * width + code)
         taken = [*self._taken, layers]
         places, width = sum(len(one.cells) for one in taken), sum(one.count for one in taken)
-        if self._taken and most is not None and (int(ids.max(initial=0)) + 1) * places * width > most:
+        filled = (int(ids.max(initial=0)) + 1) * places
+        if self._taken and most is not None and (filled > MOST_FILLED or filled * width > most):
             return False
         self._ids, self._taken = ids, taken
         return True

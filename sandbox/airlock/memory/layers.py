@@ -7,6 +7,7 @@ in several cells has a place in as many layers. Beside each layer stand its *mar
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -117,21 +118,30 @@ class Layers:
 
 def make_layers(numbers: Array, members: Members) -> Layers:
     """Return the layers of an output's members, whose numbers in the roll are given beside them."""
-    order = np.lexsort((members.cells, numbers))
-    numbers, cells = numbers[order], members.cells[order]
     count = members.labels.height
-    height = int(numbers[-1]) + 1 if len(numbers) else 0
-    begins = np.flatnonzero(np.diff(numbers, prepend=-1)) if len(numbers) else np.zeros(0, dtype=np.int64)
-    lengths = np.diff(begins, append=len(numbers))
-    rank = np.arange(len(numbers)) - np.repeat(begins, lengths)
-    layers: tuple[list[Array], list[Array], list[Array]] = ([], [], [])
-    columns = (cells + 1, members.marks[order], members.rows[order])
+    columns = (members.cells + 1, members.marks, members.rows)
     kinds = (np.min_scalar_type(count + 1), np.dtype(np.uint16), np.dtype(np.uint16))
-    for layer in range(max(int(lengths.max(initial=1)), 1)):
-        here = np.flatnonzero(rank == layer)
+    times = np.bincount(numbers)
+    layers: tuple[list[Array], list[Array], list[Array]] = ([], [], [])
+    for here in _ranks(numbers, members.cells, int(times.max(initial=1))):
         for found, column, kind in zip(layers, columns, kinds, strict=True):
-            dense = np.zeros(height, dtype=kind)
+            dense = np.zeros(len(times), dtype=kind)
             dense[numbers[here]] = column[here]
             found.append(dense)
-    found_cells, marks, rows = (tuple(found) for found in layers)
-    return Layers(found_cells, marks, rows, count, members.family, members.hidden, members.exact)
+    cells, marks, rows = (tuple(found) for found in layers)
+    return Layers(cells, marks, rows, count, members.family, members.hidden, members.exact)
+
+
+def _ranks(numbers: Array, cells: Array, most: int) -> Iterator[Any]:
+    """Yield for each layer which pairs of number and cell stand in it: of each number the first, the second, ….
+
+    Numbers that stand in one cell each need no order.
+    """
+    if most <= 1:
+        yield slice(None)
+        return
+    order = np.lexsort((cells, numbers))
+    begins = np.flatnonzero(np.diff(numbers[order], prepend=-1))
+    rank = np.arange(len(order)) - np.repeat(begins, np.diff(begins, append=len(order)))
+    for layer in range(most):
+        yield order[rank == layer]
