@@ -58,7 +58,7 @@ def judge_regression(
         findings.append(Finding("leverage", Severity.BLOCK, accepted, None, 1.0, rules.max_leverage, place=place))
         return Judged(None, tuple(findings), _evidence(asked, rules, findings, None))
     findings += _of_fit(design, found, asked, rules)
-    table = _table(design, found, asked.model, rules)
+    table = _table(design, found, asked, rules)
     return Judged(table, tuple(findings), _evidence(asked, rules, findings, found))
 
 
@@ -155,15 +155,19 @@ def _term_text(design: Design, term: int) -> str:
     return ":".join(map(str, design.formula.terms[term])) if term >= 0 else "intercept"
 
 
-def _table(design: Design, found: Fit, model: Model, rules: Rules) -> pl.DataFrame:
+def _table(design: Design, found: Fit, asked: RegressionSpecification, rules: Rules) -> pl.DataFrame:
     """Return the estimates with errors, statistic, p and 95 % interval to six digits, then a row for each sum of it.
 
-    Rows and entities are shown to the nearest `round_base`.
+    Intervals are those of Student's t with the residual degrees of freedom, clustered ones with one less than there are
+    entities; of a logistic model those of the normal distribution. Rows and entities are shown to the nearest
+    `round_base`.
     """
+    model = asked.model
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = found.estimates / found.errors
     if model is Model.LINEAR:
-        freedom = max(found.rows - len(design.columns), 1)
+        clustered = asked.errors is Errors.CLUSTERED
+        freedom = max(found.entities - 1 if clustered else found.rows - len(design.columns), 1)
         chance, wide = 2 * special.stdtr(freedom, -np.abs(statistic)), float(special.stdtrit(freedom, SHARE))
     else:
         chance, wide = 2 * special.ndtr(-np.abs(statistic)), float(special.ndtri(SHARE))

@@ -256,3 +256,10 @@ def test_a_fit_says_who_has_each_column() -> None:
     )
     assert found.present[0] == 100
     assert found.reference[0] + found.present[1] + found.present[2] == 100
+
+
+def test_intervals_of_clustered_errors_rest_on_entities() -> None:
+    found = {errors: table(judged(people(20, each=4), "base ~ age", errors=errors))["age"] for errors in Errors}
+    wide = {errors: (one["high"] - one["estimate"]) / one["std_error"] for errors, one in found.items()}
+    assert wide[Errors.CLUSTERED] == pytest.approx(2.093, abs=0.001)  # t with 19 degrees of freedom
+    assert wide[Errors.CLASSICAL] == pytest.approx(1.991, abs=0.001)  # with 78
