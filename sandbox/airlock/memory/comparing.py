@@ -46,13 +46,17 @@ class Near:
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How much is worked out: outputs in combinations and what these may cost, and the seconds of the programmes."""
+    """How much is worked out: outputs in combinations and what these may cost, and the seconds of the programmes.
+
+    All pairs together have `most_seconds`; what takes longer is refused.
+    """
 
     outputs: int = 48
     cost: int = 2_000_000_000
     counted: int = 4
     atoms: int = 1_000
     seconds: float = SECONDS
+    most_seconds: float = 1_800.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ before the second leaves.
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from sandbox.airlock.memory.population import Selection, claim_members, row_memb
 from sandbox.airlock.memory.records import KEPT, KeptOutput
 from sandbox.airlock.memory.zone import MemoryZone
 from sandbox.airlock.specification import Specification, TableSpecification, VerificationSpecification, encode
-from shuzha.core.errors import Invalid
+from shuzha.core.errors import Invalid, Unavailable
 from shuzha.core.ids import new_id
 from shuzha.core.work import Database, Work
 
@@ -103,7 +104,8 @@ class Memory:
 
         `limit` is the least number of entities that may lie between two populations. What `export` released itself is
         left out. With `unit` only what this organisation released counts: advice tells nobody what others have.
-        Refuses outputs whose entities its source does not explain, and a memory that is not whole.
+        Refuses outputs whose entities its source does not explain, a memory that is not whole, and more work than the
+        effort allows.
         """
         found = [
             one
@@ -175,7 +177,10 @@ class Memory:
     def _compare(self, placed: Sequence[_Placed], kept: Sequence[KeptOutput], limit: int) -> Iterator[Compared]:
         comparisons = [Comparison(one.layers, limit, self._effort) for one in placed]
         unlike = [0] * len(placed)
+        until = time.monotonic() + self._effort.most_seconds
         for record in kept:
+            if time.monotonic() > until:
+                raise Unavailable(f"comparing with {len(kept)} earlier outputs took too long", rule="airlock.memory")
             read = partial(self._zone.read, record.entry, record.id, record.sha256)
             earlier, layers = Earlier(record.id, record.family, record.fingerprint, read), read()
             for place, one in enumerate(placed):

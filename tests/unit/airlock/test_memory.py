@@ -22,8 +22,13 @@ from sandbox.airlock.memory.isolation import find_isolated
 from sandbox.airlock.memory.layers import DENSE, Layers
 from sandbox.airlock.memory.overlap import compare
 from sandbox.airlock.memory.service import Output
-from sandbox.airlock.specification import Claim, TableSpecification, VerificationSpecification
-from shuzha.core.errors import Invalid, NotFound
+from sandbox.airlock.specification import (
+    Claim,
+    RegressionSpecification,
+    TableSpecification,
+    VerificationSpecification,
+)
+from shuzha.core.errors import Invalid, NotFound, Unavailable
 
 PEOPLE = 400
 
@@ -238,6 +243,13 @@ def test_too_many_outputs_to_combine_are_left_to_people(tmp_path: Path) -> None:
     assert dear.near(output("three", table("place"), FRAME)) == {("unsure", 1)}
 
 
+def test_a_comparison_that_takes_too_long_is_refused(tmp_path: Path) -> None:
+    city = Remembering(tmp_path, Effort(most_seconds=-1.0))
+    city.release(output("one", below(150), FRAME))
+    with pytest.raises(Unavailable):
+        city.near(output("two", below(300), FRAME))
+
+
 # other outputs -----------------------------------------------------------
 
 
@@ -251,6 +263,19 @@ def test_claims_are_compared_with_claims(city: Remembering) -> None:
     assert city.near(Output("two", verification(209), FRAME)) == {("pair", 9)}
     assert city.near(Output("two", verification(210), FRAME)) == set()
     assert city.near(output("three", below(201), FRAME)) == set()
+
+
+def test_regressions_are_compared_by_whose_rows_they_use(city: Remembering) -> None:
+    def fitted(level: int) -> Output:
+        asked = RegressionSpecification("rel_1", "wage ~ level", where=[where("level", "lt", level)])
+        return Output(f"below_{level}", asked, FRAME)
+
+    city.release(fitted(200))
+    assert city.near(fitted(209)) == {("pair", 9)}
+    assert city.near(fitted(210)) == set()
+    assert city.near(output("two", below(203), FRAME)) == {("pair", 3)}
+    (kept,) = city.memory.list_kept("ent_1")
+    assert (kept.form, kept.entities) == ("regression", 200)
 
 
 def test_rounded_tables_are_compared_and_not_combined(city: Remembering) -> None:
