@@ -209,6 +209,15 @@ def test_gate_asks_people_about_a_model_of_nothing() -> None:
 
 
 @pytest.mark.slow
+def test_gate_tells_good_models_from_bad_whatever_people_are_drawn() -> None:
+    for seed in range(100, 104):
+        city = world(1200, seed)
+        assert "block" not in spoken(judge(as_skops(logistic(city)), city)).values()
+        assert "block" not in spoken(judge(as_skops(tree(city)), city)).values()
+        assert spoken(judge(as_skops(tree(city, 30, 1)), city))["membership"] == "block"
+
+
+@pytest.mark.slow
 def test_gate_measures_over_the_declared_rows_alone() -> None:
     where = [TrainedOn("age", Op.GE, 50)]
     old = (CITY.frame["age"] >= 50).to_numpy() & ~CITY.held

@@ -25,6 +25,9 @@ FOLDS: Final = 5
 APART: Final = 4.0
 """Standard deviations between a record's scores in and out, above which one look says whether it was in."""
 
+LEAST_GAP: Final = 0.5
+"""Confidence that having seen a row must give on average, for a seen holdout to show."""
+
 _CLIP: Final = 1e-4
 Score = Callable[[tuple[Array, ...]], Array]
 
@@ -142,13 +145,14 @@ def exposed(sure: Array, shadows: Shadows, sample: Sample) -> tuple[int, int]:
 def holdout_gain(sure: Array, shadows: Shadows, sample: Sample) -> tuple[float, float]:
     """Return how far the model's confidence about the held out leans to that of models that saw them, and its error.
 
-    0 is what models say that never saw them, 1 what those say that did; the error is a standard error.
+    0 is what models say that never saw them, 1 what those say that did; the error is a standard error. Where models in
+    and out hardly differ there is nothing to lean to: 0.
     """
     outside = ~sample.member
     gap = by_entity(shadows.inside - shadows.outside, sample.codes, sample.entities)[outside]
     lead = by_entity(sure - shadows.outside, sample.codes, sample.entities)[outside]
     scale = float(gap.mean())
-    if scale <= 0.1:
+    if scale <= LEAST_GAP:
         return 0.0, 0.0
     return float(lead.mean() / scale), float(lead.std(ddof=1) / np.sqrt(len(lead)) / scale)
 
