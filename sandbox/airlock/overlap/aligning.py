@@ -29,7 +29,7 @@ _ROUNDS: Final = 4
 _MIXED: Final = 4
 _CHANCE: Final = 1.0
 _TELLING: Final = 5.0
-_DIFFERENT: Final = 0.05
+_APART: Final = 12.0
 _COMMON: Final = 0.9
 _PRIMES: Final = (
     1, 2, 3, 5, 7, 11, 13, 17, 23, 31, 41, 53, 71, 97, 131, 173, 233, 311, 419, 557, 743, 991, 1319, 1759,
@@ -59,8 +59,8 @@ class Deadline:
 class Pair:
     """A column of the export that holds, in a form, values of a column of the release.
 
-    `rare` is how telling a value is, in bits; `likeness` the share of each column that is in the other, multiplied;
-    `different` the share of different values in the release's column.
+    `rare` is how telling it is that a row is met, in bits; `likeness` the share of each column that is in the other,
+    multiplied; `bits` how far the column tells rows of the release apart.
     """
 
     export: str
@@ -68,7 +68,7 @@ class Pair:
     form: Form
     rare: float
     likeness: float
-    different: float = 0.0
+    bits: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +127,8 @@ def find_pairs(export: pl.DataFrame, sample: Sample, deadline: Deadline) -> list
                 likeness, share = _likeness(keys, theirs[name, fitted])
                 if likeness > 1.05 * (mine[name].likeness if name in mine else 0.0):
                     rare = -math.log2(max(share, 1 / sample.rows))
-                    different = theirs[name, fitted].n_unique() / max(1, len(theirs[name, fitted]))
-                    mine[name] = Pair(column.name, name, fitted, rare, likeness, different)
+                    apart = _apart(theirs[name, fitted], sample.rows)
+                    mine[name] = Pair(column.name, name, fitted, rare, likeness, apart)
         found += sorted(mine.values(), key=lambda pair: -pair.likeness)[:_PARTNERS]
         deadline.check()
     return sorted(found, key=lambda pair: -pair.rare)
@@ -154,8 +154,8 @@ def find_dresses(
         single.setdefault(pair.export, pair)
     # A day is nobody's by itself; a number or a name may be.
     alone = [pair for pair in single.values() if pair.form.kind is not Kind.DAY]
-    telling = [pair for pair in alone if pair.rare >= _TELLING or pair.different >= _DIFFERENT]
-    return dresses + [(pair,) for pair in sorted(telling, key=lambda pair: -pair.different)[:_ROUNDS]]
+    telling = [pair for pair in alone if pair.rare >= _TELLING or pair.bits >= _APART]
+    return dresses + [(pair,) for pair in sorted(telling, key=lambda pair: -pair.bits)[:_ROUNDS]]
 
 
 class _Search:
@@ -269,6 +269,14 @@ def _likeness(keys: pl.Series, theirs: pl.Series) -> tuple[float, float]:
     met = theirs.filter(theirs.is_in(keys.implode()))
     share = len(met) / len(theirs)
     return share * met.n_unique() / len(keys), share
+
+
+def _apart(keys: pl.Series, rows: int) -> float:
+    """Return by how many bits a column tells rows apart: of the chance that two rows have one value (Renyi)."""
+    counts = keys.value_counts(name="n")["n"].cast(pl.Float64)
+    size = float(len(keys))
+    same = float((counts * (counts - 1)).sum()) / (size * (size - 1)) if size > 1 else 1.0
+    return -math.log2(max(same, 1 / max(rows, 2)))
 
 
 def _tidiness(frame: pl.DataFrame) -> dict[str, bool]:

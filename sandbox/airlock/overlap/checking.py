@@ -80,7 +80,7 @@ def find_overlap(export: pl.DataFrame, source: Released, least: int, seconds: fl
     # What holds is seen in some of a large export's rows; only the last count is of all.
     some = wide if sample.whole or wide.height <= _SOME else wide.sample(_SOME, seed=5)
     pairs = find_pairs(some, sample, deadline)
-    return _counted(wide, source, _dresses(some, sample, pairs, deadline), pairs, least, deadline)
+    return _counted(wide, source, _dresses(some, sample, pairs, deadline), pairs, least, sample.rows, deadline)
 
 
 def _dresses(
@@ -97,7 +97,7 @@ def _dresses(
 
 def _counted(
     wide: pl.DataFrame, source: Released, dresses: Iterator[tuple[Pair, ...] | Hashed], pairs: Sequence[Pair],
-    least: int, deadline: Deadline,
+    least: int, rows: int, deadline: Deadline,
 ) -> Overlap:  # fmt: skip
     reproduced = np.zeros(wide.height, np.float64)
     met, how, paired = 0.0, list[str](), [pair for pair in pairs if pair.likeness >= _ALIKE]
@@ -106,7 +106,7 @@ def _counted(
         if isinstance(dress, Hashed):
             count = count_hashed(wide, source.frame, dress, source.entity, least)
         else:
-            count = count_rows(wide, source.frame, dress, source.entity, least)
+            count = count_rows(wide, source.frame, dress, source.entity, least, rows)
             met = max(met, float(count.met.mean())) if len(dress) > 1 else met
             paired += dress
         if count.certain:
@@ -114,11 +114,11 @@ def _counted(
             how.append(_said(dress))
         if reproduced.mean() >= _NEARLY_ALL:
             break
-    rows = round(float(reproduced.sum()))
+    found = round(float(reproduced.sum()))
     entity = next((pair.export for pair in paired if pair.release == source.entity), None)
     columns = tuple(dict.fromkeys(pair.export for pair in paired if pair.release != source.entity))
     rowlike = met >= _ROWLIKE or _repeats(wide, columns)
-    return Overlap(source.release, rows, rows / wide.height, tuple(how), rowlike, columns, entity)
+    return Overlap(source.release, found, found / wide.height, tuple(how), rowlike, columns, entity)
 
 
 def check_overlap(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -13,6 +14,7 @@ import polars as pl
 from sandbox.airlock.overlap.aligning import Keys, Pair, joint_key, mix_keys
 from sandbox.airlock.overlap.forms import Kind
 
+_SPARE: Final = 8.0
 _NUMBERS: Final = (Kind.ROUNDED, Kind.CUT, Kind.DIGITS)
 
 
@@ -30,7 +32,7 @@ class Count:
 
 
 def count_rows(
-    export: pl.DataFrame, release: pl.LazyFrame, dress: Sequence[Pair], entity: str | None, least: int
+    export: pl.DataFrame, release: pl.LazyFrame, dress: Sequence[Pair], entity: str | None, least: int, rows: int
 ) -> Count:
     """Return what one pass over the release says of an export under a dress.
 
@@ -38,18 +40,19 @@ def count_rows(
     gives is counted in the same pass: on the export with its columns mixed, or its numbers moved by a step.
     """
     schema = release.collect_schema()
+    dress = _enough(dress, rows)
     keys = [_keys(export, pair) for pair in dress]
     mine, other = pl.Series(mix_keys(keys)), pl.Series(_mixed(export, dress, keys))
     asked = pl.concat([mine, other]).unique()
     theirs = joint_key([(pair.release, pair.form) for pair in dress], schema)
-    who = pl.col(entity).hash(3) if entity is not None else pl.int_range(pl.len(), dtype=pl.UInt64)
-    found = (
-        release.select(theirs, who.alias("who"))
-        .filter(pl.col("key").is_in(asked.implode()))
-        .group_by("key")
-        .agg(pl.col("who").n_unique() if entity is not None else pl.len().alias("who"))
-        .collect(engine="streaming")
-    )
+    met_keys = release.select(theirs, *([pl.col(entity).hash(3).alias("who")] if entity is not None else []))
+    met_keys = met_keys.filter(pl.col("key").is_in(asked.implode()))
+    if entity is not None and any(pair.release == entity and pair.form.kind is Kind.TEXT for pair in dress):
+        # Whoever names the entity has one of it in each of his rows.
+        found = met_keys.select("key").unique().with_columns(who=pl.lit(1)).collect(engine="streaming")
+    else:
+        size = pl.col("who").n_unique() if entity is not None else pl.len().alias("who")
+        found = met_keys.group_by("key").agg(size).collect(engine="streaming")
     rare = found.filter(pl.col("who") < least)["key"].implode()
     empty = _all_empty(export, dress)
     reproduced = mine.is_in(rare).to_numpy() & ~empty
@@ -60,6 +63,19 @@ def count_rows(
     by_chance = float(mixed.is_in(rare).mean() or 0.0) * len(different)  # type: ignore[arg-type]
     certain = hits - by_chance - 4 * by_chance**0.5 >= 1
     return Count(reproduced, met, min(1.0, by_chance / hits) if hits else 0.0, certain)
+
+
+def _enough(dress: Sequence[Pair], rows: int) -> Sequence[Pair]:
+    """Return the pairs that tell the release's rows apart, the most telling first, until more would add nothing.
+
+    Columns that are dear to compare are mostly labels, which tell little.
+    """
+    chosen: list[Pair] = []
+    for pair in sorted(dress, key=lambda pair: -pair.bits):
+        if sum(one.bits for one in chosen) >= math.log2(max(rows, 2)) + _SPARE and len(chosen) > 1:
+            break
+        chosen.append(pair)
+    return chosen
 
 
 def _keys(export: pl.DataFrame, pair: Pair) -> Keys:

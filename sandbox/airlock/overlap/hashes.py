@@ -10,13 +10,11 @@ import base64
 import binascii
 import hashlib
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import permutations
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from sandbox.airlock.overlap.aligning import Deadline, Sample
@@ -38,7 +36,10 @@ Digest = Callable[[bytes], str]
 
 
 def _of(name: str) -> Digest:
-    return lambda data: hashlib.new(name, data, usedforsecurity=False).hexdigest()
+    made = getattr(hashlib, name, None)
+    if made is None:
+        return lambda data: hashlib.new(name, data, usedforsecurity=False).hexdigest()
+    return lambda data: made(data, usedforsecurity=False).hexdigest()
 
 
 _NAMES: Final = (
@@ -96,27 +97,20 @@ def find_hashed(export: pl.DataFrame, sample: Sample, deadline: Deadline) -> lis
 def count_hashed(export: pl.DataFrame, release: pl.LazyFrame, hashed: Hashed, entity: str | None, least: int) -> Count:
     """Return which rows of the export hold a hash of a record that fewer than `least` entities share."""
     columns = list(hashed.release)
-    who = pl.col(entity).hash(3).n_unique() if entity is not None and entity not in columns else pl.len()
     if entity is not None and entity in columns:
-        who = pl.lit(1)
-    groups = release.select(*columns, *([entity] if entity and entity not in columns else []))
-    known = groups.group_by(columns).agg(who.alias("who")).head(_WHOLE).collect(engine="streaming")
-    digest = digests()[hashed.function]
+        groups = release.select(columns).unique().with_columns(who=pl.lit(1))
+    elif entity is not None:
+        groups = release.select(*columns, entity).group_by(columns).agg(pl.col(entity).hash(3).n_unique().alias("who"))
+    else:
+        groups = release.select(columns).group_by(columns).agg(pl.len().alias("who"))
+    known = groups.head(_WHOLE).collect(engine="streaming")
+    digest, length = digests()[hashed.function], hashed.length
     texts = _texts(known, columns, hashed.separator, hashed.case)
-    rare: set[str] = set()
-    met: set[str] = set()
-    for text, size in zip(texts, known["who"].to_list(), strict=True):
-        token = digest(text.encode())[: hashed.length]
-        met.add(token)
-        if size < least:
-            rare.add(token)
-    tokens = _as_hex(export[hashed.export])
-    reproduced = _in(tokens, rare)
-    return Count(reproduced, _in(tokens, met), 0.0, bool(reproduced.any()))
-
-
-def _in(tokens: Sequence[str | None], known: set[str]) -> npt.NDArray[np.bool_]:
-    return np.fromiter((token in known for token in tokens), np.bool_, len(tokens))
+    given = pl.Series([digest(text.encode())[:length] for text in texts], dtype=pl.String)
+    tokens = pl.Series(_as_hex(export[hashed.export]), dtype=pl.String).str.slice(0, length)
+    met = tokens.is_in(given.implode()).fill_null(value=False).to_numpy()
+    reproduced = tokens.is_in(given.filter(known["who"] < least).implode()).fill_null(value=False).to_numpy()
+    return Count(reproduced, met, 0.0, bool(reproduced.any()))
 
 
 def _search(tokens: _Tokens, rows: int, sample: Sample, deadline: Deadline) -> Hashed | None:
