@@ -17,6 +17,7 @@ from products.registry.codes import ProductKind
 from products.registry.model import PRODUCT, REGISTRATION
 from sandbox.airlock.findings import Severity, Verdict
 from sandbox.airlock.model import EXPORT, Choice
+from sandbox.airlock.rules import NOTES
 from sandbox.inbound.model import IMPORT
 from sandbox.inbound.screening import ACCEPTED as OWN_FILE_ACCEPTED
 from sandbox.inbound.screening import RULES as OWN_FILE_RULES
@@ -124,6 +125,7 @@ def _all() -> Iterator[str]:
     yield from (word(name) for name in (*PERSONAL_ROLES, *PARTIES, INFRASTRUCTURE, *NAMES, *LOOSE))
     yield from (*NOT_PROMISED, *SYNTHETIC_NOT_PROMISED, NOT_MEASURED, *_cannot())
     yield from (*HELD.values(), FROZEN, IMAGES, NEEDS_ROOT, *LIMIT_WORDS.values(), *ENDS)
+    yield from (note.meaning for note in NOTES)
     yield from (*OWN_FILE_RULES.values(), *OWN_FILE_ACCEPTED.values(), *ORIGINS.values())
     for table in (AUTHORITY_TURN, REGISTRY_TURN, OPERATOR_TURN):
         yield from table.values()
