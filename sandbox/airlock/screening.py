@@ -108,7 +108,9 @@ class Screener:
         Claims are counted over raw rows. Whoever may ask without end, as a notebook may, finds each value by asking.
         Of earlier outputs it tells those of the asker's own unit, for the same reason (`advise`).
         """
-        return Screener(self.inputs, _Nowhere(), self.rules, self._limits, counts=False, memory=self._memory)
+        return Screener(
+            self.inputs, _Nowhere(), self.rules, self._limits, counts=False, memory=self._memory, models=self._models
+        )  # fmt: skip
 
     def advise(self, request: ExportRequest, declared: Declared, allows: Allows) -> Judged:
         """Return one output, judged, and compared with what the request's own unit released before."""

@@ -17,6 +17,7 @@ from sandbox.airlock.memory.identity import PlatformIdentities
 from sandbox.airlock.memory.service import Memory
 from sandbox.airlock.memory.zone import MemoryZone
 from sandbox.airlock.model import ExportRequest
+from sandbox.airlock.models.gate import ModelGate
 from sandbox.airlock.room import JailedRoom
 from sandbox.airlock.rules import Rules
 from sandbox.airlock.screening import Screener
@@ -273,7 +274,9 @@ class Platform:
             rooms=JailerRooms(self.settings.runtime / ROOMS_SOCKET, specs_of(self.hub_settings)),
             own_file=self.inbound.mount_of,
         )  # fmt: skip
-        screener = Screener(inputs, vault, Rules(), memory=self.memory)
+        rules = Rules()
+        models = ModelGate(rules.models, folder=self.settings.folder("scratch") / "models")
+        screener = Screener(inputs, vault, rules, memory=self.memory, models=models)
         prove = partial(prove_event, self.settings.folder("logs") / "audit")
         return AirlockService(Parts(self.database, self.policies, self.law, self.keys, vault, room, screener, prove))
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -18,6 +21,9 @@ from sandbox.airlock.models.judging import judge_answer
 from sandbox.airlock.models.rules import ModelRules
 from sandbox.airlock.models.specification import ModelSpecification
 from sandbox.airlock.models.training import write_numbers, write_rows
+
+_PREFIX: Final = "model-"
+_KEPT_SECONDS: Final = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +48,19 @@ class Worker(Protocol):
 
 
 class ModelGate:
-    """Judges declared models by the rules in force. A model that is not measured does not pass."""
+    """Judges declared models by the rules in force. A model that is not measured does not pass.
 
-    def __init__(self, rules: ModelRules | None = None, caps: Caps | None = None, worker: Worker = ask) -> None:
+    `folder` is where the rows lie while a model is measured over them: the platform's own, closed to others.
+    """
+
+    def __init__(
+        self, rules: ModelRules | None = None, caps: Caps | None = None, worker: Worker = ask, *,
+        folder: Path | None = None,
+    ) -> None:  # fmt: skip
         self.rules = rules or ModelRules()
         self._caps = caps
         self._worker = worker
+        self._folder = folder
 
     def judge(
         self, data: bytes, specification: ModelSpecification, source: Source, others: Sequence[Source] = ()
@@ -58,7 +71,7 @@ class ModelGate:
 
         Raises Invalid for a specification that does not fit the release. A crash or a timeout of the worker blocks.
         """
-        with tempfile.TemporaryDirectory(prefix="model-") as folder:
+        with self._space() as folder:
             table = Path(folder) / "rows.parquet"
             write_rows(specification, source, table)
             also = [Path(folder) / f"other-{place}.parquet" for place in range(len(others))]
@@ -82,3 +95,14 @@ class ModelGate:
             "findings": [one.as_dict() for one in findings],
         }  # fmt: skip
         return ModelVerdict(answer.format, tuple(findings), answer.content, msgspec.json.encode(kept))
+
+    @contextmanager
+    def _space(self) -> Iterator[str]:
+        """Give a folder for the rows of one model; what a killed process left of its own a day ago goes too."""
+        if self._folder is not None:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for left in self._folder.glob(f"{_PREFIX}*"):
+                if time.time() - left.stat().st_mtime > _KEPT_SECONDS:
+                    shutil.rmtree(left, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=self._folder) as folder:
+            yield folder

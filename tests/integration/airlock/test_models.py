@@ -6,7 +6,10 @@ Each model that is refused stands beside one of the same kind that is not, so th
 from __future__ import annotations
 
 import json
+import os
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -206,6 +209,16 @@ def test_gate_asks_people_about_a_model_of_nothing() -> None:
     model = logistic(CITY)
     model[1].coef_[:] = 0.0
     assert spoken(judge(as_skops(model))) == {"model_quality": "review"}
+
+
+def test_gate_leaves_no_rows_behind_and_takes_old_ones_away(tmp_path: Path) -> None:
+    folder = tmp_path / "scratch"
+    for name, age in (("model-old", 2 * 86_400), ("model-fresh", 60), ("other", 2 * 86_400)):
+        (folder / name).mkdir(parents=True)
+        os.utime(folder / name, (time.time() - age,) * 2)
+    gate = ModelGate(caps=CAPS, folder=folder)
+    assert spoken(gate.judge(b"no model", CITY.declared(), source(CITY.frame))) == {"model_format": "block"}
+    assert {one.name for one in folder.iterdir()} == {"model-fresh", "other"}
 
 
 @pytest.mark.slow
