@@ -96,10 +96,10 @@ def test_gate_blocks_an_overfitted_tree_by_its_leaves_and_by_attack() -> None:
 def test_gate_blocks_an_overfitted_forest_and_network() -> None:
     forest = spoken(judge(as_skops(CITY.train(RandomForestClassifier(5, random_state=0)))))
     assert forest["membership"] == forest["model_budget"] == forest["model_leaf"] == "block"
-    deep = make_pipeline(StandardScaler(), MLPClassifier((60, 60), max_iter=800, alpha=0, tol=0, random_state=0))
-    network = spoken(judge(as_skops(CITY.train(deep))))
-    assert network["model_budget"] == network["model_dof"] == "block"
-    assert "membership" in network
+    deep = make_pipeline(StandardScaler(), MLPClassifier((60, 60), max_iter=500, alpha=0, tol=0, random_state=0))
+    network = judge(as_skops(CITY.train(deep)))
+    assert spoken(network)["model_budget"] == spoken(network)["model_dof"] == "block"
+    assert max(one["auc"] for one in measured(network)["attacks"]) > 0.55
 
 
 @pytest.mark.slow

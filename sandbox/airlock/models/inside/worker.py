@@ -50,7 +50,7 @@ def work(order: Order, data: bytes) -> Answer | Refusal:
     asked = measuring.Asked(
         specification.task, tuple(specification.classes),
         {name: specification.columns.index(name) for name in specification.sensitive if name in specification.columns},
-        order.seconds, int.from_bytes(hashlib.sha256(data).digest()[:4], "big"), order.least,
+        order.seconds, int.from_bytes(hashlib.sha256(read.content).digest()[:4], "big"), order.least,
     )  # fmt: skip
     try:
         measured = measuring.measure(
