@@ -18,7 +18,7 @@ from sandbox.airlock.memory.atoms import Atoms
 from sandbox.airlock.memory.layers import Array
 
 MOST_ATOMS: Final = 2_000
-MOST_GROUPS: Final = 200
+MOST_GROUPS: Final = 60
 SECONDS: Final = 20.0
 PLENTY: Final = 1e9
 

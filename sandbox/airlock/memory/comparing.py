@@ -54,7 +54,7 @@ class Effort:
     outputs: int = 48
     cost: int = 2_000_000_000
     counted: int = 4
-    atoms: int = 1_000
+    atoms: int = 300
     seconds: float = SECONDS
     most_seconds: float = 1_800.0
 
