@@ -30,6 +30,7 @@ _BY_TYPE: Mapping[str, Technique] = {
 _REGION = r"^([0-9]{6}|[0-9]{12}|[0-9]{17}[0-9Xx])$"
 _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _STEPS = 50
+_PURE = 0.9
 
 
 def make_plan(entry: Entry, columns: Iterable[str], policy: RiskPolicy, frame: pl.LazyFrame) -> Plan:
@@ -73,6 +74,9 @@ def _technique(entry: Entry, element: Element, policy: RiskPolicy) -> Technique:
         return Keep()
     finding = entry.scan.find(element.name) if entry.scan else None
     if finding and finding.types and element.name != entry.entity_key and finding.types[0] in _BY_TYPE:
+        if isinstance(_BY_TYPE[finding.types[0]], Mask) and (len(finding.types) > 1 or finding.hit_rate < _PURE):
+            # The first characters of what else is in the column may be a name, or a region.
+            return Mask()
         return _BY_TYPE[finding.types[0]]
     if element.type in (ElementType.NUMBER, ElementType.DECIMAL, ElementType.BOOLEAN):
         return Drop()
