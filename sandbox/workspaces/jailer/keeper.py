@@ -77,7 +77,7 @@ class Keeper:
     def adopt(self) -> tuple[str, ...]:
         """Find the jails that an earlier jailer left running, and return the workspaces that have a living server."""
         for folder in sorted(self._settings.runtime.iterdir()):
-            if WORKSPACE_ID.fullmatch(folder.name) and (folder / "kernels").is_dir():
+            if WORKSPACE_ID.fullmatch(folder.name) and RuntimePaths(folder).is_own() and (folder / "kernels").is_dir():
                 self._adopt(folder.name)
         return self.list_open()
 
@@ -229,8 +229,9 @@ class Keeper:
             self._end(workspace, house, 0.0)
             use = self.disks.use(workspace)
             method = self.disks.destroy(workspace)
-            if (self._settings.runtime / workspace).exists():
-                shutil.rmtree(self._settings.runtime / workspace)
+            paths = runtime_paths(self._settings.runtime, workspace)
+            if paths.is_own():
+                shutil.rmtree(paths.folder)
             self.books.look(workspace)
         self._houses.pop(workspace, None)
         return {"home": use is not None, "bytes": 0 if use is None else use.used_bytes, "method": method}
@@ -348,10 +349,11 @@ class Keeper:
         group = self._host.group(group_name(self._settings.runtime, workspace))
         group.kill()
         group.remove()
-        end_marked(paths.mark)
-        for path in (paths.mark, paths.inward):
-            path.unlink(missing_ok=True)
-        unmount(paths.notebooks)
+        if paths.is_own():
+            end_marked(paths.mark)
+            for path in (paths.mark, paths.inward):
+                path.unlink(missing_ok=True)
+            unmount(paths.notebooks)
         self.disks.detach(workspace)
 
     def _end_kernels(self, workspace: str, house: House, paths: RuntimePaths) -> None:
@@ -360,12 +362,13 @@ class Keeper:
         for kernel, jail in list(house.kernels.items()):
             _stop(jail, 0.0)
             self._forget_kernel(house, paths, kernel)
-        for mark in paths.kernel_marks.iterdir() if paths.kernel_marks.is_dir() else ():
-            end_marked(mark)
-            mark.unlink(missing_ok=True)
         group.remove()
-        for place in (paths.sockets, paths.ipc):
-            unmount(place)
+        if paths.is_own():
+            for mark in paths.kernel_marks.iterdir() if paths.kernel_marks.is_dir() else ():
+                end_marked(mark)
+                mark.unlink(missing_ok=True)
+            for place in (paths.sockets, paths.ipc):
+                unmount(place)
 
 
 def _stop(jail: Jail, grace: float) -> None:
@@ -376,10 +379,20 @@ def _stop(jail: Jail, grace: float) -> None:
 
 
 def _listen(path: Path, service: int | None) -> socket.socket:
-    """Return a socket that listens at `path` for the gate; the server inherits it, and nothing inside sees the path."""
-    path.unlink(missing_ok=True)
+    """Return a socket that listens at `path` for the gate; the server inherits it, and nothing inside sees the path.
+
+    It is made and given away in the folder above, where root alone writes: the socket's own folder is the service's,
+    who could swap a link in while it is given to him.
+    """
+    made = path.parent.with_name(path.name)
+    made.unlink(missing_ok=True)
     listening = socket.socket(socket.AF_UNIX)
-    listening.bind(os.fspath(path))
-    give_socket(path, os.geteuid() if service is None else service)
-    listening.listen(_BACKLOG)
+    try:
+        listening.bind(os.fspath(made))
+        give_socket(made, os.geteuid() if service is None else service)
+        made.rename(path)
+        listening.listen(_BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise Unavailable(f"cannot put a socket into {path.parent.name}: {error.strerror}", rule="jail") from None
     return listening

@@ -16,6 +16,7 @@ case: a socket's path ends at 107 bytes, and URLs are lower-cased on their way t
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -76,6 +77,17 @@ class RuntimePaths:
         """The folder of the kernels' marks."""
         return self.folder / "kernels"
 
+    def is_own(self) -> bool:
+        """Return whether the folder is there, no link, and this user's own: nobody else chose what lies in it.
+
+        The service user may put folders and links beside those of workspaces: root works in none of them.
+        """
+        try:
+            status = self.folder.lstat()
+        except OSError:
+            return False
+        return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
+
     def make(self, uid: int | None = None, service: int | None = None) -> None:
         """Make the folders, closed to all but those who need them; what is there already is kept.
 
@@ -83,7 +95,7 @@ class RuntimePaths:
         `RuntimeUnsafe` when somebody else made the folder: what lies in it would be his.
         """
         _make(self.folder, 0o711)
-        if self.folder.stat().st_uid != os.geteuid():
+        if not self.is_own():
             raise RuntimeUnsafe(f"cannot use the folder of {self.folder.name}'s sockets: another user has made it")
         for folder, mode in (
             (self.inward.parent, 0o700), (self.kernel_marks, 0o700), (self.notebooks, 0o700),
@@ -126,11 +138,16 @@ def runtime_paths(runtime: Path, workspace: str) -> RuntimePaths:
 
 
 def make_runtime(runtime: Path, service: int | None = None) -> None:
-    """Make the folder of all sockets; one that another user has made is left as it is.
+    """Make the folder of all sockets; root's is left as it is, and so is one that this user has made.
 
-    The user `service` may put sockets of his own there, and can take away nothing that is not his.
+    The user `service` may put sockets of his own there, and can take away nothing that is not his. Raises
+    `RuntimeUnsafe` where another user could put a folder of his in its place.
     """
     runtime.mkdir(parents=True, exist_ok=True)
+    for folder in (runtime, runtime.parent):
+        status = folder.lstat()
+        if status.st_uid not in {0, os.geteuid()} or (status.st_mode & 0o002 and not status.st_mode & stat.S_ISVTX):
+            raise RuntimeUnsafe(f"cannot use {folder} for sockets: another user could replace what lies there")
     if runtime.stat().st_uid != os.geteuid():
         return
     runtime.chmod(0o711)
