@@ -32,7 +32,7 @@ from sandbox.workspaces.jails.jail import (
     Mount,
     start_jail,
 )
-from sandbox.workspaces.jails.landlock import LAUNCHER_MOUNT, kernel_command
+from sandbox.workspaces.jails.landlock import LAUNCHER_MOUNTS, kernel_command
 from sandbox.workspaces.records.specs import GrantedRelease
 
 INSIDE_OUTBOX = "/job/outbox"
@@ -104,7 +104,7 @@ def build_room(
     mounts += [
         Mount(box / "outbox", INSIDE_OUTBOX, writable=True),
         Mount(box / "sockets", INSIDE_SOCKETS, writable=True),
-        LAUNCHER_MOUNT,
+        *LAUNCHER_MOUNTS,
     ]
     variables = {
         "HOME": INSIDE_HOME, "USER": "analyst", "LANG": "C.UTF-8", "TZ": "UTC", "PYTHONHASHSEED": "0",
