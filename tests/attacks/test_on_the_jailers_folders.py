@@ -1,4 +1,4 @@
-"""A service that was taken over, after root's hands: what it plants where the jailer works, and swaps meanwhile."""
+"""After the jailer: what a service plants where root works and swaps meanwhile; what would keep the jailer waiting."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from workspace_kit import ENVIRONMENT
 
 from sandbox.workspaces.host.limits import CgroupHost
-from sandbox.workspaces.jailer import keeper as jailer_keeper
 from sandbox.workspaces.jailer.keeper import Keeper
-from sandbox.workspaces.jails.warden import Warden
-from sandbox.workspaces.records.controls import Orders
+from sandbox.workspaces.jailer.verbs import KernelPorts, KernelStart
+from sandbox.workspaces.jails.warden import Warden, kernel_group_name
+from sandbox.workspaces.records.controls import ControlsWriter, FileControls, Orders
 from sandbox.workspaces.records.hub_settings import HubSettings
-from sandbox.workspaces.records.runtime import RuntimePaths, RuntimeUnsafe, give_socket, make_runtime
-from shuzha.core.errors import Unavailable
+from sandbox.workspaces.records.runtime import RuntimePaths, RuntimeUnsafe, give_socket, listen_for, make_runtime
+from sandbox.workspaces.records.specs import FileSpecs, WorkspaceSpec
+from shuzha.core.errors import ShuzhaError
 from shuzha.core.service_user import ServiceUser, acting_as, starting_as
 
 pytestmark = [
@@ -157,8 +159,8 @@ def test_a_swapped_socket_gives_no_file_of_root_away(settings: HubSettings) -> N
         swapping.stdout.readline()
         try:
             for _ in range(2000):
-                with contextlib.suppress(Unavailable):
-                    jailer_keeper._listen(paths.inward, SERVICE.uid).close()
+                with contextlib.suppress(OSError):
+                    listen_for(paths.inward, SERVICE.uid).close()
                 assert secret.stat().st_uid == 0
             for _ in range(200_000):
                 listen_in_place(paths.inward)
@@ -185,3 +187,57 @@ def test_a_folder_of_sockets_made_by_a_stranger_is_not_used(tmp_path: Path, whic
     (tmp_path / "run").chmod(0o1777)
     make_runtime(tmp_path / "run" / "8003", SERVICE.uid)
     assert (tmp_path / "run" / "8003").stat().st_gid == SERVICE.uid, "the control"
+
+
+# --- a suspension that finds a jail half started --------------------------------------------------------------------
+
+NAME = "w-one"
+
+
+def let_start(settings: HubSettings) -> None:
+    """Write the specification of one workspace, which may be started."""
+    ControlsWriter(settings.controls).start()
+    specs = FileSpecs(
+        settings.specs, release_root=settings.releases, home_root=settings.homes,
+        controls=FileControls(settings.controls),
+    )  # fmt: skip
+    specs.write(WorkspaceSpec(NAME, "acc_alice", 230_001, settings.homes / NAME, ()))
+
+
+def begin(verb: Callable[[], object]) -> threading.Thread:
+    def run() -> None:
+        with contextlib.suppress(ShuzhaError):
+            verb()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread
+
+
+@pytest.mark.attack(
+    what="a kernel asked for as its workspace is suspended: frozen before it runs, it holds its jailer up",
+    route="the server's REST, again and again until the suspension", layer="jailer",
+    control="whoever starts it waits for as long as it stands still",
+)  # fmt: skip
+def test_a_kernel_frozen_in_its_start_holds_nobody_up(settings: HubSettings) -> None:
+    let_start(settings)
+    host = CgroupHost.detect()
+    keeper, group = Keeper(settings, host), host.group(kernel_group_name(settings.runtime, NAME))
+    asked = [KernelStart(f"0b9d2f6e-13a5-4c1b-9d53-{n:012x}", "k" * 32, KernelPorts(1, 2, 3, 4, 5)) for n in (1, 2)]
+    try:
+        keeper.start(NAME, "acc_alice", {})
+        keeper.start_kernel(NAME, asked[0])
+        assert group.freeze()
+        starting = begin(lambda: keeper.start_kernel(NAME, asked[1]))
+        starting.join(0.5)
+        assert starting.is_alive(), "the control"
+        for verb in (keeper.sweep, lambda: keeper.stop(NAME, 0.0)):
+            other = begin(verb)
+            other.join(10)
+            assert not other.is_alive()
+        starting.join(10)
+        assert not starting.is_alive()
+        assert keeper.poll_kernel(NAME, asked[1].kernel) is not None
+    finally:
+        group.kill()
+        keeper.stop(NAME, 0.0)

@@ -81,7 +81,7 @@ def _coarse(size: int | None, step: int) -> int | None:
 
 def _first_digit(times: int) -> int:
     """Return a count down to its first digit: 7, 10, 20, ... 100, 200, ..."""
-    unit = 10 ** (len(str(times)) - 1)
+    unit = int(10 ** (len(str(times)) - 1))
     return times // unit * unit
 
 

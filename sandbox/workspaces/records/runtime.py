@@ -16,6 +16,7 @@ case: a socket's path ends at 107 bytes, and URLs are lower-cased on their way t
 from __future__ import annotations
 
 import os
+import socket
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from urllib.parse import quote
 from sandbox.workspaces.records.controls import check_workspace_id
 
 _MOST_BYTES = 107
+_BACKLOG = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,3 +172,23 @@ def give_socket(path: Path, uid: int) -> None:
         os.chown(path, uid, uid)
     by_folder = os.geteuid() not in {0, uid} and path.parent.stat().st_gid == uid
     path.chmod(0o666 if by_folder else 0o600)
+
+
+def listen_for(path: Path, service: int | None) -> socket.socket:
+    """Return a socket that listens at `path` for the user `service`, or for this one. Raises OSError.
+
+    It is made and given away in the folder above, where this user alone writes: the folder of `path` is the service's,
+    who could swap a link in while root gives him what lies there.
+    """
+    made = path.parent.with_name(path.name)
+    made.unlink(missing_ok=True)
+    listening = socket.socket(socket.AF_UNIX)
+    try:
+        listening.bind(os.fspath(made))
+        give_socket(made, os.geteuid() if service is None else service)
+        made.rename(path)
+        listening.listen(_BACKLOG)
+    except OSError:
+        listening.close()
+        raise
+    return listening
