@@ -29,7 +29,11 @@ class PacedChannels(ZMQChannelsWebsocketConnection):  # type: ignore[misc]
     def create_stream(self) -> None:
         """Connect to the kernel, and let few messages of output wait here: the kernel has them all the same."""
         super().create_stream()
-        self.channels["iopub"].socket.rcvhwm = MOST_WAITING
+        output = self.channels["iopub"].socket
+        kernel = output.last_endpoint
+        output.disconnect(kernel)
+        output.rcvhwm = MOST_WAITING  # It holds for connections that are made from now on.
+        output.connect(kernel)
 
     def disconnect(self) -> None:
         """Let go of the kernel; what it says from now on is kept, or not, as the stock connection does."""
