@@ -104,6 +104,14 @@ def test_gives_each_quasi_identifier_the_hierarchy_of_its_form() -> None:
     assert (anonymity.k, anonymity.entity, anonymity.mode) == (3, "resident_id", "enclave")
 
 
+@pytest.mark.parametrize("largest", [99, 10_000_000, 10**15, None])
+def test_the_widths_of_bands_tell_nothing_of_the_largest_figure(largest: int | None) -> None:
+    frame = pl.LazyFrame({"capital": [*range(1_000), largest]})
+    anonymity = plan(("capital",), frame).anonymity
+    assert anonymity is not None
+    assert anonymity.quasi_identifiers["capital"]["widths"] == [50, 100, 200, 1000]
+
+
 def test_mixed_forms_are_only_hidden_or_shown() -> None:
     mixed = FRAME.with_columns(district=pl.Series(["370102", "Lixia"]))
     anonymity = plan(frame=mixed).anonymity
