@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import secrets
-import shutil
 import stat
 import threading
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sandbox.workspaces.clean_room.outbox import OutboxCaps
+from sandbox.workspaces.host.homes import take_away
 from sandbox.workspaces.host.limits import CgroupHost, Limits
 from sandbox.workspaces.host.mounts import make_room, unmount
 from sandbox.workspaces.jails.jail import (
@@ -274,4 +274,5 @@ def _give(folder: int, reader: int, deepest: int) -> None:
 
 def _take_away(box: Path) -> None:
     unmount(box)
-    shutil.rmtree(box, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        take_away(box)
