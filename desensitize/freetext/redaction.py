@@ -23,7 +23,7 @@ from desensitize.leaves import INVISIBLE
 
 _PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
 CANDIDATE = (
-    rf"[0-9０-９]{{4}}|[@＠]|[0-9A-Fa-f]{{2}}[:\-\u2010-\u2013\u2212\ufe63－]|[0-9０-９][.．]|[{_PROVINCES}][A-ZＡ-Ｚ]"
+    rf"[0-9０-９]{{4}}|[@＠]|[0-9A-Fa-f]{{2}}[:\-\u2010-\u2015\u2212\ufe58\ufe63－]|[0-9０-９][.．]|[{_PROVINCES}][A-ZＡ-Ｚ]"
     f"|{INVISIBLE}"
 )
 _CANDIDATE = re.compile(CANDIDATE)

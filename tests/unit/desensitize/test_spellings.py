@@ -55,6 +55,6 @@ def test_redaction_takes_out_what_holds_unseen_characters(unseen: str) -> None:
     assert made == "请联系[手机号1]，邮箱[邮箱1]，证件[身份证号1]"
 
 
-@pytest.mark.parametrize("written", [wide for wide, plain in READ_AS.items() if plain in " -"])
+@pytest.mark.parametrize("written", [wide for wide, plain in READ_AS.items() if plain in " .-"] + [*" .-—"])
 def test_redaction_reads_separators_as_the_scan_does(written: str) -> None:
     assert redact_text(f"电话138{written}1234{written}5678。", names=False) == "电话[手机号1]。"
