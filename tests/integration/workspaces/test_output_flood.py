@@ -35,6 +35,9 @@ PRINTING = "while True: print('x' * 1000)"
 MOST_AHEAD = 400
 """What code may have shown that nobody took, in messages of 100 kB: kernel, sockets, server and gate together."""
 
+MOST_IN_SERVER = 64
+"""The messages of output that wait in the server: they outlive the kernel."""
+
 
 class Flood:
     """A workspace of this test and a kernel in it, as a browser uses them."""
@@ -110,6 +113,29 @@ async def test_flood_waits_for_the_browser_and_loses_nothing(hub: RunningHub, wo
                 assert len(numbers) >= shown
                 assert (await execute(channel, "print('still here')")).text == "still here\n"
         await end(here, kernel, other)
+
+
+@pytest.mark.slow
+async def test_what_a_kernel_showed_before_it_died_comes_before_the_word_of_it(hub: RunningHub, workspace: str) -> None:
+    async with flooding(hub, workspace) as here:
+        kernel = await here.start_kernel()
+        async with here.channel(kernel) as channel:
+            code = "import os, threading\nthreading.Timer(5, lambda: os._exit(1)).start()\n" + FLOOD
+            identity, text = request_message(code)
+            await channel.send_str(text)
+            await here.settle()
+            numbers, state = [], ""
+            async with asyncio.timeout(60):
+                await asyncio.sleep(6)
+                while state != "restarting":
+                    body = json.loads((await channel.receive()).data)
+                    if body["msg_type"] == "status":
+                        state = body["content"]["execution_state"]
+                    elif body["parent_header"].get("msg_id") == identity and body["msg_type"] == "display_data":
+                        numbers.append(int(body["content"]["data"]["text/plain"].split()[0]))
+            assert numbers == list(range(len(numbers)))
+            assert len(numbers) > MOST_IN_SERVER
+        await end(here, kernel)
 
 
 @pytest.mark.parametrize("code", [FLOOD, PRINTING])

@@ -20,6 +20,7 @@ class PacedChannels(ZMQChannelsWebsocketConnection):  # type: ignore[misc]
 
     _unsent = 0
     _waits = False
+    _may_wait = True
 
     @property
     def write_message(self) -> Any:
@@ -46,7 +47,7 @@ class PacedChannels(ZMQChannelsWebsocketConnection):  # type: ignore[misc]
         self._unsent += size
         written.add_done_callback(lambda done: self._sent(size, done))
         output = self.channels.get("iopub")
-        if self._unsent > MOST_UNSENT and output is not None and not output.closed():
+        if self._unsent > MOST_UNSENT and self._may_wait and output is not None and not output.closed():
             self._waits = True
             output.stop_on_recv()
         return written
@@ -65,6 +66,10 @@ class PacedChannels(ZMQChannelsWebsocketConnection):  # type: ignore[misc]
             output.on_recv_stream(self.handle_outgoing_message)
 
     def _send_status_message(self, status: str) -> None:
-        # It first hands on all that the ended kernel had said; without a reader that would be lost.
+        # It first hands on all that the ended kernel had said: few messages, and without a reader they would be lost.
         self._read_on()
-        super()._send_status_message(status)
+        self._may_wait = False
+        try:
+            super()._send_status_message(status)
+        finally:
+            self._may_wait = True
