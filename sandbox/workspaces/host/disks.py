@@ -14,7 +14,6 @@ import errno
 import logging
 import os
 import shutil
-import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -37,6 +36,8 @@ _SECONDS = 120.0
 _TRIAL_BYTES = 8 * 1024**2
 _NEARLY_FULL = 1024**2
 _MOST_COUNTED = 500_000
+DEEPEST_COPIED = 100
+"""The most folders within folders of a home that a backup has."""
 
 
 class DiskFailed(RuntimeError):
@@ -220,16 +221,23 @@ def copy_out(image: Path, target: Path) -> None:
     """Copy the files of an image that is not mounted into the new folder `target`, with modes and owners.
 
     Nothing is mounted: whoever starts the workspace meanwhile is not in the way. Only plain files and folders are
-    copied: a link could lead out of a backup.
+    copied: a link could lead out of a backup. Nor is what lies below `DEEPEST_COPIED` folders: one home must not make
+    a tree that whoever walks through the backup cannot.
     """
     target.mkdir(parents=True, mode=0o700)
     _run("debugfs", "-R", f'rdump / "{target}"', str(image))
-    for folder, names, files in os.walk(target, topdown=False):
-        for name in (*names, *files):
-            path = Path(folder) / name
-            status = path.lstat()
-            if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
-                path.unlink()
+    waiting = [(target, 0)]
+    while waiting:
+        folder, depth = waiting.pop()
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if not entry.is_dir(follow_symlinks=False):
+                    if not entry.is_file(follow_symlinks=False):
+                        Path(entry.path).unlink()
+                elif depth < DEEPEST_COPIED:
+                    waiting.append((Path(entry.path), depth + 1))
+                else:
+                    take_away(Path(entry.path))
     _take_away_found(target)
 
 

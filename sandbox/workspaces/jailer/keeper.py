@@ -242,6 +242,7 @@ class Keeper:
             paths = runtime_paths(self._settings.runtime, workspace)
             if paths.is_own():
                 shutil.rmtree(paths.folder)
+            (self._settings.server_logs / f"{workspace}.log").unlink(missing_ok=True)
             self.books.look(workspace)
         self._houses.pop(workspace, None)
         return {"home": use is not None, "bytes": 0 if use is None else use.used_bytes, "method": method}
