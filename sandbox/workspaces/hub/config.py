@@ -92,8 +92,8 @@ def _configure_spawner(c: Any, settings: HubSettings) -> None:
         spawner = c.BwrapSpawner
         spawner.specs = specs
         spawner.runtime = str(settings.runtime)
-        spawner.jailer_socket = str(settings.jailer_socket)
         spawner.hub_connect_url = "http+unix://%2Fgate%2Fout%2Fout.sock"
+    spawner.jailer_socket = str(settings.jailer_socket)
     spawner.disable_user_config = True
     spawner.default_url = "/lab"
     spawner.start_timeout = 60
