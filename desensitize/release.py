@@ -20,16 +20,19 @@ from desensitize.anonymity.recoding import Recoded, recode_locally
 from desensitize.certificate import CERTIFICATE_FILE, ENGINE_VERSION, Measurement, certify
 from desensitize.errors import InvalidInput, InvalidPlan
 from desensitize.hierarchy import Hierarchy
+from desensitize.identifiers.definitions import BY_ENTITY
 from desensitize.risk.measures import Limits, Risk, limits_of
 from desensitize.tables import Table, collect, hide, list_files, open_table
 from desensitize.transform.expressions import build_expressions
 from desensitize.transform.goals import LDiversity, TCloseness
 from desensitize.transform.keys import SecretKey
 from desensitize.transform.plan import Anonymity, Plan
-from desensitize.transform.techniques import Keep, Noise
+from desensitize.transform.techniques import Clip, Keep, Mask, Noise, Round, Technique
 from desensitize.writing import Parts, Watch, identify_files, store
 
 MOST_TRIES = 8
+# Fewer masked characters of an identifier are tried out, by its check digit or against a list of people.
+LEAST_HIDDEN = 4
 
 
 class Release:
@@ -285,17 +288,26 @@ def _anonymize(
 
 
 def finish_risk(risk: Risk, plan: Plan, entity: str | None, found: Mapping[str, Any] | None) -> Risk:
-    """Return the risk under the entity's own name, at level 1 if a found direct identifier passes unchanged."""
+    """Return the risk under the entity's own name, at level 1 if the plan shows a direct identifier that was found."""
     columns = (found or {}).get("columns", ())
     direct = tuple(
-        column["name"]
-        for column in columns
-        if column["role"] == "direct" and isinstance(plan.columns.get(column["name"]), Keep)
-    )
+        column["name"] for column in columns
+        if column["role"] == "direct" and _shows(plan.columns.get(column["name"]), column)
+    )  # fmt: skip
     if not direct:
         return replace(risk, entity=entity)
-    reasons = (*risk.reasons, *(f"column `{name}` is a direct identifier that the plan keeps" for name in direct))
+    reasons = (*risk.reasons, *(f"column `{name}` is a direct identifier that the plan shows" for name in direct))
     return replace(risk, entity=entity, level=1, meets=False, reasons=reasons)
+
+
+def _shows(technique: Technique | None, found: Mapping[str, Any]) -> bool:
+    """Say whether a technique leaves an identifier as it is, or so few characters hidden that they are soon tried."""
+    if isinstance(technique, Mask):
+        named = [*found.get("types", ()), *(each["entity"] for each in found.get("entities", ()))]
+        least = min((BY_ENTITY[name].lengths[0] for name in named if name in BY_ENTITY), default=LEAST_HIDDEN)
+        return technique.keep_first + technique.keep_last > max(0, least - LEAST_HIDDEN)
+    # Rounded to ones, or cut to wide bounds, a number is what it was.
+    return isinstance(technique, Keep | Round | Clip)
 
 
 def _draws(plan: Plan) -> bool:

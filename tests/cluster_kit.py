@@ -21,7 +21,7 @@ from aiohttp import web
 from pod_kit import KUBECONFIG, Thing
 from workspace_kit import ENVIRONMENT, ROOT, free_port
 
-INSIDE = ROOT / "sandbox" / "workspaces" / "inside"
+INSIDE = ROOT / "sandbox" / "workspaces" / "jails" / "inside"
 
 
 class Cluster:

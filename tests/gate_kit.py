@@ -15,6 +15,7 @@ from workspace_kit import ENVIRONMENT, free_port
 from sandbox.workspaces.gate.__main__ import Gate, build_gate, watch
 from sandbox.workspaces.gate.door import DoorLimits, listen
 from sandbox.workspaces.gate.meter import Meter
+from sandbox.workspaces.gate.pace import Pace
 from sandbox.workspaces.records.controls import ControlsWriter, FileControls
 from sandbox.workspaces.records.runtime import unix_url
 
@@ -27,14 +28,15 @@ PACKED = b"\x1f\x8b packed"
 class Place:
     """A gate over a server on a unix socket that answers as a Jupyter server of many faces would."""
 
-    def __init__(self, folder: Path, limits: DoorLimits | None = None) -> None:
+    def __init__(self, folder: Path, limits: DoorLimits | None = None, pace: Pace | None = None) -> None:
         self.folder = folder
         self.controls = ControlsWriter(folder / "controls.json")
         self.controls.start()
         self.meter = Meter(folder / "usage.db", default_budget=64 * 1024**2)
         self.gate: Gate = build_gate(
-            FileControls(folder / "controls.json"), self.meter, token=TOKEN, static=ENVIRONMENT, limits=limits
-        )
+            FileControls(folder / "controls.json"), self.meter, token=TOKEN, static=ENVIRONMENT, limits=limits,
+            pace=pace,
+        )  # fmt: skip
         self.port, self.api_port = free_port(), free_port()
         self.seen: list[tuple[str, str, int]] = []
         self.heads: list[dict[str, str]] = []
@@ -107,10 +109,10 @@ class Place:
 
 
 @asynccontextmanager
-async def running_place(limits: DoorLimits | None = None) -> AsyncIterator[Place]:
+async def running_place(limits: DoorLimits | None = None, pace: Pace | None = None) -> AsyncIterator[Place]:
     """Give a place that answers, and end it."""
     with tempfile.TemporaryDirectory(prefix="sz-", dir="/tmp") as name:
-        place = Place(Path(name), limits)
+        place = Place(Path(name), limits, pace)
         await place.start()
         watching = asyncio.create_task(watch(place.gate))
         yield place

@@ -177,12 +177,15 @@ def proxy(name: str, command: list[str], targets: dict[str, Path]) -> Iterator[P
 
 
 def gate_command(folder: Path, *, metered: bool) -> list[str]:
-    """Return how the gate is started, with orders and a count of its own and a budget that no bench uses up."""
+    """Return how the gate is started: orders and a count of its own, a budget that no bench uses up, and no pace.
+
+    At the gate's pace a flood would measure the pace, and neither the gate nor its counting.
+    """
     folder.mkdir()
     (folder / "controls.json").write_text('{"suspended": {}, "budgets": {}}')
     head = ["-m", "sandbox.workspaces.gate"] if metered else [__file__, "unmetered"]
     files = ["--controls", str(folder / "controls.json"), "--usage", str(folder / "usage.db")]
-    return [sys.executable, *head, *files, "--screen-budget", str(2**50)]
+    return [sys.executable, *head, *files, "--screen-budget", str(2**50), "--screen-pace", "0"]
 
 
 def _environment() -> dict[str, str]:

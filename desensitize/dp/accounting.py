@@ -19,6 +19,7 @@ import math
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import lru_cache
+from threading import Lock
 
 from desensitize.dp.loss import Loss, add, check_delta, check_epsilon, epsilon_of, exact, rho_within
 from desensitize.errors import DesensitizeError
@@ -107,18 +108,20 @@ def left_of(cap: Cap, spent: Spent) -> Loss:
 
 @dataclass(slots=True)
 class Accountant:
-    """The budget of one table within one process: `debit` before an answer is made, never afterwards.
+    """The budget of one table within one process, for any number of threads: `debit` before an answer, never after it.
 
     For a platform of several processes the same checks run on records; this one is for files, notebooks and models.
     """
 
     cap: Cap
     spent: Spent = field(default_factory=Spent)
+    _one_at_a_time: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
 
     def debit(self, loss: Loss) -> Spent:
         """Return the sums with `loss` in them, from now on spent; refuses what does not fit and changes nothing."""
-        self.spent = check_fits(self.cap, self.spent, loss, "the budget")
-        return self.spent
+        with self._one_at_a_time:
+            self.spent = check_fits(self.cap, self.spent, loss, "the budget")
+            return self.spent
 
     def copy(self) -> Accountant:
         """Return an accountant of its own with the same sums, to try out what would fit."""

@@ -33,6 +33,11 @@ NOTES = (
     "which classes occur in the table is taken as known",
 )
 
+# Somebody who is replaced leaves one class, leaf or cluster and enters another, and each shows it with all its epsilon.
+_LEFT_AND_ENTERED = 2
+# What the library leaves in a fitted model although it has no noise: each row's cluster, their distances, rounds taken.
+_RAW = ("labels_", "inertia_", "n_iter_")
+
 Features = Mapping[str, tuple[float, float]]
 Numbers = npt.NDArray[np.float64]
 
@@ -89,7 +94,7 @@ def fit_naive_bayes(
     from diffprivlib.models import GaussianNB
 
     job = _Job(table, features, target, tuple(classes), unit, epsilon)
-    return job.fit(budget, lambda named: GaussianNB(bounds=(0.0, 1.0), **named))
+    return job.fit(budget, lambda named: GaussianNB(bounds=(0.0, 1.0), **named), _LEFT_AND_ENTERED)
 
 
 def fit_random_forest(
@@ -97,7 +102,7 @@ def fit_random_forest(
     budget: Debits, trees: int = 10, depth: int = 5,
 ) -> Model:  # fmt: skip
     """Return a forest of random trees with private leaves (Fletcher and Islam 2017). Refuses missing bounds."""
-    from diffprivlib.models import RandomForestClassifier
+    from desensitize.dp.estimators import RandomForestClassifier
 
     job = _Job(table, features, target, tuple(classes), unit, epsilon)
     return job.fit(
@@ -105,6 +110,7 @@ def fit_random_forest(
         lambda named: RandomForestClassifier(
             n_estimators=trees, max_depth=depth, bounds=(0.0, 1.0), classes=list(range(len(classes))), **named
         ),
+        _LEFT_AND_ENTERED,
     )
 
 
@@ -135,10 +141,10 @@ def fit_k_means(
     table: Table, features: Features, clusters: int, *, unit: Unit, epsilon: float, budget: Debits
 ) -> Model:
     """Return k clusters (Su et al. 2016). Refuses missing bounds."""
-    from diffprivlib.models import KMeans
+    from desensitize.dp.estimators import KMeans
 
     job = _Job(table, features, "", (), unit, epsilon)
-    return job.fit(budget, lambda named: KMeans(n_clusters=clusters, bounds=(0.0, 1.0), **named))
+    return job.fit(budget, lambda named: KMeans(n_clusters=clusters, bounds=(0.0, 1.0), **named), _LEFT_AND_ENTERED)
 
 
 class _Job:
@@ -161,15 +167,19 @@ class _Job:
         self._features, self._target, self._classes = dict(features), target, classes
         self._unit, self._epsilon, self._target_bounds = unit, epsilon, target_bounds
 
-    def fit(self, budget: Debits, make: Any) -> Model:
-        """Return the fitted model after its cost was debited; an entity of several rows costs the same as of one."""
+    def fit(self, budget: Debits, make: Any, parts: int = 1) -> Model:
+        """Return the fitted model after its cost was debited; an entity of several rows costs the same as of one.
+
+        `parts` is how many of the parts that the library counts as disjoint one replaced row is in.
+        """
         from diffprivlib.accountant import BudgetAccountant
         from diffprivlib.utils import PrivacyLeakWarning
 
         budget.debit(pure(self._epsilon))
         # Group privacy: what may change `rows` rows gets that part of the cost for each.
+        share = self._epsilon / (self._unit.rows * parts)
         spent = BudgetAccountant()
-        estimator = make({"epsilon": self._epsilon / self._unit.rows, "accountant": spent})
+        estimator = make({"epsilon": share, "accountant": spent})
         features, target = self._read()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -181,8 +191,10 @@ class _Job:
             except ValueError:
                 # The library's message may quote a value.
                 raise InvalidInput("the model cannot be fitted; accepted: rows of two classes or more") from None
-        if spent.total()[0] > self._epsilon / self._unit.rows * (1 + 1e-9):
+        if spent.total()[0] > share * (1 + 1e-9):
             raise InvalidPlan("the model's library spent more than was asked; the model is not shown")
+        for name in _RAW:
+            vars(estimator).pop(name, None)
         return Model(
             estimator, tuple((name, low, high) for name, (low, high) in self._features.items()), self._target,
             pure(self._epsilon), self._parameters(type(estimator).__name__), self._classes,
@@ -192,7 +204,7 @@ class _Job:
         """Return scaled features and the target, at most `unit.rows` rows of each entity, none with a null."""
         columns: list[pl.Expr] = [*_numbers(self._features)]
         if self._target and self._target_bounds is not None:
-            columns.append(pl.col(self._target).cast(pl.Float64).clip(*self._target_bounds))
+            columns += _numbers({self._target: self._target_bounds})
         elif self._target:
             places = {value: place for place, value in enumerate(self._classes)}
             columns.append(pl.col(self._target).replace_strict(places, default=None, return_dtype=pl.Int64))

@@ -30,6 +30,7 @@ from desensitize.finding.roles import (
 )
 from desensitize.identifiers.definitions import BY_ENTITY, DIRECT, IDENTIFIERS, OTHER, QUASI, SENSITIVE
 from desensitize.identifiers.detectors import Hits, compact, count_hits
+from desensitize.leaves import drop_invisible
 from desensitize.tables import Table, collect, open_by_place, run_quietly
 from desensitize.transform.plan import Anonymity, Plan
 
@@ -208,6 +209,7 @@ def _may_be_flat(column: ColumnFinding) -> bool:
 def _scan_column(values: pl.Series, name: str, dtype: pl.DataType) -> ColumnFinding:
     readable = not (dtype.is_float() or dtype == pl.Boolean or isinstance(dtype, pl.Datetime))
     cells, weights, distinct = compact(values.cast(pl.String))
+    cells = drop_invisible(cells)
     total = int(weights.sum())
     looked_for = [one for one in IDENTIFIERS if not one.weak or is_named(name, one.words, one.pinyin)]
     hits = count_hits(cells, weights, looked_for) if readable and total else []

@@ -18,13 +18,16 @@ from desensitize.freetext.spans import Span, outside_labels
 from desensitize.freetext.tagger import Tagged
 from desensitize.identifiers.check_digits import SCALAR_CHECKS
 from desensitize.identifiers.definitions import IDENTIFIERS, Identifier, python_pattern
+from desensitize.identifiers.reading import read_text
+from desensitize.leaves import INVISIBLE
 
-_FULL_WIDTH = str.maketrans(
-    {code: chr(code - 0xFEE0) for code in range(0xFF10, 0xFF5B) if chr(code - 0xFEE0).isalnum()} | {0xFF20: "@"}
-)
 _PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
-CANDIDATE = rf"[0-9０-９]{{4}}|[@＠]|[0-9A-Fa-f]{{2}}[:-]|[0-9０-９]\.|[{_PROVINCES}][A-ZＡ-Ｚ]"
+CANDIDATE = (
+    rf"[0-9０-９]{{4}}|[@＠]|[0-9A-Fa-f]{{2}}[:\-\u2010-\u2015\u2212\ufe58\ufe63－]|[0-9０-９][.．]|[{_PROVINCES}][A-ZＡ-Ｚ]"
+    f"|{INVISIBLE}"
+)
 _CANDIDATE = re.compile(CANDIDATE)
+_INVISIBLE = re.compile(INVISIBLE)
 
 
 @cache
@@ -49,7 +52,7 @@ def find_identifiers(text: str) -> list[Span]:
     """
     if not _CANDIDATE.search(text):
         return []
-    read = text.translate(_FULL_WIDTH)
+    read = read_text(text)
     taken = bytearray(len(text))
     found: list[Span] = []
     for pattern, label, check in _patterns():
@@ -74,7 +77,7 @@ def redact_text(text: str, *, names: bool = True, caution: str = "high") -> str:
 def redact_texts(texts: Sequence[str], *, names: bool = True, caution: str = "high") -> list[str]:
     """Return the redacted texts; sentences that occur in several of them are looked at once."""
     check_caution(caution)
-    made = list(texts)
+    made = [text if text.isascii() else _INVISIBLE.sub("", text) for text in texts]
     known: dict[str, Tagged] = {}
     open_ = list(range(len(made)))
     while open_:

@@ -28,13 +28,13 @@ FORMED: tuple[Identifier, ...] = (
         label="手机号",
         pattern=r"(?:(?:[(（]\+86[)）]|\+86)[ -]?|\b(?:0086|86)[ -]?|\b0?)"
         r"1(?:3[0-9]|4[014-9]|5[0-35-9]|6[0235-9]|7[0-9]|8[0-9]|9[0-35-9])"
-        r"(?:[0-9]{8}|[ -][0-9]{4}[ -][0-9]{4})\b",
+        r"(?:[0-9]{8}|[ .-][0-9]{4}[ .-][0-9]{4})\b",
         lengths=(11, 23),
         bare=(11, 15),
         proposal=pseudonym("mobile"),
         words=("mobile", "phone", "cell", "cellphone", "tel", "telephone", "手机", "电话", "联系方式", "移动号码"),
         pinyin=("sjh", "sjhm", "lxdh", "dhhm", "yddh", "lxfs", "dh"),
-        gates=(GATE_DIGITS, "[0-9]{3}(?:[0-9]{8}|[ -][0-9]{4}[ -][0-9]{4})"),
+        gates=(GATE_DIGITS, "[0-9]{3}(?:[0-9]{8}|[ .-][0-9]{4}[ .-][0-9]{4})"),
     ),
     Identifier(
         entity="EMAIL_ADDRESS",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import polars as pl
 
 _BLANKS = "\u00a0\u2002\u2003\u2009\u202f\u3000"
-_HYPHENS = "\u2010\u2011\u2012\u2013\u2212\ufe63"
+_HYPHENS = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63"
 _LETTERS = [code for code in range(0xFF10, 0xFF5B) if chr(code - 0xFEE0).isalnum()]
 _FULL_WIDTH = [*_LETTERS, *(ord(one) for one in "＋－．＠＿％")]
 READ_AS: dict[str, str] = {

@@ -15,6 +15,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
@@ -26,6 +27,8 @@ from sandbox.workspaces.records.runtime import give_socket, runtime_paths
 log = logging.getLogger(__name__)
 
 MOST_CONNECTIONS = 8
+AT_ONCE, THREADS = 2, 16
+"""Verbs that are worked on at the same time: of one workspace, and of all. One that asks much waits for itself."""
 _CALL_SECONDS = 120.0
 _ACCEPTED = "datasets, status, budget, dp, check, submit"
 
@@ -108,6 +111,8 @@ class PlatformSockets:
         self._runtime = runtime
         self._verbs = verbs
         self._servers: dict[str, LineServer[Call]] = {}
+        # Threads of their own: the process that holds this has clocks to keep, suspensions and expiry among them.
+        self._pool = ThreadPoolExecutor(THREADS, "platform-sockets")
         self._decoder: msgspec.json.Decoder[Call] = msgspec.json.Decoder(Call)
         self.use: dict[str, SocketUse] = {}
 
@@ -120,8 +125,14 @@ class PlatformSockets:
         if workspace in self._servers or not paths.platform.parent.is_dir():
             return
 
+        turns = asyncio.Semaphore(AT_ONCE)
+
         async def answer(call: Call) -> Any:
-            return await asyncio.to_thread(self._dispatch, workspace, call)
+            await turns.acquire()
+            working = asyncio.get_running_loop().run_in_executor(self._pool, self._dispatch, workspace, call)
+            # Given back when the thread is free, which may be long after nobody waits for the answer any more.
+            working.add_done_callback(lambda _: turns.release())
+            return await asyncio.shield(working)
 
         # Its mode keeps other users out; whom the kernel says the caller is keeps them out where the mode is wrong.
         peers = frozenset({uid, os.geteuid(), 0})

@@ -194,12 +194,15 @@ class CatalogService:
         return self._decide(actor, entry_id, "retire", reason)
 
     def get_entry(self, actor: Actor, entry_id: str) -> Entry:
-        """Return an entry that the actor may see; raises NotFound for others' drafts, as if they did not exist."""
+        """Return an entry that the actor may see; raises NotFound for others' drafts, as if they did not exist.
+
+        Who may only browse it sees its number of rows rounded: the exact one would tell of one person more or less.
+        """
         with self._database.read() as work:
             entry = work.find(ENTRIES, entry_id)
             if entry is None or not self._sees(actor, entry, work.now()):
                 raise NotFound(f"no entry with id {entry_id}")
-            return entry
+            return self._as_seen(actor, entry, work.now())
 
     def find_entry_by_code(self, actor: Actor, code: str) -> Entry | None:
         """Return the entry of this code where there is one that the actor may see."""
@@ -212,9 +215,8 @@ class CatalogService:
         equal = {key: value for key, value in (("state", state), ("provider", provider)) if value is not None}
         with self._database.read() as work:
             now = work.now()
-            return tuple(
-                entry for entry in work.list(ENTRIES, newest_first=True, **equal) if self._sees(actor, entry, now)
-            )
+            found = work.list(ENTRIES, newest_first=True, **equal)
+            return tuple(self._as_seen(actor, entry, now) for entry in found if self._sees(actor, entry, now))
 
     def remaining_days(self, entry: Entry) -> int | None:
         """Return the working days left of the authority's review, negative when late; None where no review runs."""
@@ -257,6 +259,11 @@ class CatalogService:
             return True
         return self._policies.can(actor, "entry:view", resource, context)
 
+    def _as_seen(self, actor: Actor, entry: Entry, now: dt.datetime) -> Entry:
+        if entry.raw_rows is None or self._policies.can(actor, "entry:view", entry_resource(entry), Context(at=now)):
+            return entry
+        return replace(entry, raw_rows=round_rows(entry.raw_rows))
+
     def _save(self, work: Work, entry: Entry) -> Entry:
         return work.save(ENTRIES, replace(entry, updated_at=work.now()))
 
@@ -283,3 +290,9 @@ def _check_editable(entry: Entry) -> None:
 
 def _due_data(entry: Entry) -> dict[str, object]:
     return {"due": entry.due.isoformat() if entry.due else None, "provisional": entry.due_provisional}
+
+
+def round_rows(rows: int) -> int:
+    """Return a number of rows with its first digit alone, in hundreds and never 0: what everybody may know of it."""
+    step = max(100, int(10 ** (len(str(rows)) - 1)))
+    return max(step, round(rows / step) * step)

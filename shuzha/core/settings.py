@@ -31,6 +31,7 @@ class Settings:
     sandbox_port: int = 8002
     sandbox_environment: Path = Path(".venv-sandbox")
     screen_budget: int = 64 * 1024**2
+    screen_pace: int = 4 * 1024**2
     gate_connections: int = 1024
     workspace_memory: int = 2 * 1024**3
     workspace_processes: int = 256
@@ -123,6 +124,7 @@ HELP: Mapping[str, str] = {
     "sandbox_host": "the sandbox's host name: never the portal's, since cookies ignore ports",
     "sandbox_port": "the sandbox's port",
     "screen_budget": "bytes that a workspace may show on screens a day, where the authority set no other number",
+    "screen_pace": "bytes a second that a workspace's websockets show, after two seconds' worth at once; 0: no pace",
     "gate_connections": "connections that one address may have to the gate; 0: not counted, as behind a TLS proxy",
     "sandbox_environment": "the analysts' Python environment, which holds nothing of the server",
     "workspace_memory": "bytes of memory that a workspace's kernels have together",

@@ -76,6 +76,10 @@ class Speech:
             day = day.astimezone(CITY_ZONE).date()
         return format_date(day, "medium", locale=self.language)
 
+    def last_day(self, end: dt.datetime | None) -> str:
+        """Return the last day of a term that ends at this moment: at midnight it is the day before."""
+        return self.date(end and end - dt.timedelta(microseconds=1))
+
     def moment(self, moment: dt.datetime | None) -> str:
         """Return a moment in the city's time."""
         if moment is None:
@@ -113,10 +117,10 @@ class Speech:
         return str(format_decimal(value, "#,##0.####", locale=self.language))
 
     def size(self, count: int) -> str:
-        """Return a number of bytes as people say it."""
+        """Return a number of bytes as people say it, in units of 1024, as the workspace's panel writes them."""
         value, unit = float(count), "B"
-        for unit in ("B", "KB", "MB", "GB"):
-            if value < 1024 or unit == "GB":
+        for unit in ("B", "KiB", "MiB", "GiB"):
+            if value < 1024 or unit == "GiB":
                 break
             value /= 1024
         return f"{self.figure(round(value, 1))} {unit}"

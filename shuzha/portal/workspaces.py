@@ -194,6 +194,6 @@ def _mebibytes(text: str) -> int:
     """Return the bytes that a person wrote as mebibytes."""
     if not text.strip().isdigit():
         raise Invalid(
-            "a screen budget that is no number", rule="workspace.screen_budget", accepted="a whole number of MB"
+            "a screen budget that is no number", rule="workspace.screen_budget", accepted="a whole number of MiB"
         )
     return int(text) * 1024**2

@@ -31,6 +31,7 @@ from shuzha.core.errors import Invalid
 from shuzha.core.keys import KeyRing
 from shuzha.releases import certificate as paper
 from shuzha.releases.filters import to_expression
+from shuzha.releases.leaks import check_leaks
 from shuzha.releases.model import NOT_MEASURED, NOT_PROMISED, Release, ReleaseKind, RiskPolicy
 from shuzha.releases.planning import found_in, make_plan
 from shuzha.releases.synthetic import Purse, write_synthetic
@@ -116,6 +117,7 @@ class ReleaseBuilder:
             table = self._desensitize(frame, plan, release, entry)
             # In the order of the raw rows, releases of two authorizations would be joined row by row.
             table.write(folder, shuffle=True)
+            check_leaks(folder / paper.DATA_FILE, plan, entry)
             joined = self._join(folder / paper.DATA_FILE, release, plan, table, earlier)
         except DesensitizeError as error:
             raise Invalid(f"cannot release entry {entry.code}: {error}", rule="release.risk") from None

@@ -30,6 +30,7 @@ _BY_TYPE: Mapping[str, Technique] = {
 _REGION = r"^([0-9]{6}|[0-9]{12}|[0-9]{17}[0-9Xx])$"
 _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _STEPS = 50
+_PURE, _EDGE = 0.9, 0.01
 
 
 def make_plan(entry: Entry, columns: Iterable[str], policy: RiskPolicy, frame: pl.LazyFrame) -> Plan:
@@ -73,6 +74,9 @@ def _technique(entry: Entry, element: Element, policy: RiskPolicy) -> Technique:
         return Keep()
     finding = entry.scan.find(element.name) if entry.scan else None
     if finding and finding.types and element.name != entry.entity_key and finding.types[0] in _BY_TYPE:
+        if isinstance(_BY_TYPE[finding.types[0]], Mask) and (len(finding.types) > 1 or finding.hit_rate < _PURE):
+            # The first characters of what else is in the column may be a name, or a region.
+            return Mask()
         return _BY_TYPE[finding.types[0]]
     if element.type in (ElementType.NUMBER, ElementType.DECIMAL, ElementType.BOOLEAN):
         return Drop()
@@ -85,7 +89,10 @@ def _hierarchy(element: Element, frame: pl.LazyFrame) -> dict[str, Any]:
     if element.type in _DAYS:
         return {"kind": "date"}
     if element.type in _NUMBERS:
-        low, high = frame.select(column.min().alias("low"), column.max().alias("high")).collect().row(0)
+        # Not from the very ends: the widths are shown, and the largest of all figures is somebody's.
+        number = column.cast(pl.Float64)
+        ends = [number.quantile(share, "nearest").alias(name) for name, share in (("low", _EDGE), ("high", 1 - _EDGE))]
+        low, high = frame.select(ends).collect().row(0)
         return {"kind": "number", "widths": _widths(low, high)}
     if element.type is ElementType.BOOLEAN:
         return {"kind": "flat"}
@@ -105,7 +112,7 @@ def _share(pattern: str) -> pl.Expr:
 
 
 def _widths(low: float | None, high: float | None) -> list[float]:
-    """Return band widths 1, 5, 10, 50 … times a power of ten, so that the finest bands part the range in 50 at most."""
+    """Return band widths 1, 5, 10, 50 … times a power of ten, so that the finest bands part the range in 50 or so."""
     width, reach = 5.0, float(high or 0) - float(low or 0)
     while reach / width > _STEPS:
         width *= 10

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import msgspec
 
-from sandbox.workspaces.host.disks import DiskFailed, copy_out, list_images_at_rest
+from sandbox.workspaces.host.disks import DEEPEST_COPIED, DiskFailed, copy_out, list_images_at_rest
 from sandbox.workspaces.host.homes import UnsafePath, open_beneath
 from shuzha import __version__
 from shuzha.core.clock import Clock
@@ -178,6 +178,8 @@ def _walk(data: Path) -> Iterator[Path]:
     for folder, names, files in os.walk(data):
         if Path(folder) == data:
             names[:] = [name for name in names if name not in _LEFT_OUT]
+        if len(Path(folder).relative_to(data).parts) >= DEEPEST_COPIED + 2:
+            names.clear()  # a home that is deeper would end the walk, and with it the backup of all others
         yield from (Path(folder) / name for name in files if not (Path(folder) / name).is_symlink())
 
 

@@ -198,6 +198,7 @@ class Platform:
             service_token_file=folder("keys") / "hub-token",
             starter=_STARTER,
             screen_budget=settings.screen_budget,
+            screen_pace=settings.screen_pace,
             gate_connections=settings.gate_connections,
             service_uid=settings.service_uid,
             spawner=settings.spawner,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -12,7 +15,9 @@ from gate_kit import BASE, KNOWN, Place, running_place
 from yarl import URL
 
 from sandbox.workspaces.gate import proxy as gate_proxy
+from sandbox.workspaces.gate import status as gate_status
 from sandbox.workspaces.gate.routes import Action, Verdict
+from sandbox.workspaces.records.notes import Notes
 
 KEPT = ("lab/api/workspaces/mine", "lab/api/settings/@jupyterlab/apputils-extension:themes")
 
@@ -75,3 +80,27 @@ async def test_name_that_leaves_is_not_handed_on(place: Place) -> None:
     assert {name: status for name, status in refused.items() if status not in {400, 403}} == {}
     assert place.seen == []
     assert await ask(place, "PUT", "api/contents/a%20b/c.ipynb", json={"type": "notebook"}) == 200, "the control"
+
+
+@pytest.mark.attack(
+    what="rows in how much memory and disk the kernel takes, read from the panel's figures as often as one likes",
+    route="a browser and a kernel together, past the screen budget", layer="gate",
+    control="figures told finely and at once are as many as were measured",
+)  # fmt: skip
+def test_figures_of_the_panel_carry_no_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = iter(range(10**9))
+
+    def measure(_: str) -> dict[str, Any]:
+        taken = next(rows) * 4096
+        kernels = {"memory_bytes": taken, "cpu_nanoseconds": taken * 1000}
+        return {"groups": {"kernels": kernels}, "disk": {"used_bytes": taken}, "account": {"hits": {"memory": taken}}}
+
+    def ask() -> int:
+        now = iter(range(1000))
+        desk = gate_status.StatusDesk(Notes(tmp_path), measure, clock=lambda: next(now) / 100)
+        return len({json.dumps(desk.find("w-one", {})) for _ in range(1000)})
+
+    assert ask() <= 2, "ten seconds"
+    monkeypatch.setattr(gate_status, "MEASURE_SECONDS", 0.0)
+    monkeypatch.setattr(gate_status, "MEMORY_STEP", 4096)
+    assert ask() == 1000, "the control"

@@ -14,8 +14,10 @@ from typing import Any
 import aiohttp
 import httpx
 import pytest
-from attack_kit import CLOSED_ROUTES
+from attack_kit import CLOSED_ROUTES, inside
 from workspace_kit import PASSWORD, RunningHub, wait_until
+
+from shuzha.core.errors import NotFound
 
 pytestmark = [
     pytest.mark.root,
@@ -314,3 +316,33 @@ def test_a_person_makes_no_token_that_outlives_his_session(hub: RunningHub, work
         assert shared.status_code in {403, 404}
         assert person.get("/hub/api/users", headers=browser).status_code == 403
         assert person.get("/hub/api/users/acc_bob", headers=browser).status_code == 404
+
+
+ODD = """
+import os, socket
+os.chdir("/home/analyst/notebooks")
+os.mkfifo("pipe.ipynb")
+socket.socket(socket.AF_UNIX).bind("socket.ipynb")
+with open("sparse.ipynb", "w") as file: file.truncate(2**31)
+with open("deep.ipynb", "w") as file: file.write("[" * 2_000_000)
+with open(b"\\xff\\xfe.ipynb", "w") as file: file.write("{}")
+"""
+ODD_NAMES = ("pipe.ipynb", "socket.ipynb", "sparse.ipynb", "deep.ipynb", "%FF%FE.ipynb")
+
+
+@pytest.mark.attack(
+    what="a pipe, a socket, a sparse file of 2 GiB, very deep JSON, a name in no alphabet, each named as a notebook",
+    route="code in a kernel, then the contents API and a submission", layer="server",
+    control="a plain notebook beside them is given, and read",
+)  # fmt: skip
+def test_odd_file_named_as_a_notebook_holds_nobody_up(hub: RunningHub, workspace: str, browser: httpx.Client) -> None:
+    assert inside(hub, workspace, ODD)[0] == "reached"
+    said = {name: browser.get(f"api/contents/{name}?content=1", timeout=5).status_code for name in ODD_NAMES}
+    assert said == {name: 413 if name == "sparse.ipynb" else 400 for name in ODD_NAMES}
+    for name in ODD_NAMES[:3]:
+        with pytest.raises(NotFound):
+            hub.jailer().read_notebook(workspace, name)
+    assert browser.get("api/contents/first-look.ipynb?content=1", timeout=5).status_code == 200, "the control"
+    assert hub.jailer().read_notebook(workspace, "first-look.ipynb")
+    take = 'import os\nos.chdir("/home/analyst/notebooks")\nfor name in {!r}: os.remove(name)'
+    inside(hub, workspace, take.format([b"\xff\xfe.ipynb", *(name.encode() for name in ODD_NAMES[:4])]))

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ from workspace_kit import ENVIRONMENT, RunningHub
 from sandbox.airlock.content import inspect
 from sandbox.inbound.model import Rules
 from sandbox.inbound.reading import read_file
+from sandbox.workspaces import platform_socket
 from sandbox.workspaces.clean_room.outbox import OutboxCaps, collect
 from sandbox.workspaces.clean_room.run import RoomCaps, Run, RunState, run_notebook
 from sandbox.workspaces.host.homes import UnsafePath, read_beneath
@@ -282,6 +284,59 @@ async def ask_sockets(folder: Path, desk: Any) -> dict[str, str]:
     for workspace in users:
         await sockets.close(workspace)
     return said
+
+
+class Slow:
+    """Verbs of which one workspace's take for ever, until they are let go."""
+
+    def __init__(self) -> None:
+        self.let_go = threading.Event()
+
+    def status(self, workspace: str) -> dict[str, str]:
+        if workspace == "w-one":
+            self.let_go.wait(20)
+        return {"workspace": workspace}
+
+
+async def ask_while_another_is_slow(folder: Path) -> bool:
+    """Return whether `w-two` is answered, and the process's own clocks go, while `w-one` asks all that it may."""
+    slow = Slow()
+    sockets: Any = PlatformSockets(folder, slow)  # type: ignore[arg-type]
+    callers = []
+    for workspace in ("w-one", "w-two"):
+        runtime_paths(folder, workspace).make()
+        await sockets.open(workspace, os.geteuid())
+    for _ in range(platform_socket.MOST_CONNECTIONS):
+        callers.append(await asyncio.open_unix_connection(str(runtime_paths(folder, "w-one").platform)))
+        callers[-1][1].write(b'{"verb": "status"}\n')
+    reader, writer = await asyncio.open_unix_connection(str(runtime_paths(folder, "w-two").platform))
+    callers.append((reader, writer))
+    await asyncio.sleep(0.1)
+    writer.write(b'{"verb": "status"}\n')
+    try:
+        async with asyncio.timeout(0.5):
+            await asyncio.to_thread(int)
+            return b"w-two" in await reader.readline()
+    except TimeoutError:
+        return False
+    finally:
+        slow.let_go.set()
+        for _, one in callers:
+            one.close()
+        for workspace in ("w-one", "w-two"):
+            await sockets.close(workspace)
+
+
+@pytest.mark.attack(
+    what="as many slow verbs as there are connections, to keep others and the platform's clocks waiting",
+    route="the platform socket", layer="platform", control="with no turns of its own, another is not answered",
+)  # fmt: skip
+def test_slow_verbs_of_one_workspace_hold_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory(prefix="sz-", dir="/tmp") as name:
+        monkeypatch.setattr(platform_socket, "THREADS", 4)
+        assert asyncio.run(ask_while_another_is_slow(Path(name)))
+        monkeypatch.setattr(platform_socket, "AT_ONCE", 100)
+        assert not asyncio.run(ask_while_another_is_slow(Path(name))), "the control"
 
 
 # --- the clean room -------------------------------------------------------------------------------------------------

@@ -88,6 +88,8 @@ class Lab:
 
     def run_cell(self, code: str) -> Locator:
         """Write code into the last cell of the open notebook, run it, and return that cell's outputs."""
+        if self.notebook.count() == 0:
+            self.open_notebook("first-look.ipynb")
         cell = self.notebook.locator(".jp-CodeCell").last
         cell.locator(".cm-content").click()
         self.page.keyboard.press("Control+a")

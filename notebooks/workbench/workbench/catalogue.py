@@ -12,6 +12,7 @@ import polars as pl
 from workbench import page
 from workbench.connection import ask
 from workbench.data import OWN, find_folders, load, scan
+from workbench.errors import WorkbenchError
 from workbench.page import Markup
 from workbench.place import data_folder, platform_socket
 from workbench.words import type_word
@@ -125,13 +126,16 @@ class Datasets(Sequence[Dataset]):
     @overload
     def __getitem__(self, key: slice) -> list[Dataset]: ...
     def __getitem__(self, key: int | str | slice) -> Dataset | list[Dataset]:
-        """Return the table at a place or of a name; KeyError names those that are granted."""
+        """Return the table at a place or of a name; a refusal names those that are granted."""
         if not isinstance(key, str):
             return self._found[key]
         for one in self._found:
             if one.name == key:
                 return one
-        raise KeyError(f"no {key!r}; granted: {', '.join(self._ipython_key_completions_()) or 'none'}")
+        raise WorkbenchError(
+            f"there is no {key!r} here", rule="workspace.release",
+            accepted=", ".join(self._ipython_key_completions_()) or "nothing is granted",
+        )  # fmt: skip
 
     def __len__(self) -> int:
         return len(self._found)

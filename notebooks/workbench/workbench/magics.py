@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from workbench.data import find_folders, scan
 from workbench.errors import WorkbenchError
-from workbench.packages import HINT
+from workbench.packages import HINT, say_missing
 
 INSTALLERS = ("pip", "conda", "mamba", "micromamba", "uv")
 _NAMES = r".*\b(load|table|plot)\(\s*[\"'][^\"']*$"
@@ -23,8 +24,15 @@ def load_ipython_extension(shell: Any) -> None:
 
     for name in INSTALLERS:
         shell.register_magic_function(refuse, magic_kind="line", magic_name=name)
+    shell.events.register("post_run_cell", explain_missing)
     shell.set_hook("complete_command", complete_columns, re_key=_COLUMNS)
     shell.set_hook("complete_command", complete_names, re_key=_NAMES)
+
+
+def explain_missing(result: Any) -> None:
+    """Say below the traceback of a failed import where to ask for the package."""
+    if isinstance(result.error_in_exec, ModuleNotFoundError):
+        sys.stderr.write(say_missing(result.error_in_exec.name))
 
 
 def complete_names(_: Any, event: Any) -> list[str]:

@@ -15,7 +15,17 @@ HINT = (
     "Ask the authority for another package: once it is approved the platform installs it, and it is there when the\n"
     "workspace is started again."
 )
+MISSING = (
+    "workbench: {name} 未安装；已安装的见 workbench.packages()，需要别的请向主管部门申请。\n"
+    "workbench: {name} is not installed here. workbench.packages() lists what is; ask the authority\n"
+    "for another package.\n"
+)
 _LICENCE = "License :: OSI Approved :: "
+
+
+def say_missing(name: str | None) -> str:
+    """Return where to ask for what could not be imported, in both languages."""
+    return MISSING.format(name=(name or "?").partition(".")[0])
 
 
 def packages() -> Shown:

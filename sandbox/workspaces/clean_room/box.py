@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import secrets
-import shutil
 import stat
 import threading
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sandbox.workspaces.clean_room.outbox import OutboxCaps
+from sandbox.workspaces.host.homes import take_away
 from sandbox.workspaces.host.limits import CgroupHost, Limits
 from sandbox.workspaces.host.mounts import make_room, unmount
 from sandbox.workspaces.jails.jail import (
@@ -32,7 +32,7 @@ from sandbox.workspaces.jails.jail import (
     Mount,
     start_jail,
 )
-from sandbox.workspaces.jails.landlock import LAUNCHER_MOUNT, kernel_command
+from sandbox.workspaces.jails.landlock import LAUNCHER_MOUNTS, kernel_command
 from sandbox.workspaces.records.specs import GrantedRelease
 
 INSIDE_OUTBOX = "/job/outbox"
@@ -104,7 +104,7 @@ def build_room(
     mounts += [
         Mount(box / "outbox", INSIDE_OUTBOX, writable=True),
         Mount(box / "sockets", INSIDE_SOCKETS, writable=True),
-        LAUNCHER_MOUNT,
+        *LAUNCHER_MOUNTS,
     ]
     variables = {
         "HOME": INSIDE_HOME, "USER": "analyst", "LANG": "C.UTF-8", "TZ": "UTC", "PYTHONHASHSEED": "0",
@@ -274,4 +274,5 @@ def _give(folder: int, reader: int, deepest: int) -> None:
 
 def _take_away(box: Path) -> None:
     unmount(box)
-    shutil.rmtree(box, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        take_away(box)

@@ -1,7 +1,8 @@
 """A kernel in a room, driven by trusted code outside it over ZeroMQ's ipc sockets.
 
 The sockets lie in a folder that the jail can write. Whatever it puts in their place, the client speaks ZeroMQ with a
-secret key to it and nothing else, so another service on this host learns and does nothing.
+secret key to it and nothing else, so another service on this host learns and does nothing. Between them stands a relay
+(`relay.py`) that counts what the kernel sends.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 from nbclient import NotebookClient
 
-from sandbox.workspaces.clean_room.box import KERNEL_COMMAND, PORTS, SOCKET_NAME, Room
+from sandbox.workspaces.clean_room.box import KERNEL_COMMAND, PORTS, Room
 
 
 class RoomProvisioner(KernelProvisionerBase):
     """Starts the kernel of one room, and ends it with everything in the room."""
 
     room: Room
+    place: str
     _started = False
 
     @property
@@ -56,11 +58,11 @@ class RoomProvisioner(KernelProvisionerBase):
         return await super().pre_launch(cmd=list(KERNEL_COMMAND), **named)
 
     async def launch_kernel(self, cmd: list[str], **named: Any) -> Any:
-        """Start the room; from then on its sockets' place is known."""
+        """Start the room, whose sockets the relay shows."""
         manager: Any = self.parent
         self._started = True
         await asyncio.to_thread(self.room.start, manager.session.key)
-        manager.ip = str(self.room.box / "sockets" / SOCKET_NAME)
+        manager.ip = self.place
         self.connection_info = manager.get_connection_info()
         return self.connection_info
 
@@ -77,14 +79,14 @@ class RoomManager(AsyncKernelManager):
         await provisioner.launch_kernel(kernel_cmd, **named)
 
 
-def make_manager(room: Room) -> RoomManager:
-    """Return a manager whose kernel will be the room's."""
+def make_manager(room: Room, place: str) -> RoomManager:
+    """Return a manager whose kernel will be the room's, behind a relay whose sockets' names begin with `place`."""
     manager = RoomManager(transport="ipc", **PORTS)
     manager._kernel_spec = KernelSpec(  # noqa: SLF001 - the only way to name a kernel that is installed nowhere
         argv=list(KERNEL_COMMAND), display_name="clean room", language="python", interrupt_mode="message"
     )
     provisioner = RoomProvisioner(parent=manager, kernel_id="room", kernel_spec=manager._kernel_spec)  # noqa: SLF001
-    provisioner.room = room
+    provisioner.room, provisioner.place = room, place
     manager.provisioner = provisioner
     return manager
 

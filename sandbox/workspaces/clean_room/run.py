@@ -26,6 +26,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from sandbox.workspaces.clean_room.box import LocalRooms, Room, RoomJob, Rooms, new_job
 from sandbox.workspaces.clean_room.kernel import CountingClient, make_manager
 from sandbox.workspaces.clean_room.outbox import Collected, OutboxCaps, collect
+from sandbox.workspaces.clean_room.relay import Relay, most_on_the_wire
 from sandbox.workspaces.environment.fingerprint import environment_hash
 from sandbox.workspaces.host.limits import CgroupHost, Limits
 from sandbox.workspaces.jails.jail import JailFailed
@@ -182,27 +183,31 @@ async def _drive(
     document: Any, room: Room, caps: RoomCaps, progress: _Progress
 ) -> tuple[RunState, FailedCell | None]:  # fmt: skip
     """Run the notebook's cells in the room and end it, whatever happens."""
-    manager: Any = make_manager(room)
-    client: Any = CountingClient(
-        document, km=manager, timeout=caps.cell_seconds, record_timing=False,
-        on_cell_execute=progress.begin, on_cell_executed=progress.finish, store_widget_state=False,
-    )  # fmt: skip
 
     def end(reason: str) -> None:
         progress.ended_by = progress.ended_by or reason
         room.kill()
 
-    client.most_bytes, client.on_flood = caps.said_bytes, lambda: end(f"it said more than {caps.said_bytes} bytes")
+    def end_flood() -> None:
+        end(f"it said more than {caps.said_bytes} bytes")
+
     clock = threading.Timer(caps.wall_seconds, end, [f"it took longer than {caps.wall_seconds} seconds"])
     clock.daemon = True
-    clock.start()
-    try:
-        return await _execute(client, document, progress)
-    finally:
-        clock.cancel()
-        if client.kc is not None:
-            client.kc.stop_channels()
-        await asyncio.to_thread(room.kill)
+    async with Relay(room, most_on_the_wire(caps.said_bytes), end_flood) as relay:
+        manager: Any = make_manager(room, relay.place)
+        client: Any = CountingClient(
+            document, km=manager, timeout=caps.cell_seconds, record_timing=False,
+            on_cell_execute=progress.begin, on_cell_executed=progress.finish, store_widget_state=False,
+        )  # fmt: skip
+        client.most_bytes, client.on_flood = caps.said_bytes, end_flood
+        clock.start()
+        try:
+            return await _execute(client, document, progress)
+        finally:
+            clock.cancel()
+            if client.kc is not None:
+                client.kc.stop_channels()
+            await asyncio.to_thread(room.kill)
 
 
 async def _execute(
@@ -226,6 +231,11 @@ async def _execute(
         progress.ended_by = progress.ended_by or "its kernel ended (memory, processes, or its own doing)"
         state, kind = (RunState.TIMED_OUT, "TimeoutError") if timed_out else (RunState.ENDED, "KernelEnded")
         return state, _name_cell(document, progress.cell, kind)
+    except OSError:
+        raise  # the host's fault
+    except Exception:  # The boundary to the kernel: what it sends may be of any shape, and then the run is over.
+        progress.ended_by = progress.ended_by or "its kernel said what no kernel says"
+        return RunState.ENDED, _name_cell(document, progress.cell, "KernelEnded")
     if progress.ended_by:
         return RunState.ENDED, _name_cell(document, progress.cell, "KernelEnded")
     return RunState.DONE, None

@@ -26,6 +26,7 @@ from aiohttp import web
 from sandbox.workspaces.gate.door import Door, DoorLimits, listen
 from sandbox.workspaces.gate.keeper import Gatekeeper
 from sandbox.workspaces.gate.meter import CannotCount, Meter
+from sandbox.workspaces.gate.pace import DEFAULT_PACE, Pace
 from sandbox.workspaces.gate.proxy import Front, Tell
 from sandbox.workspaces.gate.status import Measure, StatusDesk
 from sandbox.workspaces.gate.upstream import Clients, RouteTable
@@ -58,6 +59,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--usage", type=Path, required=True)
     parser.add_argument("--static", type=Path)
     parser.add_argument("--screen-budget", type=int, default=DEFAULT_SCREEN_BUDGET)
+    parser.add_argument("--screen-pace", type=int, default=DEFAULT_PACE, help="bytes a second; 0: none")
     parser.add_argument("--connections-per-address", type=int, default=DoorLimits().per_address, help="0: not counted")
     parser.add_argument("--runtime", type=Path, help="the workspaces' sockets: it names their control groups")
     return parser.parse_args(arguments)
@@ -76,12 +78,12 @@ class Gate:
 
 def build_gate(
     controls: Controls, meter: Meter, *, token: str, static: Path | None = None, default_target: str | None = None,
-    limits: DoorLimits | None = None, tell: Tell | None = None,
+    limits: DoorLimits | None = None, tell: Tell | None = None, pace: Pace | None = None,
 ) -> Gate:  # fmt: skip
     """Return a gate over `controls` and `meter`; whoever knows `token` may change its routes. Needs a running loop."""
     keeper, routes, clients = Gatekeeper(controls, meter), RouteTable(default_target), Clients()
     keeper.refresh()
-    door = Door(Front(keeper, routes, clients, static, tell).handle, limits)
+    door = Door(Front(keeper, routes, clients, static, tell, pace).handle, limits)
     return Gate(keeper, routes, clients, door, RoutesApi(routes, clients, token).application())
 
 
@@ -166,6 +168,7 @@ async def run(options: argparse.Namespace) -> None:
         FileControls(options.controls), meter, token=token, static=options.static,
         default_target=options.default_target, limits=DoorLimits(per_address=options.connections_per_address),
         tell=StatusDesk(Notes(notes_folder(options.controls)), _measure(options.runtime)).find,
+        pace=Pace(options.screen_pace),
     )  # fmt: skip
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -18,7 +18,7 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why the gate does not pass a request: status, stable code, titles in both languages, and the reason."""
+    """Why the gate does not pass a request: status, stable code, titles in both languages, the reason, what to do."""
 
     status: int
     code: str
@@ -26,6 +26,7 @@ class Refusal:
     title_zh: str
     reason: str
     retry_after: int = 0
+    then: str = ""
 
     @property
     def close_code(self) -> int:
@@ -35,7 +36,8 @@ class Refusal:
 
 def suspended(reason: str) -> Refusal:
     """Return the refusal of a suspended workspace."""
-    return Refusal(403, "workspace_suspended", "This workspace is suspended", "该工作区已被暂停", reason)
+    then = "what is in it is kept; its page in the portal says how it stands / 其中内容保留；进展见门户的工作区页面"
+    return Refusal(403, "workspace_suspended", "This workspace is suspended", "该工作区已被暂停", reason, then=then)
 
 
 def orders_unknown() -> Refusal:
@@ -113,7 +115,8 @@ def not_a_notebook(status: int) -> Refusal:
 def unreachable() -> Refusal:
     """Return the answer when the server behind a route does not answer."""
     why = "its server does not answer; it may be starting or have been stopped / 服务未响应，可能正在启动或已停止"
-    return Refusal(503, "server_unreachable", "The workspace does not answer", "工作区没有响应", why)
+    then = "its page in the portal says how it stands, and starts it again / 请在门户的工作区页面查看或重新启动"
+    return Refusal(503, "server_unreachable", "The workspace does not answer", "工作区没有响应", why, then=then)
 
 
 def answer(request: web.BaseRequest, refusal: Refusal) -> web.Response:
@@ -131,7 +134,7 @@ def answer(request: web.BaseRequest, refusal: Refusal) -> web.Response:
     page = (
         f'<!doctype html><html lang="zh-Hans"><head><meta charset="utf-8"><title>{refusal.title_zh}</title>'
         f"<style>{_STYLE}</style></head><body><main><h1>{refusal.title_zh} · {refusal.title}</h1>"
-        f'<p class="reason">{html.escape(refusal.reason)}</p></main></body></html>'
+        f'<p class="reason">{html.escape(refusal.reason)}</p><p>{html.escape(refusal.then)}</p></main></body></html>'
     )
     headers["Content-Security-Policy"] = _POLICY
     return web.Response(status=refusal.status, text=page, content_type="text/html", headers=headers)

@@ -19,6 +19,7 @@ from sandbox.workspaces.gate.head import BadHead, check_head, split_target
 from sandbox.workspaces.gate.http import HttpPass, Visit
 from sandbox.workspaces.gate.keeper import Exchange, Gatekeeper, Held
 from sandbox.workspaces.gate.meter import next_day
+from sandbox.workspaces.gate.pace import Pace
 from sandbox.workspaces.gate.routes import STATUS, Action, Address, Verdict, judge, parse_address
 from sandbox.workspaces.gate.sockets import SocketPass
 from sandbox.workspaces.gate.static_files import StaticFiles
@@ -37,15 +38,16 @@ class Front:
     """The handler of all requests that come from browsers."""
 
     def __init__(
-        self, keeper: Gatekeeper, routes: RouteTable, clients: Clients, static: Path | None, tell: Tell | None = None
-    ) -> None:
+        self, keeper: Gatekeeper, routes: RouteTable, clients: Clients, static: Path | None, tell: Tell | None = None,
+        pace: Pace | None = None,
+    ) -> None:  # fmt: skip
         self._keeper = keeper
         self._tell = tell
         self._routes = routes
         self._static = StaticFiles(static)
         self._known = Acquaintances(clients)
         self._http = HttpPass(keeper, clients)
-        self._sockets = SocketPass(keeper, clients)
+        self._sockets = SocketPass(keeper, clients, pace)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request: refuse it, answer it from disk, or hand it on and count what comes back."""

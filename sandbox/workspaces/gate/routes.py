@@ -113,7 +113,11 @@ _CONTENTS_QUERY = {
     "format": frozenset({"json"}),
 }
 _NOTEBOOK = ".ipynb"
-_NOTEBOOKS_ONLY = "only notebooks (.ipynb) and folders of them pass between a workspace and a browser"
+_NOTEBOOKS_ONLY = (
+    "only notebooks (.ipynb) and folders of them pass between a workspace and a browser; a file of your own is brought"
+    " in on the workspace's page in the portal, under Own files"
+    " / 浏览器与工作区之间只传笔记本；自有文件请在门户的工作区页面导入"
+)
 
 
 def parse_address(path: str) -> Address | None:

@@ -1,8 +1,8 @@
 """Websockets handed on in both directions, message by message: each is counted before it goes.
 
-Back-pressure holds both ways: while one side does not take a message, nothing more is read from the other. Pings are
-answered on the spot, subprotocols agreed end to end, and nothing is compressed, so that
-what is counted is what is shown.
+Back-pressure holds both ways: while one side does not take a message, nothing more is read from the other. What a
+workspace shows goes at its pace, and no websocket keeps the gate from the others for long. Pings are answered on the
+spot, subprotocols agreed end to end, and nothing is compressed, so that what is counted is what is shown.
 """
 
 from __future__ import annotations
@@ -18,11 +18,15 @@ from aiohttp import WSMsgType, web
 from sandbox.workspaces.gate import pages
 from sandbox.workspaces.gate.http import WEBSOCKET, Visit, forward, target_url
 from sandbox.workspaces.gate.keeper import Gatekeeper, Held
+from sandbox.workspaces.gate.pace import Line, Pace
 from sandbox.workspaces.gate.upstream import Clients
 
 MAX_MESSAGE = 16 * 1024**2
 MAX_SOCKETS = 48
 """The most websockets of one workspace at a time: each may hold one message in the gate."""
+
+MOST_MESSAGES, MOST_BYTES = 64, 256 * 1024
+"""What one websocket hands on, in messages and in bytes, before the gate looks at its other connections."""
 
 _CLOSE_SECONDS = 2.0
 _DATA = frozenset({WSMsgType.TEXT, WSMsgType.BINARY})
@@ -35,11 +39,12 @@ Inner: TypeAlias = "aiohttp.ClientWebSocketResponse[Literal[False]]"
 
 
 class SocketPass:
-    """The way of websockets."""
+    """The way of websockets; `pace` is how fast those of one workspace show."""
 
-    def __init__(self, keeper: Gatekeeper, clients: Clients) -> None:
+    def __init__(self, keeper: Gatekeeper, clients: Clients, pace: Pace | None = None) -> None:
         self._keeper = keeper
         self._clients = clients
+        self._pace = pace or Pace()
         self._open: Counter[str] = Counter()
 
     async def hand_on(self, request: web.BaseRequest, visit: Visit) -> web.StreamResponse:
@@ -78,9 +83,10 @@ class SocketPass:
     async def _relay_both(self, outer: Outer, inner: Inner, visit: Visit) -> None:
         """Hand messages on in both directions until one side ends; count each before it goes."""
         keeper, workspace, traffic = self._keeper, visit.workspace, visit.verdict.traffic
+        line = self._pace.open(workspace)
         tasks = {
             asyncio.create_task(_relay(outer, inner, lambda size: keeper.receive(workspace, traffic, size))),
-            asyncio.create_task(_relay(inner, outer, lambda size: keeper.show(workspace, traffic, size))),
+            asyncio.create_task(_relay(inner, outer, lambda size: keeper.show(workspace, traffic, size), line)),
         }
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -93,12 +99,24 @@ class SocketPass:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            self._pace.close(workspace, line)
 
 
-async def _relay(source: Outer | Inner, target: Outer | Inner, count: Callable[[int], None]) -> None:
+async def _relay(
+    source: Outer | Inner, target: Outer | Inner, count: Callable[[int], None], line: Line | None = None
+) -> None:
+    messages = size = 0
     while (message := await source.receive()).type in _DATA:
+        if line is not None:
+            await line.wait(len(message.data))
+        # Counted after the wait, so that an order that came meanwhile holds this message too.
         count(len(message.data))
         await target.send_frame(message.data, message.type)
+        messages, size = messages + 1, size + len(message.data)
+        if messages >= MOST_MESSAGES or size >= MOST_BYTES:
+            # Neither reading what has come nor writing what is taken at once lets others have their turn.
+            await asyncio.sleep(0)
+            messages = size = 0
 
 
 async def _close_for(outer: Outer, refusal: pages.Refusal) -> None:

@@ -9,15 +9,19 @@ whole is measured now and then; `Disks.cannot` says so.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import logging
 import os
 import shutil
-import stat
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from sandbox.workspaces.host.homes import take_away
 from sandbox.workspaces.host.limits import Limits
 from sandbox.workspaces.host.mounts import unmount
 
@@ -32,6 +36,8 @@ _SECONDS = 120.0
 _TRIAL_BYTES = 8 * 1024**2
 _NEARLY_FULL = 1024**2
 _MOST_COUNTED = 500_000
+DEEPEST_COPIED = 100
+"""The most folders within folders of a home that a backup has."""
 
 
 class DiskFailed(RuntimeError):
@@ -116,7 +122,8 @@ class Disks:
         if self.cannot or not image.exists() or home.is_mount():
             return False
         # What was copied onto the image and not taken away, when that was cut short: the image has it all.
-        shutil.rmtree(home, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            take_away(home)
         home.mkdir(mode=0o700, exist_ok=True)
         _mount(image, home)
         _take_away_found(home)
@@ -152,8 +159,7 @@ class Disks:
         self._half(workspace).unlink(missing_ok=True)
         if home.is_symlink():
             home.unlink()
-        elif home.exists():
-            shutil.rmtree(home)
+        take_away(home)
         return "image emptied and removed" if on_image else "folder removed"
 
     def list_homes(self) -> tuple[str, ...]:
@@ -215,38 +221,57 @@ def copy_out(image: Path, target: Path) -> None:
     """Copy the files of an image that is not mounted into the new folder `target`, with modes and owners.
 
     Nothing is mounted: whoever starts the workspace meanwhile is not in the way. Only plain files and folders are
-    copied: a link could lead out of a backup.
+    copied: a link could lead out of a backup. Nor is what lies below `DEEPEST_COPIED` folders: one home must not make
+    a tree that whoever walks through the backup cannot.
     """
     target.mkdir(parents=True, mode=0o700)
     _run("debugfs", "-R", f'rdump / "{target}"', str(image))
-    for folder, names, files in os.walk(target, topdown=False):
-        for name in (*names, *files):
-            path = Path(folder) / name
-            status = path.lstat()
-            if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
-                path.unlink()
+    waiting = [(target, 0)]
+    while waiting:
+        folder, depth = waiting.pop()
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if not entry.is_dir(follow_symlinks=False):
+                    if not entry.is_file(follow_symlinks=False):
+                        Path(entry.path).unlink()
+                elif depth < DEEPEST_COPIED:
+                    waiting.append((Path(entry.path), depth + 1))
+                else:
+                    take_away(Path(entry.path))
     _take_away_found(target)
 
 
 def measure_folder(folder: Path) -> tuple[int, int]:
     """Return the bytes and the number of files that a folder takes up on its disk; no link is followed.
 
-    It stops counting at half a million files.
+    It stops counting at half a million files. A folder that its owner has closed is opened; one that no path is long
+    enough for counts as that many: what lies in it cannot be looked at.
     """
     size = files = 0
     waiting = [folder]
     while waiting and files < _MOST_COUNTED:
         try:
-            with os.scandir(waiting.pop()) as entries:
+            with _scan(waiting.pop()) as entries:
                 for entry in entries:
                     status = entry.stat(follow_symlinks=False)
                     size += status.st_blocks * 512
                     files += 1
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(Path(entry.path))
-        except OSError:
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                return size, _MOST_COUNTED
             continue  # Somebody works in it: what went away is no longer to be counted.
     return size, files
+
+
+def _scan(folder: Path) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
+    """Return the entries of a folder, opened by its owner where he had closed it."""
+    try:
+        return os.scandir(folder)
+    except PermissionError:
+        folder.chmod(0o700)
+        return os.scandir(folder)
 
 
 def _ask_file_system(home: Path) -> DiskUse:

@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 NOTEBOOKS = "notebooks"
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class UnsafePath(ValueError):
@@ -33,6 +34,46 @@ def prepare_home(home: Path, uid: int, starter: Path | None = None) -> None:
             path.chmod(0o700)
 
 
+def take_away(folder: Path) -> None:
+    """Remove a folder in which nobody works any more, however deep it is and whatever modes it has; absent is fine.
+
+    One folder is open at a time, and none is named by a path: a tree deeper than a program's stack, or than a path may
+    be long, goes like any other. No link is followed. Raises OSError.
+    """
+    if not folder.is_dir() or folder.is_symlink():
+        return
+    folder.chmod(0o700)
+    number = os.open(folder, _FOLDER)
+    try:
+        waiting = [_empty(number)]  # the folders still there, on each level down to the one that is open
+        while waiting[-1] or len(waiting) > 1:
+            down = waiting[-1][-1] if waiting[-1] else ""
+            if down:
+                os.chmod(down, 0o700, dir_fd=number)
+            another = os.open(down or "..", _FOLDER, dir_fd=number)
+            os.close(number)
+            number = another
+            if down:
+                waiting.append(_empty(number))
+            else:
+                waiting.pop()
+                os.rmdir(waiting[-1].pop(), dir_fd=number)
+    finally:
+        os.close(number)
+    folder.rmdir()
+
+
+def _empty(number: int) -> list[str]:
+    """Remove the files of an open folder, and return the names of its folders."""
+    folders = []
+    for name in os.listdir(number):
+        if stat.S_ISDIR(os.stat(name, dir_fd=number, follow_symlinks=False).st_mode):
+            folders.append(name)
+        else:
+            os.unlink(name, dir_fd=number)
+    return folders
+
+
 def read_beneath(folder: Path, name: str, most: int) -> bytes:
     """Return the bytes of the plain file `name` under `folder`, a folder that somebody else may be changing.
 
@@ -52,7 +93,7 @@ def open_beneath(folder: Path, name: str) -> int:
     parts = Path(name).parts
     if not parts or Path(name).is_absolute() or ".." in parts:
         raise UnsafePath("only names inside the folder are accepted")
-    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    number = os.open(folder, _FOLDER)
     try:
         for place, part in enumerate(parts):
             last = place == len(parts) - 1

@@ -73,7 +73,7 @@ def _configure_gate(c: Any, settings: HubSettings) -> None:
         "--controls", str(settings.controls), "--usage", str(settings.usage),
         "--runtime", str(settings.runtime),
         "--static", str(settings.environment), "--screen-budget", str(settings.screen_budget),
-        "--connections-per-address", str(settings.gate_connections),
+        "--screen-pace", str(settings.screen_pace), "--connections-per-address", str(settings.gate_connections),
     ]  # fmt: skip
     proxy.api_url = unix_url(settings.gate_socket)
     proxy.pid_file = str(settings.state / "gate.pid")
@@ -92,8 +92,8 @@ def _configure_spawner(c: Any, settings: HubSettings) -> None:
         spawner = c.BwrapSpawner
         spawner.specs = specs
         spawner.runtime = str(settings.runtime)
-        spawner.jailer_socket = str(settings.jailer_socket)
         spawner.hub_connect_url = "http+unix://%2Fgate%2Fout%2Fout.sock"
+    spawner.jailer_socket = str(settings.jailer_socket)
     spawner.disable_user_config = True
     spawner.default_url = "/lab"
     spawner.start_timeout = 60

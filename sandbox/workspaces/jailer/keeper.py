@@ -10,11 +10,9 @@ import base64
 import logging
 import os
 import shutil
-import socket
 import subprocess
 import threading
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from sandbox.workspaces.host.disks import DiskFailed, Disks
@@ -29,7 +27,7 @@ from sandbox.workspaces.jails.jail import Jail, JailFailed, end_marked, start_ja
 from sandbox.workspaces.jails.warden import KERNELS, group_name, kernel_group_name
 from sandbox.workspaces.records.controls import WORKSPACE_ID, FileControls
 from sandbox.workspaces.records.hub_settings import HubSettings
-from sandbox.workspaces.records.runtime import RuntimePaths, RuntimeUnsafe, give_socket, runtime_paths
+from sandbox.workspaces.records.runtime import RuntimePaths, RuntimeUnsafe, listen_for, runtime_paths
 from sandbox.workspaces.records.specs import FileSpecs, WorkspaceRefused, WorkspaceSpec
 from shuzha.core.errors import Invalid, NotAllowed, NotFound, Unavailable
 
@@ -38,7 +36,6 @@ log = logging.getLogger(__name__)
 MOST_KERNELS = 16
 MOST_NOTEBOOK_BYTES = 8 * 1024**2
 _IPC_BYTES, _IPC_FILES = 1024**2, 512
-_BACKLOG = 128
 
 
 @dataclass(slots=True)
@@ -77,7 +74,7 @@ class Keeper:
     def adopt(self) -> tuple[str, ...]:
         """Find the jails that an earlier jailer left running, and return the workspaces that have a living server."""
         for folder in sorted(self._settings.runtime.iterdir()):
-            if WORKSPACE_ID.fullmatch(folder.name) and (folder / "kernels").is_dir():
+            if WORKSPACE_ID.fullmatch(folder.name) and RuntimePaths(folder).is_own() and (folder / "kernels").is_dir():
                 self._adopt(folder.name)
         return self.list_open()
 
@@ -107,7 +104,10 @@ class Keeper:
             self._end(workspace, house, 0.0)
             paths = self._make(spec)
             places = self._show(spec, paths)
-            listening = _listen(paths.inward, self._settings.service_uid)
+            try:
+                listening = listen_for(paths.inward, self._settings.service_uid)
+            except OSError as error:
+                raise Unavailable(f"cannot put a socket for the gate: {error.strerror}", rule="jail") from None
             writing = open_log(self._settings.server_logs / f"{workspace}.log")
             try:
                 jail = build_server_jail(spec, places, variables, listening.fileno())
@@ -131,6 +131,7 @@ class Keeper:
         """End the kernels, then the server and everything in it, and take their sockets away."""
         house = self._house(workspace)
         house.ending = True
+        self._let_go(workspace)
         with house.turn:
             self._end(workspace, house, grace)
 
@@ -143,8 +144,7 @@ class Keeper:
                 if house.server is not None and house.server.exit_code() is not None:
                     log.warning("the server of %s has ended", workspace)
                     self._end(workspace, house, 0.0)
-                for kernel in list(house.kernels):
-                    self.poll_kernel(workspace, kernel)
+                self._forget_ended(workspace, house)
                 self._look(workspace, house)
             finally:
                 house.turn.release()
@@ -190,6 +190,15 @@ class Keeper:
                 self._forget_kernel(house, runtime_paths(self._settings.runtime, workspace), kernel)
             return code
 
+    def _forget_ended(self, workspace: str, house: House) -> None:
+        """Forget the kernels that have ended; nobody waits here for one that is being started."""
+        if house.kernel_turn.acquire(blocking=False):
+            try:
+                for kernel in list(house.kernels):
+                    self.poll_kernel(workspace, kernel)
+            finally:
+                house.kernel_turn.release()
+
     def stop_kernel(self, workspace: str, kernel: str) -> None:
         """End a kernel and everything that it started."""
         house = self._house(workspace)
@@ -225,12 +234,15 @@ class Keeper:
         if self._specs.find(workspace) is not None:
             raise NotAllowed(f"workspace {workspace} can still be started", rule="workspace.home")
         house = self._house(workspace)
+        self._let_go(workspace)
         with house.turn:
             self._end(workspace, house, 0.0)
             use = self.disks.use(workspace)
             method = self.disks.destroy(workspace)
-            if (self._settings.runtime / workspace).exists():
-                shutil.rmtree(self._settings.runtime / workspace)
+            paths = runtime_paths(self._settings.runtime, workspace)
+            if paths.is_own():
+                shutil.rmtree(paths.folder)
+            (self._settings.server_logs / f"{workspace}.log").unlink(missing_ok=True)
             self.books.look(workspace)
         self._houses.pop(workspace, None)
         return {"home": use is not None, "bytes": 0 if use is None else use.used_bytes, "method": method}
@@ -340,6 +352,7 @@ class Keeper:
         paths = runtime_paths(self._settings.runtime, workspace)
         if house.server is not None or self.books.has(workspace):
             self.books.look(workspace)  # Its groups go, and what they have counted with them.
+        self._host.group(kernel_group_name(self._settings.runtime, workspace)).kill()  # who starts one holds the turn
         with house.kernel_turn:
             self._end_kernels(workspace, house, paths)
         if house.server is not None:
@@ -348,11 +361,18 @@ class Keeper:
         group = self._host.group(group_name(self._settings.runtime, workspace))
         group.kill()
         group.remove()
-        end_marked(paths.mark)
-        for path in (paths.mark, paths.inward):
-            path.unlink(missing_ok=True)
-        unmount(paths.notebooks)
+        if paths.is_own():
+            end_marked(paths.mark)
+            for path in (paths.mark, paths.inward):
+                path.unlink(missing_ok=True)
+            unmount(paths.notebooks)
         self.disks.detach(workspace)
+
+    def _let_go(self, workspace: str) -> None:
+        """End a server that stands still: whoever was starting it when that began holds its workspace's turn."""
+        group = self._host.group(group_name(self._settings.runtime, workspace))
+        if group.is_frozen():
+            group.kill()
 
     def _end_kernels(self, workspace: str, house: House, paths: RuntimePaths) -> None:
         group = self._host.group(kernel_group_name(self._settings.runtime, workspace))
@@ -360,12 +380,13 @@ class Keeper:
         for kernel, jail in list(house.kernels.items()):
             _stop(jail, 0.0)
             self._forget_kernel(house, paths, kernel)
-        for mark in paths.kernel_marks.iterdir() if paths.kernel_marks.is_dir() else ():
-            end_marked(mark)
-            mark.unlink(missing_ok=True)
         group.remove()
-        for place in (paths.sockets, paths.ipc):
-            unmount(place)
+        if paths.is_own():
+            for mark in paths.kernel_marks.iterdir() if paths.kernel_marks.is_dir() else ():
+                end_marked(mark)
+                mark.unlink(missing_ok=True)
+            for place in (paths.sockets, paths.ipc):
+                unmount(place)
 
 
 def _stop(jail: Jail, grace: float) -> None:
@@ -373,13 +394,3 @@ def _stop(jail: Jail, grace: float) -> None:
         jail.stop(grace)
     except subprocess.TimeoutExpired:
         log.exception("a jail has not ended in time")
-
-
-def _listen(path: Path, service: int | None) -> socket.socket:
-    """Return a socket that listens at `path` for the gate; the server inherits it, and nothing inside sees the path."""
-    path.unlink(missing_ok=True)
-    listening = socket.socket(socket.AF_UNIX)
-    listening.bind(os.fspath(path))
-    give_socket(path, os.geteuid() if service is None else service)
-    listening.listen(_BACKLOG)
-    return listening

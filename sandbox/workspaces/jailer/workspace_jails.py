@@ -25,7 +25,7 @@ from sandbox.workspaces.jails.jail import (
     JailSpec,
     Mount,
 )
-from sandbox.workspaces.jails.landlock import LAUNCHER_MOUNT, kernel_command
+from sandbox.workspaces.jails.landlock import LAUNCHER_MOUNTS, kernel_command
 from sandbox.workspaces.jails.warden import group_name, kernel_group_name
 from sandbox.workspaces.records.runtime import RuntimePaths
 from sandbox.workspaces.records.specs import WorkspaceSpec
@@ -87,7 +87,7 @@ def build_kernel_jail(spec: WorkspaceSpec, places: Places, asked: KernelStart) -
         Mount(spec.home / NOTEBOOKS, INSIDE_NOTEBOOKS, writable=True),
         Mount(paths.ipc / asked.kernel, INSIDE_SOCKETS, writable=True),
         Mount(paths.platform.parent, "/gate/platform"),
-        LAUNCHER_MOUNT,
+        *LAUNCHER_MOUNTS,
     )
     variables = {
         **_variables(),

@@ -8,8 +8,11 @@ from sandbox.workspaces.jails.inside import shuzha_kernel
 from sandbox.workspaces.jails.jail import INSIDE_ENVIRONMENT, Mount
 
 KERNEL_LAUNCHER = "/etc/jupyter/shuzha_kernel.py"
-LAUNCHER_MOUNT = Mount(Path(shuzha_kernel.__file__), KERNEL_LAUNCHER)
-"""The launcher as a kernel's jail must show it: root's own file, read-only."""
+LAUNCHER_MOUNTS = tuple(
+    Mount(Path(shuzha_kernel.__file__).with_name(Path(inside).name), inside)
+    for inside in (KERNEL_LAUNCHER, "/etc/jupyter/shuzha_output.py")
+)
+"""The launcher, and what it makes of the kernel, as a kernel's jail must show them: root's own files, read-only."""
 
 WHOLE_ABI = 6
 """The first version of Landlock that has a rule for everything that the launcher asks."""

@@ -34,8 +34,13 @@ def kernel_group_name(runtime: Path, workspace: str) -> str:
 
 
 def list_marks(runtime: Path, workspace: str) -> tuple[Path, ...]:
-    """Return the marks of a workspace's jails: its server's and its kernels', living or not."""
+    """Return the marks of a workspace's jails: its server's and its kernels', living or not.
+
+    None in a folder that is not this user's own: who made it could have them name anybody's process.
+    """
     paths = runtime_paths(runtime, workspace)
+    if not paths.is_own():
+        return ()
     kernels = sorted(paths.kernel_marks.iterdir()) if paths.kernel_marks.is_dir() else []
     return tuple(mark for mark in (paths.mark, *kernels) if mark.is_file())
 
@@ -53,7 +58,7 @@ def end_workspace(host: CgroupHost, runtime: Path, workspace: str) -> bool:
     for mark in list_marks(runtime, workspace):
         ran |= end_marked(mark)
     paths = runtime_paths(runtime, workspace)
-    for place in (paths.notebooks, paths.sockets, paths.ipc):
+    for place in () if not paths.is_own() else (paths.notebooks, paths.sockets, paths.ipc):
         unmount(place)
     return ran
 

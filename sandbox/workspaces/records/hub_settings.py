@@ -61,6 +61,7 @@ class HubSettings:
     starter: Path | None = None
     own: Path | None = None
     screen_budget: int = 64 * 1024**2
+    screen_pace: int = 4 * 1024**2
     gate_connections: int = 1024
     sign_in: OpenIdProvider | None = None
     test_password: str | None = None

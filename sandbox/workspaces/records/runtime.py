@@ -16,6 +16,8 @@ case: a socket's path ends at 107 bytes, and URLs are lower-cased on their way t
 from __future__ import annotations
 
 import os
+import socket
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -23,6 +25,7 @@ from urllib.parse import quote
 from sandbox.workspaces.records.controls import check_workspace_id
 
 _MOST_BYTES = 107
+_BACKLOG = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,17 @@ class RuntimePaths:
         """The folder of the kernels' marks."""
         return self.folder / "kernels"
 
+    def is_own(self) -> bool:
+        """Return whether the folder is there, no link, and this user's own: nobody else chose what lies in it.
+
+        The service user may put folders and links beside those of workspaces: root works in none of them.
+        """
+        try:
+            status = self.folder.lstat()
+        except OSError:
+            return False
+        return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
+
     def make(self, uid: int | None = None, service: int | None = None) -> None:
         """Make the folders, closed to all but those who need them; what is there already is kept.
 
@@ -83,7 +97,7 @@ class RuntimePaths:
         `RuntimeUnsafe` when somebody else made the folder: what lies in it would be his.
         """
         _make(self.folder, 0o711)
-        if self.folder.stat().st_uid != os.geteuid():
+        if not self.is_own():
             raise RuntimeUnsafe(f"cannot use the folder of {self.folder.name}'s sockets: another user has made it")
         for folder, mode in (
             (self.inward.parent, 0o700), (self.kernel_marks, 0o700), (self.notebooks, 0o700),
@@ -126,11 +140,16 @@ def runtime_paths(runtime: Path, workspace: str) -> RuntimePaths:
 
 
 def make_runtime(runtime: Path, service: int | None = None) -> None:
-    """Make the folder of all sockets; one that another user has made is left as it is.
+    """Make the folder of all sockets; root's is left as it is, and so is one that this user has made.
 
-    The user `service` may put sockets of his own there, and can take away nothing that is not his.
+    The user `service` may put sockets of his own there, and can take away nothing that is not his. Raises
+    `RuntimeUnsafe` where another user could put a folder of his in its place.
     """
     runtime.mkdir(parents=True, exist_ok=True)
+    for folder in (runtime, runtime.parent):
+        status = folder.lstat()
+        if status.st_uid not in {0, os.geteuid()} or (status.st_mode & 0o002 and not status.st_mode & stat.S_ISVTX):
+            raise RuntimeUnsafe(f"cannot use {folder} for sockets: another user could replace what lies there")
     if runtime.stat().st_uid != os.geteuid():
         return
     runtime.chmod(0o711)
@@ -153,3 +172,23 @@ def give_socket(path: Path, uid: int) -> None:
         os.chown(path, uid, uid)
     by_folder = os.geteuid() not in {0, uid} and path.parent.stat().st_gid == uid
     path.chmod(0o666 if by_folder else 0o600)
+
+
+def listen_for(path: Path, service: int | None) -> socket.socket:
+    """Return a socket that listens at `path` for the user `service`, or for this one. Raises OSError.
+
+    It is made and given away in the folder above, where this user alone writes: the folder of `path` is the service's,
+    who could swap a link in while root gives him what lies there.
+    """
+    made = path.parent.with_name(path.name)
+    made.unlink(missing_ok=True)
+    listening = socket.socket(socket.AF_UNIX)
+    try:
+        listening.bind(os.fspath(made))
+        give_socket(made, os.geteuid() if service is None else service)
+        made.rename(path)
+        listening.listen(_BACKLOG)
+    except OSError:
+        listening.close()
+        raise
+    return listening

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from shuzha.core.clock import OffsetClock, city_date, end_of_day, start_of_day
 from shuzha.core.errors import ShuzhaError, Unavailable
+from shuzha.core.money import Price
 from shuzha.ledger.verify import verify_folder
 from shuzha.server.demo.client import Person, Portal
 from shuzha.server.demo.hub_session import run_notebook
@@ -204,7 +205,8 @@ class Walk(ABC):
         if total != bill["due_fen"] or not recount["equal"]:
             raise Unavailable(f"shares sum to {total} fen, the bill is {bill['due_fen']} fen")
         shares = ", ".join(f"{party} {fen}" for party, fen in shared["shares"].items())
-        said = f"{calls} calls at {self.price_hao} 毫 make {bill['due_fen']} fen: {shares}; recounted from the log"
+        price = Price(self.price_hao).yuan()
+        said = f"{calls} calls at {price} yuan make {bill['due_fen']} fen: {shares}; recounted from the log"
         made = {"billed_fen": bill["due_fen"], "shares_fen": shared["shares"], "period": period}
         return said, made | {"statement": shared["id"], "reconciliation": checked}
 

@@ -12,6 +12,7 @@ import pytest
 
 from shuzha.catalog.ingest import ingest_batch
 from shuzha.catalog.model import BatchState, ElementType, SubjectKind
+from shuzha.catalog.service import round_rows
 from shuzha.core.errors import Invalid, NotAllowed, NotFound, TransitionNotAllowed
 from tests.catalog_kit import ROWS, CatalogKit, element, scan_as_plain
 
@@ -54,6 +55,21 @@ def test_ingest_commits_a_version_with_a_receipt_without_values(kit, entry):
     assert (fresh.raw_version, fresh.raw_rows) == (0, 3)
     assert kit.tags()[-2:] == ["batch:receive", "batch:ingest"]
     assert inbox(kit) == []
+
+
+def test_who_may_only_browse_cannot_count_the_rows(kit, entry):
+    # With the exact number, a privacy budget that hides one person's rows would hide nothing.
+    kit.ingested(entry)
+    for actor, rows in ((kit.provider, 3), (kit.authority, 3), (kit.analyst, 100)):
+        assert kit.service.get_entry(actor, entry.id).raw_rows == rows
+        assert [one.raw_rows for one in kit.service.list_entries(actor)] == [rows]
+
+
+@pytest.mark.parametrize(
+    ("rows", "shown"), [(1, 100), (149, 100), (950, 1000), (24_129, 20_000), (1_000_000, 1_000_000)]
+)
+def test_rounded_rows_keep_one_digit(rows, shown):
+    assert round_rows(rows) == shown
 
 
 def test_files_of_the_raw_zone_are_closed_to_others(kit, entry):

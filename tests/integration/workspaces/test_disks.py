@@ -12,13 +12,20 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.workspaces.host.disks import DiskFailed, Disks, copy_out, find_hindrance, list_images_at_rest
+from sandbox.workspaces.host.disks import (
+    DEEPEST_COPIED,
+    DiskFailed,
+    Disks,
+    copy_out,
+    find_hindrance,
+    list_images_at_rest,
+)
 from sandbox.workspaces.host.limits import Limits
 from shuzha.core.clock import SystemClock
 from shuzha.core.keys import KeyRing
 from shuzha.core.settings import Settings
 from shuzha.core.work import Database
-from shuzha.server.backup import backup, restore
+from shuzha.server.backup import _walk, backup, restore
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")]
 
@@ -187,6 +194,23 @@ def test_home_at_rest_is_copied_out_of_its_image_without_links(disks: Disks, tmp
     found = (copy / "notebooks" / "保险 a.ipynb").stat()
     assert (found.st_uid, (copy / "notebooks").stat().st_mode & 0o777) == (UID, 0o750)
     assert (copy / "notebooks" / "保险 a.ipynb").read_text() == "kept"
+
+
+def test_a_home_deeper_than_a_backup_may_be_is_cut_there(disks: Disks, tmp_path: Path) -> None:
+    disks.attach("w-1", UID, Limits(home_bytes=24 * 1024**2, home_files=2000))
+    number = os.open(disks._homes / "w-1", os.O_RDONLY)
+    for _ in range(1100):
+        os.mkdir("d", dir_fd=number)
+        deeper = os.open("d", os.O_RDONLY, dir_fd=number)
+        os.close(number)
+        number = deeper
+    os.close(number)
+    assert list(_walk(disks._homes.parent)) == [], "a home in use ends no walk"
+    disks.detach("w-1")
+    image = list_images_at_rest(disks._homes)["w-1"]
+    copy_out(image, tmp_path / "copy")
+    assert len(list((tmp_path / "copy").rglob("*"))) == DEEPEST_COPIED
+    assert disks.destroy("w-1") == "image emptied and removed"
 
 
 def test_host_without_the_tools_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -178,9 +178,11 @@ class TestUnderAHub:
         assert not paths.mark.exists()
         assert list(paths.kernel_marks.iterdir()) == []
         hub.specs.remove(name)
+        assert (hub.settings.server_logs / f"{name}.log").exists()
         hub.jailer().destroy(name)
         assert not (hub.settings.homes / name).exists()
         assert not (runtime / name).exists()
+        assert not (hub.settings.server_logs / f"{name}.log").exists()
 
 
 def _answer(kernel: Kernel) -> str:

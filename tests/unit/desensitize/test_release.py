@@ -13,6 +13,7 @@ import desensitize
 from desensitize import Hierarchy, InvalidInput, InvalidPlan, Plan
 from desensitize.certificate import CERTIFICATE_FILE
 from desensitize.fingerprint import hash_content
+from desensitize.identifiers.examples import make_resident_id
 from desensitize.writing import DATA_FILE
 
 KEY = bytes(range(32))
@@ -120,7 +121,7 @@ def test_protect_refuses_what_it_cannot_protect() -> None:
     with pytest.raises(InvalidInput, match="entity column `who` holds nulls"):
         desensitize.protect(nobody, PLAN, KEY, area, k=3, entity="who")
     found = {"columns": [{"name": "area", "role": "direct"}]}
-    with pytest.raises(InvalidPlan, match="column `area` is a direct identifier that the plan keeps"):
+    with pytest.raises(InvalidPlan, match="column `area` is a direct identifier that the plan shows"):
         desensitize.protect(people, PLAN, KEY, area, k=3, entity="who", found=found)
 
 
@@ -202,3 +203,35 @@ def test_errors_of_the_table_engine_do_not_quote_values() -> None:
 def test_read_csv_with_byte_order_mark_and_semicolons(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes("\ufeff姓名;年龄\n张三;5\n".encode())
     assert desensitize.scan(tmp_path / "t.csv")["姓名"].role == "direct"
+
+
+@pytest.mark.parametrize(
+    ("technique", "shown"),
+    [
+        ({"technique": "mask", "keep_first": 14}, False),
+        ({"technique": "mask", "keep_first": 17}, True),
+        ({"technique": "mask", "keep_first": 6, "keep_last": 9}, True),
+        ({"technique": "mask", "keep_first": 6, "keep_last": 4}, False),
+        ({"technique": "mask"}, False),
+        ({"technique": "drop"}, False),
+    ],
+)
+def test_refuses_a_mask_that_hides_next_to_nothing(technique: dict[str, object], shown: bool) -> None:
+    table = pl.DataFrame(
+        {"id": [make_resident_id(random.Random(number)) for number in range(200)], "area": ["A", "B"] * 100}
+    )
+    plan = Plan.from_dict({"columns": {"id": technique, "area": "keep"}})
+    options = {"quasi_identifiers": {"area": Hierarchy.flat()}, "k": 5, "found": desensitize.scan(table).to_dict()}
+    if shown:
+        with pytest.raises(InvalidPlan, match="column `id` is a direct identifier that the plan shows"):
+            desensitize.protect(table, plan, **options)
+    else:
+        assert desensitize.protect(table, plan, **options).risk
+
+
+@pytest.mark.parametrize("technique", [{"technique": "round", "to": 1}, {"technique": "clip", "top": 1e15}])
+def test_refuses_a_direct_number_that_stays_what_it_was(technique: dict[str, object]) -> None:
+    table = pl.DataFrame({"phone": [13_800_130_000 + number for number in range(200)], "area": ["A", "B"] * 100})
+    plan = Plan.from_dict({"columns": {"phone": technique, "area": "keep"}})
+    with pytest.raises(InvalidPlan, match="column `phone` is a direct identifier that the plan shows"):
+        desensitize.protect(table, plan, None, {"area": Hierarchy.flat()}, 5, found=desensitize.scan(table).to_dict())

@@ -103,7 +103,7 @@ def test_host_page_says_what_is_enforced_and_lists_running_workspaces(
     assert "memory is capped by a control group" in text
     assert "a thing of the host&#39;s own" in text
     assert f"/workspaces/{city.made['workspace']}" in text
-    assert "7 MB" in text
+    assert "7 MiB" in text
     # An administrator sees the host and nobody's workspace.
     admin = sign_in("admin").get("/host").text
     assert "a thing of the host&#39;s own" in admin

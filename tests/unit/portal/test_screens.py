@@ -27,7 +27,7 @@ def test_authority_sets_the_budget_on_the_page_and_everybody_sees_it(sign_in, ci
     for login in ("analyst", "regulator", "authority"):
         text = sign_in(login).get(page).text
         assert "Kernel output" in text
-        assert "50 MB" in text
+        assert "50 MiB" in text
         assert "nearly used" in text
         assert "as agreed" in text
         assert ("Change the screen budget" in text) is (login == "authority")

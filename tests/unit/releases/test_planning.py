@@ -74,6 +74,19 @@ def test_follows_the_roles_and_the_scan() -> None:
     assert {techniques[name] for name in ("born", "district", "capital", "income", "kind")} == {Keep()}
 
 
+@pytest.mark.parametrize(
+    "finding",
+    [
+        Finding("mobile", Role.DIRECT, 3, ("CN_MOBILE", "CN_RESIDENT_ID"), 0.95),
+        Finding("mobile", Role.DIRECT, 3, ("CN_MOBILE",), 0.6),
+    ],
+)
+def test_shows_no_beginnings_of_a_mixed_column(finding: Finding) -> None:
+    # Kept beginnings of a mobile number are a network; of `欧阳小明` they are a name.
+    mixed = replace(ENTRY, scan=ScanEvidence(NOW, "acc_p", 9, (finding,)))
+    assert make_plan(mixed, ("mobile",), RiskPolicy(), FRAME.select("mobile")).columns["mobile"] == Mask()
+
+
 def test_leaves_free_text_out_where_the_policy_says_so() -> None:
     made = make_plan(ENTRY, EVERY, RiskPolicy(free_text="drop"), FRAME)
     assert made.columns["note"] == Drop()
@@ -89,6 +102,14 @@ def test_gives_each_quasi_identifier_the_hierarchy_of_its_form() -> None:
         "education": {"kind": "flat"},
     }
     assert (anonymity.k, anonymity.entity, anonymity.mode) == (3, "resident_id", "enclave")
+
+
+@pytest.mark.parametrize("largest", [99, 10_000_000, 10**15, None])
+def test_the_widths_of_bands_tell_nothing_of_the_largest_figure(largest: int | None) -> None:
+    frame = pl.LazyFrame({"capital": [*range(1_000), largest]})
+    anonymity = plan(("capital",), frame).anonymity
+    assert anonymity is not None
+    assert anonymity.quasi_identifiers["capital"]["widths"] == [50, 100, 200, 1000]
 
 
 def test_mixed_forms_are_only_hidden_or_shown() -> None:

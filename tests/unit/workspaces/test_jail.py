@@ -23,7 +23,7 @@ from sandbox.workspaces.jailer.workspace_jails import (
     choose_directory,
 )
 from sandbox.workspaces.jails.jail import INSIDE_HOME, JailSpec, Mount, bwrap_arguments
-from sandbox.workspaces.jails.landlock import KERNEL_LAUNCHER
+from sandbox.workspaces.jails.landlock import LAUNCHER_MOUNTS
 from sandbox.workspaces.jails.warden import Warden, group_name, kernel_group_name
 from sandbox.workspaces.records.controls import Orders
 from sandbox.workspaces.records.runtime import runtime_paths
@@ -93,7 +93,8 @@ def test_kernel_has_data_and_home_and_no_way_to_the_hub() -> None:
     readable = pairs(arguments, "--ro-bind")
     assert readable["/data/insurance"] == "/var/rel_1"
     assert readable["/gate/platform"] == "/run/shuzha/w-one/platform"
-    assert set(readable) == {"/usr", "/opt/env", "/data/insurance", "/gate/platform", KERNEL_LAUNCHER}
+    launcher = {mount.inside for mount in LAUNCHER_MOUNTS}
+    assert set(readable) == {"/usr", "/opt/env", "/data/insurance", "/gate/platform", *launcher}
     assert not [name for name, _ in jail.variables if "TOKEN" in name or name.startswith("JUPYTER")]
     assert jail.shares_group
 

@@ -411,7 +411,7 @@ def test_one_setting_makes_pods_of_the_same_workspaces(folder: Path) -> None:
     assert section.pod == pod_settings(folder)
     assert section.hub_connect_url == f"http://{HUB_NAME}:{HUB_PORT}"
     assert section.token_secret() == SECRET
-    assert "jailer_socket" not in section
+    assert section.jailer_socket == str(settings.jailer_socket), "it prepares the homes of pods too"
     assert jails.BwrapSpawner.jailer_socket == str(settings.jailer_socket)
     gate = next(service for service in pods.JupyterHub.services if service["name"] == "pod-gate")
     given = parse_arguments(gate["command"][3:])

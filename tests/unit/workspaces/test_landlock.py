@@ -112,9 +112,9 @@ def test_a_host_without_landlock_is_said_and_starts_kernels(monkeypatch: pytest.
     assert not check.needed
     assert "absent" in check.found
     started: list[str] = []
-    monkeypatch.setattr(shuzha_kernel.runpy, "run_module", lambda name, **_: started.append(name))
+    monkeypatch.setattr(shuzha_kernel, "_be_the_kernel", lambda: started.append("kernel"))
     shuzha_kernel.main()
-    assert started == ["ipykernel_launcher"]
+    assert started == ["kernel"]
 
 
 @pytest.mark.parametrize("refusal", [errno.EPERM, errno.EINVAL])
@@ -126,7 +126,7 @@ def test_a_host_that_refuses_the_rules_starts_no_kernel(monkeypatch: pytest.Monk
         return -1
 
     monkeypatch.setattr(shuzha_kernel, "_call", refuse)
-    monkeypatch.setattr(shuzha_kernel.runpy, "run_module", lambda *_, **__: pytest.fail("the kernel started"))
+    monkeypatch.setattr(shuzha_kernel, "_be_the_kernel", lambda: pytest.fail("the kernel started"))
     with pytest.raises(OSError, match="Landlock") as raised:
         shuzha_kernel.main()
     assert raised.value.errno == refusal

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.workspaces.gate.status import StatusDesk
+from sandbox.workspaces.gate.status import MEASURE_SECONDS, StatusDesk
 from sandbox.workspaces.records.notes import ExportLine, Note, Notes
 from shuzha.core.errors import Unavailable
 
@@ -57,8 +57,8 @@ def test_status_puts_note_count_and_measure_together(tmp_path: Path) -> None:
     assert (said["scenario"], said["days_left"], said["portal"]) == ("loan review", 9, NOTE.portal)
     assert said["screen"] == SCREEN
     assert said["compute"] == {
-        "cpu_seconds": 60.0, "memory_bytes": 600, "memory_limit": 2000, "storage_bytes": 70, "storage_limit": 900,
-        "ended_for": "",
+        "cpu_seconds": 60, "memory_bytes": 16 * 2**20, "memory_limit": 2000, "storage_bytes": 2**20,
+        "storage_limit": 900, "ended_for": "",
     }  # fmt: skip
     assert said["hits"] == [{"limit": "memory", "times": 2, "most": 2000}]
     assert said["exports"][0]["url"] == EXPORT.url
@@ -67,7 +67,7 @@ def test_status_puts_note_count_and_measure_together(tmp_path: Path) -> None:
 
 def test_status_without_an_account_adds_up_what_the_groups_use_now(tmp_path: Path) -> None:
     said = StatusDesk(Notes(tmp_path), {"w-one": TOLD["groups"]}.__getitem__).find("w-one", SCREEN)
-    assert (said["compute"]["cpu_seconds"], said["compute"]["memory_bytes"]) == (4.5, 600)
+    assert (said["compute"]["cpu_seconds"], said["compute"]["memory_bytes"]) == (4, 16 * 2**20)
     assert (said["days_left"], said["exports"], said["hits"]) == (None, [], [])
 
 
@@ -79,3 +79,21 @@ def test_status_goes_on_without_a_jailer(tmp_path: Path) -> None:
         said = StatusDesk(Notes(tmp_path), measure).find("w-one", SCREEN)
         assert said["screen"] == SCREEN
         assert said["compute"]["memory_bytes"] is None
+
+
+def test_figures_are_asked_for_once_in_a_while_and_told_coarsely(tmp_path: Path) -> None:
+    asked, now = [], [100.0]
+
+    def measure(workspace: str) -> dict[str, object]:
+        asked.append(workspace)
+        return TOLD | {"account": {"cpu_nanoseconds": 0, "hits": {"memory": 1, "processes": 987, "disk": 10}}}
+
+    desk = StatusDesk(Notes(tmp_path), measure, clock=lambda: now[0])
+    for _ in range(3):
+        said = desk.find("w-one", SCREEN)
+    assert asked == ["w-one"]
+    assert {one["limit"]: one["times"] for one in said["hits"]} == {"memory": 1, "processes": 900, "disk": 10}
+    desk.find("w-two", SCREEN)
+    now[0] += MEASURE_SECONDS
+    desk.find("w-one", SCREEN)
+    assert asked == ["w-one", "w-two", "w-one"]

@@ -156,7 +156,7 @@ def test_datasets_show_columns_their_meaning_and_what_was_done_and_no_value(work
     assert found["codes"]["kind"] == "own"
     assert found["insurance"].load().collect().height == 1
     assert found["codes"].describe() == [{"name": "code", "type": "整数 integer", "title": "", "done": ""}]
-    with pytest.raises(KeyError, match="granted: insurance, codes"):
+    with pytest.raises(workbench.WorkbenchError, match="accepted: insurance, codes"):
         found["residents"]
 
 
@@ -267,11 +267,18 @@ def test_long_verb_says_that_it_works_and_then_takes_the_line_back(
     assert shown[-1] == ""
 
 
-def test_tab_offers_the_verbs_the_tables_and_their_columns(workbench: ModuleType) -> None:
+def test_kernel_gets_installers_that_refuse_names_at_a_tab_and_a_word_below_a_failed_import(
+    workbench: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
     class Shell:
         def __init__(self) -> None:
             self.magics: dict[str, Any] = {}
             self.hooks: list[tuple[str, Any]] = []
+            self.events = self
+            self.after: dict[str, Any] = {}
+
+        def register(self, event: str, function: Any) -> None:
+            self.after[event] = function
 
         def register_magic_function(self, function: Any, *, magic_kind: str, magic_name: str) -> None:
             self.magics[magic_name] = function
@@ -295,6 +302,9 @@ def test_tab_offers_the_verbs_the_tables_and_their_columns(workbench: ModuleType
     assert "connection" not in dir(workbench)
     with pytest.raises(workbench.WorkbenchError, match="Ask the authority"):
         shell.magics["pip"]("install pandas")
+    for error in (None, ValueError("no"), ModuleNotFoundError("no", name="pandas.core")):
+        shell.after["post_run_cell"](SimpleNamespace(error_in_exec=error))
+    assert capsys.readouterr().err.count("pandas is not installed here") == 1
 
 
 def test_installers_say_where_to_ask(workbench: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:

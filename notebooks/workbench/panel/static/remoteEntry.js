@@ -48,6 +48,8 @@
     portal: ['在门户中打开本工作区', 'Open this workspace in the portal'],
     refresh: ['刷新', 'Refresh'],
     asOf: ['更新于 {time}', 'as of {time}'],
+    suspended: ['工作区已被暂停：{reason}。其中内容保留；进展见门户的工作区页面。',
+      'This workspace is suspended: {reason}. What is in it is kept; its page in the portal says how it stands.'],
     waiting: ['正在读取…', 'Reading…'],
     noAnswer: ['暂时读不到工作区状态，稍后自动重试。', 'The status cannot be read now; trying again.'],
     bar: ['屏显 {share} · 剩 {n} 天', 'Screen {share} · {n} days left'],
@@ -78,7 +80,7 @@
     .szp .bar.warn > span { background: #b35900; } .szp .bar.bad > span { background: #b00020; }
     .szp .note { border-left: 4px solid #b35900; background: var(--jp-layout-color2); padding: 6px 9px; margin: 4px 0 8px; }
     .szp .note.bad { border-color: #b00020; }
-    .szp ul, .szp ol { margin: 0 0 6px; padding-left: 18px; } .szp ul.plain { list-style: none; padding: 0; }
+    .szp ul, .szp ol { margin: 0 0 6px; padding-left: 18px; overflow-wrap: anywhere; } .szp ul.plain { list-style: none; padding: 0; }
     .szp ul.plain li { padding: 4px 0; border-bottom: 1px solid var(--jp-border-color3); }
     .szp ul.plain li:last-child { border-bottom: 0; }
     .szp a { color: var(--jp-content-link-color); text-decoration: underline; overflow-wrap: anywhere; }
@@ -235,7 +237,7 @@
     class Panel extends Widget {
       constructor(speech, settings) {
         super();
-        Object.assign(this, { speech, settings, seen: { tone: '', hits: null }, watchers: [] });
+        Object.assign(this, { speech, settings, seen: { tone: '', hits: null, suspended: false }, watchers: [] });
         this.id = NAME;
         this.addClass('szp');
         this.title.icon = icon;
@@ -260,7 +262,9 @@
         try {
           const answer = await ServerConnection.makeRequest(URLExt.join(this.settings.baseUrl, 'shuzha/status'), { cache: 'no-store' }, this.settings);
           const body = await answer.json();
-          if (answer.ok) this.tell(body); else this.refuse(body.detail || this.speech.say('noAnswer'));
+          if (answer.ok) this.tell(body);
+          else if (body.code === 'workspace_suspended') this.suspend(this.speech.say('suspended', { reason: body.detail }));
+          else this.refuse(body.detail || this.speech.say('noAnswer'));
         } catch (error) {
           this.refuse(this.speech.say('noAnswer'));
         }
@@ -272,8 +276,16 @@
         this.node.prepend(make('p', { class: 'note bad refusal', role: 'alert' }, reason));
       }
 
+      /** Say once in the middle, and for as long as it lasts in the panel, that the workspace is suspended: kernels only seem to die. */
+      suspend(words) {
+        this.refuse(words);
+        if (!this.seen.suspended) Notification.error(words, { autoClose: false });
+        this.seen.suspended = true;
+      }
+
       tell(status) {
         const { say, language } = this.speech;
+        this.seen.suspended = false;
         const parts = Object.values(PARTS).map(part => part({ status, ...this.speech })).filter(part => part !== null);
         const button = make('button', { type: 'button' }, say('refresh'));
         button.addEventListener('click', () => this.poll());

@@ -139,6 +139,7 @@ def configure(settings: Any) -> None:
     server.kernel_manager_class = AsyncMappingKernelManager
     server.jpserver_extensions = {"jupyter_lsp": False, "jupyter_server_terminals": False, "jupyterlab": True}
     server.max_body_size = MOST_NOTEBOOK_BYTES
+    server.kernel_websocket_connection_class = "shuzha_channels.PacedChannels"
     settings.AsyncMappingKernelManager.kernel_manager_class = "shuzha_provisioner.JailedKernel"
     settings.ContentsManager.files_handler_class = NoFiles
     settings.ContentsManager.allow_hidden = False

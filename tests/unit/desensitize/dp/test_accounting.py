@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+import threading
+import time
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from desensitize.dp.accounting import Accountant, BudgetSpent, Cap, Spent, fits, left_of
+from desensitize.dp import accounting
+from desensitize.dp.accounting import Accountant, BudgetSpent, Cap, Spent, check_fits, fits, left_of
 from desensitize.dp.loss import (
     Loss,
     concentrated,
@@ -153,3 +157,28 @@ def test_loss_refuses_what_is_no_cost(bad: float) -> None:
 def test_cap_refuses_what_bounds_nothing(epsilon: float, delta: float) -> None:
     with pytest.raises(InvalidPlan):
         Cap(epsilon, delta)
+
+
+def test_threads_together_spend_no_more_than_the_cap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounting, "check_fits", _check_slowly)
+    budget, refused = Accountant(Cap(1.0)), []
+
+    def spend() -> None:
+        try:
+            budget.debit(pure(0.6))
+        except BudgetSpent:
+            refused.append(1)
+
+    threads = [threading.Thread(target=spend) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(refused), budget.spent.answers) == (3, 1)
+
+
+def _check_slowly(*args: Any) -> Spent:
+    # Every thread has looked before the first one has written, where nothing keeps them apart.
+    found = check_fits(*args)
+    time.sleep(0.02)
+    return found

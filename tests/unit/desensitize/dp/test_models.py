@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import pickle
+import random
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -146,4 +149,67 @@ def test_entity_of_several_rows_costs_what_was_said() -> None:
         table(), FEATURES, "old", (False, True), unit=Unit("who", 1, 3), epsilon=3.0, budget=budget
     )
     assert budget.spent.epsilon == 3
-    assert model.estimator.epsilon == 1.0
+    assert model.estimator.epsilon == 0.5
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), None, 1e308])
+@pytest.mark.parametrize("column", ["pay", "base"])
+def test_no_value_of_one_person_makes_a_model_fail(column: str, value: float | None) -> None:
+    # A failure after the debit has no noise: it would tell that this person is there.
+    frame = table(300)
+    odd = pl.when(pl.int_range(pl.len()) == 7).then(pl.lit(value, pl.Float64)).otherwise(column).alias(column)
+    options = {"unit": ONE, "epsilon": 1.0, "budget": Accountant(Cap(1.0))}
+    assert models.fit_linear_regression(frame.with_columns(odd), FEATURES, "pay", (0, 6_000), **options).estimator
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_noise_of_a_model_cannot_be_foretold(name: str) -> None:
+    made = []
+    for _ in range(2):
+        # Whoever shares the process knows numpy's own state.
+        np.random.seed(7)
+        random.seed(7)
+        made.append(pickle.dumps(_learnt(FITS[name](epsilon=0.01, budget=Accountant(Cap(1.0))).estimator)))
+    assert made[0] != made[1]
+
+
+def test_a_forest_leaves_no_seed_from_which_its_noise_could_be_drawn_again() -> None:
+    forest = FITS["random forest"](epsilon=1.0, budget=Accountant(Cap(1.0))).estimator
+    assert [tree.random_state for tree in forest.estimators_] == [None] * 10
+
+
+def test_a_forest_tells_one_replaced_person_by_no_more_than_epsilon() -> None:
+    def count_ones(classes: list[int], trees: int = 1000) -> int:
+        # Two people in each tree: as many forests of one tree at once.
+        people = pl.DataFrame({"who": range(2 * trees), "x": 0.5, "c": classes * trees})
+        options = {"unit": ONE, "epsilon": 2.0, "trees": trees, "depth": 1}
+        made = models.fit_random_forest(people, {"x": (0.0, 1.0)}, "c", (0, 1), budget=Accountant(Cap(2.0)), **options)
+        return int(sum(tree.predict([[0.5]])[0] for tree in made.estimator.estimators_))
+
+    # About 68 and 500 of 1000. Were epsilon spent on each of the two counts that change, it would be 9 and 500.
+    assert count_ones([0, 0]) * math.exp(2) >= 0.5 * count_ones([0, 1])
+
+
+def test_an_empty_cluster_does_not_stay_where_it_was() -> None:
+    frame = pl.DataFrame({"who": [f"p{number}" for number in range(50)], "x": [0.99] * 50})
+    starts = []
+    for _ in range(2):
+        # numpy's own state decides where clusters start, so whoever set it knows.
+        np.random.seed(7)
+        model = models.fit_k_means(frame, {"x": (0.0, 1.0)}, 4, unit=ONE, epsilon=1.0, budget=Accountant(Cap(1.0)))
+        starts.append(model.estimator.cluster_centers_.ravel())
+    assert not set(starts[0]) & set(starts[1])
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_a_model_holds_nothing_of_single_rows(name: str) -> None:
+    estimator = FITS[name](epsilon=1.0, budget=Accountant(Cap(1.0))).estimator
+    assert not {"labels_", "inertia_", "n_iter_"} & vars(estimator).keys()
+    assert max(np.size(value) for value in vars(estimator).values() if isinstance(value, np.ndarray)) < 100
+    assert pickle.loads(pickle.dumps(estimator)) is not None
+
+
+def _learnt(estimator: Any) -> list[Any]:
+    trees = [(tree.tree_.value, tree.tree_.threshold) for tree in getattr(estimator, "estimators_", [])]
+    names = ("coef_", "intercept_", "theta_", "components_", "cluster_centers_", "var_")
+    return [*trees, *(getattr(estimator, name) for name in names if hasattr(estimator, name))]
