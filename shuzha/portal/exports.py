@@ -48,7 +48,7 @@ CHOICES = (
 )
 VIEWS = ("review", "mine", "all", "fared")
 MOST_RELATED = 12
-_KINDS = {"csv": "text/csv; charset=utf-8", "json": "application/json", "png": "image/png"}
+_KINDS = {"csv": "text/csv; charset=utf-8", "json": "application/json", "png": "image/png", "svg": "image/svg+xml"}
 
 
 class ExportPages:
