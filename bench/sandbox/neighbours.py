@@ -4,17 +4,21 @@ python bench/sandbox/neighbours.py [--quick]
 python bench/sandbox/neighbours.py drain PORT PATH   runs the code of stdin in a kernel, and takes all that it shows
 
 One hog at a time runs in one workspace, while cells in another workspace and requests to the hub's API, both through
-the gate, are timed in turn by one caller. Each hog stands between two calm stretches of the same caller; the ratio is
-of its p99 to theirs. Hogs are capped by their workspace; the filling one looks first whether it writes to mounts of
-their own. What the hog shows is taken by a process beside, which looks at none of it.
+the gate, are timed in turn by one caller. A hog runs and is stopped in turns, many short ones, so that the machine's
+own moods fall on both alike; the ratio is of the p99 while it runs to the p99 while it stands still. Hogs are capped by
+their workspace; the filling one looks first whether it writes to mounts of their own. What the hog shows is taken by a
+process beside, which looks at none of it and stands still with the hog. What it leaves behind (a disk's cache to be
+written) falls on the calm turns too: `p99_before_it_ms` is from before it began.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import os
+import signal
 import socket
 import statistics
 import struct
@@ -25,6 +29,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -39,7 +44,8 @@ LIMITS = Limits(
     memory_bytes=1024 * MIB, processes=128, cpu_percent=200, scratch_bytes=64 * MIB, home_bytes=256 * MIB,
     home_files=20_000,
 )  # fmt: skip
-LOUD_SECONDS, SETTLE_SECONDS = 30.0, 1.0
+LOUD_SECONDS, SETTLE_SECONDS = 30.0, 0.5
+TURNS = 10
 
 HEAD = f"""
 import os
@@ -187,6 +193,25 @@ class Hog:
                 raise SystemExit("a hog did not begin")
             time.sleep(0.05)
 
+    def stop(self) -> None:
+        """Let every process of its kernel, and its taker, stand still until `run_on`."""
+        self._signal(signal.SIGSTOP, standing=True)
+
+    def run_on(self) -> None:
+        self._signal(signal.SIGCONT, standing=False)
+
+    def _signal(self, number: signal.Signals, *, standing: bool) -> None:
+        deadline = time.monotonic() + LOUD_SECONDS
+        while wrong := [pid for pid in self._list_processes() if _is_standing(pid) is (not standing)]:
+            if time.monotonic() > deadline:
+                raise SystemExit("a hog could not be told to stand still and run on")
+            for pid in wrong:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+
+    def _list_processes(self) -> list[int]:
+        return [*self._groups[1].list_processes(), self._taker.pid]
+
     def figures(self) -> dict[str, Any]:
         """Return what it used while it ran: without that, a calm neighbour would prove nothing."""
         now = [one.measure() for one in self._groups]
@@ -213,6 +238,15 @@ class Hog:
                 raise SystemExit(f"the hog's kernel could not be ended: {got.status}")
 
 
+def _is_standing(pid: int) -> bool | None:
+    """Return whether a process is stopped; None for one that is gone or dead, which nothing need be told."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return None
+    return None if state in "ZX" else state == "T"
+
+
 # --- the neighbour ---------------------------------------------------------------------------------------------------
 
 
@@ -222,6 +256,10 @@ class Stretch:
 
     cell: list[float] = field(default_factory=list)
     hub: list[float] = field(default_factory=list)
+
+    def add(self, more: Stretch) -> None:
+        self.cell += more.cell
+        self.hub += more.hub
 
 
 async def call(caller: Caller, workspace: str, kernel: str, count: int) -> Stretch:
@@ -264,19 +302,31 @@ async def _start_quiet(caller: Caller, quiet: str) -> str:
         return await start_kernel(front, caller.path(ACCOUNT, quiet))
 
 
-def compare(hog: Stretch, calm: list[Stretch]) -> dict[str, Any]:
-    figures: dict[str, Any] = {"n": len(hog.cell)}
+def compare(loud: Stretch, calm: Stretch) -> dict[str, Any]:
+    figures: dict[str, Any] = {"n": len(loud.cell)}
     for name in ("cell", "hub"):
-        loud = getattr(hog, name)
-        still = [value for stretch in calm for value in getattr(stretch, name)]
         for word, share in (("p50", 0.5), ("p99", 0.99)):
-            pair = percentile(loud, share), percentile(still, share)
+            pair = percentile(getattr(loud, name), share), percentile(getattr(calm, name), share)
             figures[f"{name}_{word}_ms"] = {"hog": round(pair[0], 2), "calm": round(pair[1], 2)}
             figures[f"{name}_{word}_ratio"] = round(pair[0] / pair[1], 2)
-        # How far two calm stretches are apart says what of a ratio is the machine's own mood.
-        ends = [percentile(getattr(stretch, name), 0.99) for stretch in calm]
-        figures[f"{name}_p99_calm_spread"] = round(max(ends) / min(ends), 2)
     return figures
+
+
+def summarise(stretch: Stretch) -> dict[str, float]:
+    return {name: round(percentile(getattr(stretch, name), 0.99), 2) for name in ("cell", "hub")}
+
+
+def take_turns(hog: Hog, caller: Caller, quiet: str, kernel: str, count: int) -> tuple[Stretch, Stretch]:
+    """Return what the neighbour felt while the hog ran, and while it stood still, `count` calls each."""
+    loud, calm = Stretch(), Stretch()
+    for _ in range(TURNS):
+        loud.add(asyncio.run(call(caller, quiet, kernel, count // TURNS)))
+        hog.stop()
+        time.sleep(SETTLE_SECONDS)
+        calm.add(asyncio.run(call(caller, quiet, kernel, count // TURNS)))
+        hog.run_on()
+        time.sleep(SETTLE_SECONDS)
+    return loud, calm
 
 
 def main(quick: bool, chosen: list[str]) -> dict[str, Any]:
@@ -284,17 +334,15 @@ def main(quick: bool, chosen: list[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     with neighbourhood() as (hub, caller, loud, quiet, kernel):
         asyncio.run(call(caller, quiet, kernel, count // 4))
-        before = asyncio.run(call(caller, quiet, kernel, count))
         for name in chosen or HOGS:
+            untouched = asyncio.run(call(caller, quiet, kernel, count // 4))
             hog = Hog(hub, caller, loud, HOGS[name])
             hog.wait_loud()
-            stretch = asyncio.run(call(caller, quiet, kernel, count))
+            felt = take_turns(hog, caller, quiet, kernel, count)
             did = hog.figures()
             did["seconds_end"] = round(hog.end(), 2)
             time.sleep(SETTLE_SECONDS)
-            after = asyncio.run(call(caller, quiet, kernel, count))
-            found[name] = {**compare(stretch, [before, after]), "hog": did}
-            before = after
+            found[name] = {**compare(*felt), "hog": did, "p99_before_it_ms": summarise(untouched)}
     host = CgroupHost.detect()
     missing = [] if host.unified is not None and not host.legacy else list(V2_ONLY)
     bars = {

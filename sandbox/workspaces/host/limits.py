@@ -197,9 +197,7 @@ class Cgroup:
         memory = self._read("memory", "memory.usage_in_bytes")
         if memory is None:
             memory = self._read("unified", "memory.current")
-        cpu = self._read("cpuacct", "cpuacct.usage")
-        if cpu is None:
-            cpu = self._read_cpu_stat()
+        cpu = self.measure_cpu()
         kills = self._read_line("memory", "memory.oom_control", "oom_kill")
         if kills is None:
             kills = self._read_line("unified", "memory.events", "oom_kill")
@@ -207,6 +205,11 @@ class Cgroup:
         if refusals is None:
             refusals = self._read_line("unified", "pids.events", "max")
         return Consumption(memory, cpu, len(self.list_processes()), kills or 0, refusals or 0, self._incarnation())
+
+    def measure_cpu(self) -> int | None:
+        """Return the nanoseconds of a processor that the group has used; None where the host does not count them."""
+        cpu = self._read("cpuacct", "cpuacct.usage")
+        return self._read_cpu_stat() if cpu is None else cpu
 
     def freeze(self, timeout: float = 0.8) -> bool:
         """Stop every process where it stands and return whether all of them stood still in time."""
@@ -221,6 +224,15 @@ class Cgroup:
         if "unified" in self.paths:
             return "frozen 1" in self._read_text("unified", "cgroup.events")
         return self._read_text("freezer", "freezer.state").strip() == "FROZEN"
+
+    def let_others_first(self, others_first: bool) -> None:
+        """Have the group run on a processor only when no other group of ours wants it, or take part like any other.
+
+        A kernel of Linux older than 5.15 cannot be told this, and shares evenly.
+        """
+        for hierarchy in ("cpu", "unified"):
+            if hierarchy == "cpu" or "cpu" not in self.paths:
+                self._write(hierarchy, "cpu.idle", int(others_first))
 
     def kill(self, timeout: float = 10.0) -> bool:
         """End every process of the group, frozen or forking, and return whether none is left."""

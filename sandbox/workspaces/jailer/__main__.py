@@ -179,6 +179,7 @@ def keep_watch(warden: Warden, controls: Controls, ended: threading.Event) -> No
     while not ended.wait(WARDEN_SECONDS):
         try:
             warden.obey(controls.read())
+            warden.let_short_cells_first()
         except ControlsUnreadable:
             continue
         except Exception:  # The boundary of this thread: it must go on whatever one round meets.

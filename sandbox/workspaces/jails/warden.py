@@ -1,4 +1,7 @@
-"""The warden: keeps the processes of suspended workspaces frozen, and lets them run again when the order is lifted."""
+"""The warden: keeps suspended workspaces frozen until the order is lifted, and has busy kernels let others go first.
+
+Only the first is a duty. The second is for the neighbours: somebody's short cell is not to wait behind a long run.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,12 @@ GROUP_PREFIX = "ws-"
 KERNELS = "-k"
 FREEZE_SECONDS = 0.6
 """How long a group may take to stand still before it is killed: an order is obeyed within a second."""
+
+BUSY_SHARE = 0.2
+"""The share of one processor above which a workspace's kernels let others go first; a busy one waits only for others
+that are not."""
+BUSY_SECONDS = 1.0
+"""How long it takes to be called busy, and to be so no more."""
 
 
 def group_name(runtime: Path, workspace: str) -> str:
@@ -75,6 +84,7 @@ class Warden:
         self._host = host
         self._runtime = runtime
         self._asked: dict[str, float] = {}
+        self._used: dict[str, tuple[float, int]] = {}
 
     def obey(self, orders: Orders) -> None:
         """Bring every workspace's processes into the state that `orders` ask for, as far as one round goes."""
@@ -88,6 +98,27 @@ class Warden:
                 for mark in list_marks(self._runtime, workspace):
                     if end_marked(mark):
                         log.warning("a jail of %s has no control group and is killed", workspace)
+
+    def let_short_cells_first(self) -> None:
+        """Have every workspace whose kernels were busy of late give way to those whose were not."""
+        groups = self._host.list_groups()
+        now = time.monotonic()
+        names = [kernel_group_name(self._runtime, workspace) for workspace in self._list_workspaces()]
+        self._used = {name: used for name, used in self._used.items() if name in names}
+        for name in names:
+            if name in groups:
+                self._weigh(self._host.group(name), now)
+
+    def _weigh(self, group: Cgroup, now: float) -> None:
+        at, before = self._used.get(group.name, (0.0, 0))
+        if now - at < BUSY_SECONDS:
+            return
+        used = group.measure_cpu()
+        if used is None:
+            return
+        self._used[group.name] = (now, used)
+        if at:
+            group.let_others_first((used - before) / 1e9 > BUSY_SHARE * (now - at))
 
     def _list_workspaces(self) -> tuple[str, ...]:
         names = (folder.name for folder in self._runtime.iterdir() if folder.is_dir())
