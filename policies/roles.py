@@ -67,6 +67,11 @@ _ALL = (
         "受理、审核、公示产品登记并赋码。",
     ),
     Role(
+        "expert", "reviewing expert", "评审专家",
+        "Assesses applications of others, blind, as a third party without a conflict of interest.",
+        "以第三方身份、在无利益冲突前提下匿名评审授权申请。",
+    ),
+    Role(
         "consumer", "product consumer", "产品使用方",
         "Holds keys, calls products and sees its own usage and statements.",
         "持有密钥、调用产品，查看本单位用量与账单。",

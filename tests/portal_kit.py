@@ -27,7 +27,11 @@ from sandbox.inbound.service import InboundService
 from sandbox.workspaces.model import Workspace
 from sandbox.workspaces.records.specs import GrantedRelease
 from shuzha.authorization.agreement import Agreement, Allocation, Income, Operation, OutputKind, Term
-from shuzha.authorization.model import Application, Authorization, Demand, DemandDraft, Mode, clear_checks
+from shuzha.authorization.announcement import Announcement, AnnouncementDraft, Mode
+from shuzha.authorization.assessment import Points
+from shuzha.authorization.evidence import EvidenceKind
+from shuzha.authorization.model import Application, Authorization, Demand, DemandDraft
+from shuzha.authorization.qualification import clear_checks
 from shuzha.catalog.model import Authorizing, Entry, EntryDraft, Opening, Sharing, SubjectKind, TermsKind, Title
 from shuzha.core.actor import Actor
 from shuzha.core.clock import OffsetClock, city_date, end_of_day
@@ -222,10 +226,15 @@ class PortalCity:
             rights_and_duties="依约提供服务", security="原始数据不出域", exit="冻结、移交、销毁",
             asset_disposal="产品下架，密钥销毁",
         )  # fmt: skip
-        found = service.apply(operator, Application(title, Mode.COMPREHENSIVE, "", "郑航", "培训 2026-02", agreement))
+        announced = self.announce(notice_days=5 if upto == "publicize" else 0)
+        found = service.apply(operator, Application(announced.id, title, "郑泉", "郑航", "培训 2026-02", agreement))
+        for kind in EvidenceKind.OPERATION, EvidenceKind.COMPETENCE, EvidenceKind.PLAN:
+            service.attach_evidence(operator, found.id, kind, f"{kind}.txt", f"{kind} 证明材料（演示）".encode())
         steps = {
             "qualify": lambda: service.qualify(authority, found.id, clear_checks(self.today), "资格符合"),
-            "review": lambda: service.review(authority, found.id, 88, "专家同意"),
+            "appoint": lambda: self._appoint(found),
+            "score": lambda: self._score(found),
+            "review": lambda: service.review(authority, found.id, "专家同意"),
             "approve": lambda: service.approve(authority, found.id, "政数批〔2026〕12号", "同意"),
             "publicize": lambda: service.publicize(authority, found.id, "公示"),
             "sign": lambda: service.sign(operator, found.id),
@@ -238,6 +247,31 @@ class PortalCity:
             if verb == upto:
                 break
         return service.get_authorization(operator, found.id)
+
+    def announce(self, *, notice_days: int = 0, upto: str = "publish") -> Announcement:
+        service, authority, today = self.platform.authorization, self.people["authority"], self.today
+        found = service.draft_announcement(authority, AnnouncementDraft(
+            title=f"{today.year} 年度公共数据授权运营公告", year=today.year, mode=Mode.COMPREHENSIVE,
+            plan="公共数据授权运营实施方案", conditions=("设立数据安全负责人", "近三年无重大违法记录"), opens=today,
+            closes=today + dt.timedelta(days=30), notice_days=notice_days,
+        ))  # fmt: skip
+        return service.publish_announcement(authority, found.id, "年度公告") if upto == "publish" else found
+
+    def _appoint(self, found: Authorization) -> None:
+        experts = [self.people[f"expert{number}"].id for number in (1, 2, 3)]
+        self.platform.authorization.appoint_experts(self.people["authority"], found.id, experts, "第三方专家")
+
+    def _score(self, found: Authorization) -> None:
+        service = self.platform.authorization
+        for number in (1, 2, 3):
+            expert = self.people[f"expert{number}"]
+            one = next(each for each in service.list_assessments(expert) if each.authorization == found.id)
+            service.declare_no_conflict(expert, one.id)
+            points = [
+                Points(each.name, each.most * (80 + number) // 100)
+                for each in service.read_blind(expert, one.id).criteria
+            ]
+            service.score(expert, one.id, points, "方案可行")
 
     def demand(self, authorization: Authorization, entry: Entry, scenario: str, *, upto: str = "grant") -> Demand:
         service, operator = self.platform.authorization, self.people["operator"]
@@ -390,6 +424,12 @@ class PortalCity:
         self.made["entry.submitted"] = self.entry("370100-HRSS-0002", upto="submit", zh="失业保险登记").id
         self.made["entry.returned"] = self.entry("370100-HRSS-0003", upto="return", zh="工伤认定记录").id
         self.made["authorization.applied"] = self.authorize(entry, upto="apply", title="普惠医疗领域授权运营").id
+        self.made["authorization.qualified"] = self.authorize(entry, upto="appoint", title="文化旅游领域授权运营").id
+        self.made["authorization.reviewed"] = self.authorize(entry, upto="review", title="交通出行领域授权运营").id
+        self.made["authorization.noticed"] = self.authorize(entry, upto="publicize", title="住房保障领域授权运营").id
+        self.made["announcement"] = self.announce().id
+        self.made["announcement.draft"] = self.announce(upto="draft").id
+        self._leave_assessments()
         self.made["demand.submitted"] = self.demand(authorization, entry, "租房补贴资格核验", upto="submit").id
         self.made["demand.checked"] = self.demand(authorization, entry, "稳岗返还资格核验", upto="check").id
         self.made["demand.bare"] = self.demand(authorization, entry, "季度就业统计").id
@@ -404,6 +444,16 @@ class PortalCity:
             export, "by_district", ProductKind.REPORT, "各区参保人数季报", "Insured people by district", upto="announce"
         )
         self.made["product.notice"] = report.id
+
+    def _leave_assessments(self) -> None:
+        service = self.platform.authorization
+        asked = self.made["authorization.qualified"]
+        for number in (1, 2):
+            expert = self.people[f"expert{number}"]
+            one = next(each for each in service.list_assessments(expert) if each.authorization == asked)
+            self.made[f"assessment.{number}"] = one.id
+            if number == 1:
+                service.declare_no_conflict(expert, one.id)
 
 
 def _event(product: Product, key: NewKey, at: dt.datetime, version: str, *, waived: bool) -> UsageEvent:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.portal_kit import PortalCity
 
-PUBLIC = ("/", "/public", "/sign-in")
+PUBLIC = ("/", "/public", "/public/authorizations", "/sign-in")
 
 
 def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
@@ -30,12 +30,18 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
         "authority": (
             "/tasks", f"/entries/{made['entry.submitted']}", "/authorizations", authorization,
             f"/authorizations/{made['authorization.applied']}", f"/demands/{made['demand.submitted']}", workspace,
-            "/imports", own_files[1], own_files[2],
+            "/announcements", f"/announcements/{made['announcement.draft']}",
+            f"/authorizations/{made['authorization.qualified']}", f"/authorizations/{made['authorization.reviewed']}",
+            f"/authorizations/{made['authorization.noticed']}", "/imports", own_files[1], own_files[2],
             "/exports", f"/exports/{made['export.differs']}", product, *money, "/oversight",
             f"/oversight?period={made['month']}",
         ),
         "operator": (
             "/tasks", "/authorizations", authorization, demand, f"/demands/{made['demand.bare']}", release,
+            "/announcements", f"/announcements/{made['announcement']}",
+            f"/authorizations/{made['authorization.applied']}",
+            f"/authorizations/{made['authorization']}/demands?entry={made['entry']}",
+            f"/public/authorizations/{made['authorization']}",
             "/workspaces", workspace, "/imports", own_files[0],
             export, "/products", f"/products/new?export={made['export']}&file=by_district", product,
             f"/products/{made['product.notice']}", *money, f"/statements/{made['statement.authorization']}",
@@ -51,6 +57,8 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
             "/imports", own_files[1], own_files[2],
         ),
         "checker2": ("/tasks", "/exports", f"/exports/{made['export.voted']}"),
+        "expert1": ("/tasks", "/assessments", f"/assessments/{made['assessment.1']}", "/announcements"),
+        "expert2": ("/tasks", f"/assessments/{made['assessment.2']}"),
         "registry": ("/tasks", "/products", product, f"/products/{made['product.notice']}"),
         "consumer": (
             "/tasks", "/products", product, f"/keys/{made['key']}", *money, f"/statements/{made['statement.bill']}",

@@ -20,23 +20,33 @@ ALGORITHM = "Ed25519"
 
 
 def document_of(authorization: Authorization) -> bytes:
-    """Return the canonical bytes of what is signed: parties, mode, responsible person and every clause."""
-    return canonical(
-        {
-            "type": "shuzha/agreement/1",
-            "authorization": authorization.id,
-            "authority": authorization.authority,
-            "operator": authorization.operator,
-            "providers": authorization.providers,
-            "title": authorization.title,
-            "mode": authorization.mode,
-            "field": authorization.field,
-            "responsible_person": authorization.responsible_person,
-            "approval": authorization.approval,
-            "agreement": authorization.agreement,
-            "clauses": authorization.agreement.clauses(),
+    """Return the canonical bytes of what is signed: parties, mode, named persons and every clause.
+
+    Form 1 is what was signed before applications rested on announcements; its signatures still hold.
+    """
+    content: dict[str, object] = {
+        "type": "shuzha/agreement/1",
+        "authorization": authorization.id,
+        "authority": authorization.authority,
+        "operator": authorization.operator,
+        "providers": authorization.providers,
+        "title": authorization.title,
+        "mode": authorization.mode,
+        "field": authorization.field,
+        "responsible_person": authorization.responsible_person,
+        "approval": authorization.approval,
+        "agreement": authorization.agreement,
+        "clauses": authorization.agreement.clauses(),
+    }
+    if authorization.announcement:
+        content |= {
+            "type": "shuzha/agreement/2",
+            "announcement": authorization.announcement,
+            "approved_on": authorization.approved_on,
+            "legal_representative": authorization.legal_representative,
+            "renews": authorization.renews,
         }
-    )
+    return canonical(content)
 
 
 def document_hash(authorization: Authorization) -> str:

@@ -7,11 +7,16 @@ from shuzha.core.errors import NotAllowed
 
 
 def check_eligible(entry: Entry) -> None:
-    """Refuse an entry that is secret, closed to authorization by law, not published, or suspended."""
+    """Refuse an entry that is secret, affects public safety, is closed by law, not published, or suspended."""
     if entry.sheet.secret:
         raise NotAllowed(
             f"entry {entry.code} is flagged as a state secret: it is never authorized", rule="J23 art. 8",
             accepted="an entry that is no state secret",
+        )  # fmt: skip
+    if entry.sheet.endangers_safety:
+        raise NotAllowed(
+            f"entry {entry.code} is flagged as affecting public safety: it is never authorized", rule="J23 art. 8",
+            accepted="an entry that affects no public safety",
         )  # fmt: skip
     if not entry.sheet.authorizing.allowed:
         raise NotAllowed(

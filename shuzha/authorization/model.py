@@ -14,6 +14,10 @@ from enum import StrEnum
 
 from policies import Scope
 from shuzha.authorization.agreement import STRICT, Agreement, Operation, OutputKind, Place, Term
+from shuzha.authorization.announcement import Mode
+from shuzha.authorization.assessment import Report
+from shuzha.authorization.evidence import Evidence
+from shuzha.authorization.qualification import Check
 from shuzha.core.conditions import Condition, check_conditions
 from shuzha.core.errors import Invalid
 from shuzha.core.lifecycle import Lifecycle, Move
@@ -110,36 +114,6 @@ GRANT: Lifecycle[GrantState] = Lifecycle(
 )
 
 
-class Mode(StrEnum):
-    """Comprehensive (by the authority, over fields) or by field (with the provider of the field): J23 art. 5."""
-
-    COMPREHENSIVE = "comprehensive"
-    FIELD = "field"
-
-
-class Fact(StrEnum):
-    """What is looked up before a unit qualifies (J23 art. 9), each with the day of the evidence."""
-
-    OPERATION = "operation"
-    COMPETENCE = "competence"
-    VIOLATIONS = "violations"
-    DISHONESTY = "dishonesty"
-    DISHONESTY_HEAD = "dishonesty_head"
-    TAX = "tax"
-    TAX_HEAD = "tax_head"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One looked-up fact: whether it speaks for the unit, and the day of the evidence; `*_head` is the unit's head."""
-
-    __pydantic_config__ = STRICT
-    fact: Fact
-    clear: bool
-    day: dt.date
-    evidence: str = ""
-
-
 @dataclass(frozen=True, slots=True)
 class Signature:
     """One organisation's signature over the canonical document; `key` and `value` are hex."""
@@ -155,20 +129,28 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """What an operating unit applies with; `agreement` is its proposal."""
+    """What an operating unit applies with under an announcement; `agreement` is its proposal.
+
+    `renews` names the authorization that this one is to follow: a renewal is a new application (J23 art. 10(5)).
+    """
 
     __pydantic_config__ = STRICT
+    announcement: str
     title: str
-    mode: Mode
-    field: str
+    legal_representative: str
     responsible_person: str
     training_proof: str
     agreement: Agreement
+    renews: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Authorization:
-    """One authorization, from application to end; `document` is the SHA-256 of what was signed."""
+    """One authorization, from application to end; `document` is the SHA-256 of what was signed.
+
+    `notice_until` is the last day of its public notice, `filing` the number under which the signed agreement is filed,
+    `reminded_on` the day on which the platform reminded of its renewal.
+    """
 
     id: str
     operator: str
@@ -193,6 +175,16 @@ class Authorization:
     due: dt.date | None = None
     due_provisional: bool = False
     reason: str = ""
+    announcement: str = ""
+    legal_representative: str = ""
+    renews: str = ""
+    evidence: tuple[Evidence, ...] = ()
+    report: Report | None = None
+    approved_on: dt.date | None = None
+    notice_until: dt.date | None = None
+    notice_provisional: bool = False
+    filing: str = ""
+    reminded_on: dt.date | None = None
     revision: int = 1
 
 
@@ -252,37 +244,14 @@ class Grant:
 
 
 def check_application(application: Application) -> None:
-    """Refuse an application without a title, a responsible person (J23 art. 18) or training (J23 art. 12(4))."""
-    needed = (("title", "J23 art. 10"), ("responsible_person", "J23 art. 18"), ("training_proof", "J23 art. 12(4)"))
+    """Refuse an application without a title, named heads (J23 art. 9, 18) or proof of training (J23 art. 12(4))."""
+    needed = (
+        ("title", "J23 art. 10"), ("legal_representative", "J23 art. 9"), ("responsible_person", "J23 art. 18"),
+        ("training_proof", "J23 art. 12(4)"),
+    )  # fmt: skip
     for name, rule in needed:
         if not str(getattr(application, name)).strip():
             raise Invalid(f"the application leaves `{name}` empty", rule=rule, accepted=f"its {name.replace('_', ' ')}")
-    if application.mode is Mode.FIELD and not application.field.strip():
-        raise Invalid("an authorization by field names no field", rule="J23 art. 5", accepted="the field")
-
-
-def check_facts(checks: Iterable[Check], today: dt.date) -> None:
-    """Refuse facts that are missing, given twice, dated in the future, or that speak against the unit (J23 art. 9)."""
-    found = {}
-    for check in checks:
-        if check.fact in found:
-            raise Invalid(f"the fact `{check.fact}` is given twice", rule="J23 art. 9")
-        found[check.fact] = check
-    missing = [fact.value for fact in Fact if fact not in found]
-    if missing:
-        raise Invalid(f"not looked up: {', '.join(missing)}", rule="J23 art. 9", accepted=", ".join(Fact))
-    for check in found.values():
-        if check.day > today:
-            raise Invalid(f"the evidence of `{check.fact}` is dated after today", rule="J23 art. 9")
-        if not check.clear:
-            raise Invalid(
-                f"`{check.fact}` speaks against the unit: it does not qualify", rule="J23 art. 9", accepted="reject"
-            )
-
-
-def clear_checks(day: dt.date) -> tuple[Check, ...]:
-    """Return every fact of J23 art. 9 as looked up on `day` and clear: a form's starting point, and a test's."""
-    return tuple(Check(fact, clear=True, day=day) for fact in Fact)
 
 
 def check_reason(reason: str) -> None:

@@ -1,126 +1,145 @@
-"""The verbs that lead an authorization from its application to its end (J23 art. 10 and 14)."""
+"""The verbs that lead an authorization from its qualification to its end (J23 art. 10 and 14)."""
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from policies import Resource
+import sqlalchemy as sa
+
 from shuzha.authorization import document
-from shuzha.authorization.agreement import Agreement, check_agreement
-from shuzha.authorization.base import Room, authorization_resource, demand_resource, grant_resource, providers_of
-from shuzha.authorization.eligibility import check_eligible
+from shuzha.authorization.agreement import Agreement
+from shuzha.authorization.announcement import Announcement
+from shuzha.authorization.applying import ApplicationVerbs
+from shuzha.authorization.base import authorization_resource, demand_resource, grant_resource
+from shuzha.authorization.evidence import check_complete
+from shuzha.authorization.filing import Filing, number_of, write_agreement
 from shuzha.authorization.model import (
     AUTHORIZATION,
     DEMAND,
     GRANT,
+    IN_FORCE,
     UNDECIDED,
-    Application,
     Authorization,
-    Check,
     DemandState,
     Grant,
     GrantState,
-    check_application,
-    check_facts,
     check_reason,
 )  # fmt: skip
-from shuzha.authorization.store import AUTHORIZATIONS, DEMANDS, GRANTS
-from shuzha.catalog.store import ENTRIES
+from shuzha.authorization.qualification import Check, check_facts, name_subjects
+from shuzha.authorization.store import ANNOUNCEMENTS, AUTHORIZATIONS, DEMANDS, FILINGS, GRANTS
 from shuzha.core.actor import Actor
 from shuzha.core.clock import city_date
-from shuzha.core.errors import Conflict, Invalid
-from shuzha.core.ids import new_id
+from shuzha.core.errors import Conflict, Invalid, NotFound
 from shuzha.core.work import Work
 
 Change = Callable[[Work, Authorization], Authorization]
-TERM_RULE = "authorization.term"
-REVIEW_RULE = "authorization.review"
+RENEWAL_RULE = "authorization.renewal"
 
 
 def _unchanged(_work: Work, authorization: Authorization) -> Authorization:
     return authorization
 
 
-class AuthorizationVerbs(Room):
-    """Application, review, signature, suspension and end; each verb is one unit of work."""
-
-    def apply(self, actor: Actor, application: Application) -> Authorization:
-        """Return the new application of the actor's organisation, with the day by which it is to be decided.
-
-        Refuses an incomplete agreement, a term past the cap, and entries that may not be authorized (J23 art. 7, 8).
-        """
-        with self._database.work(actor) as work:
-            now = work.now()
-            self._check(actor, "authorization:apply", Resource("authorization", organisation=actor.organisation), now)
-            check_application(application)
-            providers = self._checked_providers(work, application.agreement)
-            due, provisional = self._due(REVIEW_RULE, now)
-            agreement = application.agreement
-            found = Authorization(
-                id=new_id("aut"), operator=actor.organisation, title=application.title, mode=application.mode,
-                field=application.field, responsible_person=application.responsible_person,
-                training_proof=application.training_proof, agreement=agreement, providers=providers, applicant=actor.id,
-                state=AUTHORIZATION.initial, applied_at=now, valid_from=agreement.term.start(),
-                valid_until=agreement.term.end(), due=due, due_provisional=provisional,
-            )  # fmt: skip
-            work.add(AUTHORIZATIONS, found)
-            work.emit("authorization:apply", found.id, f"authorization {found.title} applied for", data=_data(found))
-        return found
+class AuthorizationVerbs(ApplicationVerbs):
+    """Qualification, approval, publicity, signature, suspension and end; each verb is one unit of work."""
 
     def qualify(self, actor: Actor, authorization_id: str, checks: Iterable[Check], reason: str) -> Authorization:
-        """Return the application qualified; refuses facts that are missing or speak against the unit (J23 art. 9)."""
-        found = tuple(checks)
+        """Return the application qualified, with the looked-up facts as its record (J23 art. 9).
+
+        Refuses missing evidence, and facts that are missing, stale or speak against the unit or its head.
+        """
+        given = tuple(checks)
 
         def change(work: Work, authorization: Authorization) -> Authorization:
-            check_facts(found, city_date(work.now()))
+            announcement = self._announcement(work, authorization)
+            if announcement is not None:
+                check_complete(authorization.evidence, announcement.content.evidence)
+            found = name_subjects(given, authorization.operator, authorization.legal_representative)
+            check_facts(found, city_date(work.now()), self._law)
             return replace(authorization, checks=found)
 
         return self._move(actor, authorization_id, "qualify", reason, change)
 
-    def review(self, actor: Actor, authorization_id: str, score: int, reason: str) -> Authorization:
-        """Return the application with the experts' score, 0 to 100 (J23 art. 10(3))."""
-        if not 0 <= score <= 100:
-            raise Invalid("the score is out of range", rule="authorization.score", accepted="0 to 100")
-        return self._move(actor, authorization_id, "review", reason, lambda _, found: replace(found, score=score))
-
     def approve(
-        self, actor: Actor, authorization_id: str, approval: str, reason: str, agreement: Agreement | None = None
-    ) -> Authorization:
+        self, actor: Actor, authorization_id: str, approval: str, reason: str, agreement: Agreement | None = None,
+        approved_on: dt.date | None = None,
+    ) -> Authorization:  # fmt: skip
         """Return the application as approved by the government under number `approval`, with its final agreement.
 
-        Refuses an approval without a number, and a final agreement as `apply` does.
+        `approved_on` is the approval's day, today where none is given. Refuses an approval without a number or of a
+        day to come, and a final agreement as `apply` does.
         """
         if not approval.strip():
             raise Invalid("an approval without its number", rule="J23 art. 10(3)", accepted="the government's number")
 
         def change(work: Work, found: Authorization) -> Authorization:
+            today = city_date(work.now())
+            day = approved_on or today
+            if day > today:
+                raise Invalid("the approval is dated after today", rule="J23 art. 10(3)", accepted="its day")
             final = agreement or found.agreement
+            providers = self._checked_providers(work, final, self._announcement(work, found))
             return replace(
-                found, agreement=final, providers=self._checked_providers(work, final), approval=approval,
-                authority=actor.organisation, valid_from=final.term.start(), valid_until=final.term.end(),
+                found, agreement=final, providers=providers, approval=approval, authority=actor.organisation,
+                approved_on=day, valid_from=final.term.start(), valid_until=final.term.end(),
             )  # fmt: skip
 
         return self._move(actor, authorization_id, "approve", reason, change)
 
     def publicize(self, actor: Actor, authorization_id: str, reason: str) -> Authorization:
-        """Return the authorization made public: object, content, scope, term (W25 art. 20); its document is fixed."""
+        """Return the authorization made public: object, content, scope, term (W25 art. 20); its document is fixed.
 
-        def change(_work: Work, found: Authorization) -> Authorization:
-            return replace(found, document=document.document_hash(found))
+        The public notice begins, of as many working days as the announcement says.
+        """
+
+        def change(work: Work, found: Authorization) -> Authorization:
+            announcement = self._announcement(work, found)
+            days = announcement.content.notice_days if announcement else 0
+            found = replace(found, document=document.document_hash(found))
+            if not days:
+                return found
+            due = self._law.calendar.due(city_date(work.now()), days)
+            return replace(found, notice_until=due.date, notice_provisional=due.provisional)
 
         return self._move(actor, authorization_id, "publicize", reason, change)
 
     def sign(self, actor: Actor, authorization_id: str, reason: str = "signed for the operating unit") -> Authorization:
-        """Return the authorization with the operating unit's signature over its document."""
+        """Return the authorization with the operating unit's signature over its document, once its notice is over."""
         return self._move(actor, authorization_id, "sign", reason, self._signer(actor))
 
     def countersign(
         self, actor: Actor, authorization_id: str, reason: str = "signed for the authority"
     ) -> Authorization:
-        """Return the authorization in force, signed by the authority; refuses where a signature or a hash fails."""
-        return self._move(actor, authorization_id, "countersign", reason, self._signer(actor))
+        """Return the authorization in force, signed by the authority and filed.
+
+        Refuses where a signature or a hash fails, and where an entry may no longer be authorized.
+        """
+        signer = self._signer(actor)
+
+        def change(work: Work, found: Authorization) -> Authorization:
+            signed = signer(work, found)
+            number = _next_number(work)
+            text = document.document_of(signed).decode()
+            filing = Filing(
+                signed.id, number, text, signed.document, signed.signatures, actor.id, work.now()
+            )  # fmt: skip
+            work.add(FILINGS, filing)
+            return replace(signed, filing=number)
+
+        return self._move(actor, authorization_id, "countersign", reason, change)
+
+    def read_agreement(self, actor: Actor, authorization_id: str) -> bytes:
+        """Return the filed agreement as a bundle that anybody verifies offline; raises NotFound before it is filed."""
+        with self._database.read() as work:
+            found = work.get(AUTHORIZATIONS, authorization_id)
+            self._check_seen(actor, "authorization:view", [authorization_resource(found)], work.now())
+            filing = work.find(FILINGS, found.id)
+        if filing is None:
+            raise NotFound(f"the agreement of {found.id} is not filed yet")
+        return write_agreement(filing, self._keys)
 
     def suspend(self, actor: Actor, authorization_id: str, reason: str) -> Authorization:
         """Return the authorization suspended (J23 art. 14); every process hears of it by `authorization:suspend`."""
@@ -168,6 +187,26 @@ class AuthorizationVerbs(Room):
                     ended.append(grant.id)
         return tuple(ended)
 
+    def remind_due(self, actor: Actor) -> tuple[str, ...]:
+        """Remind once of every authorization whose term ends soon, and return their ids (J23 art. 10(5)).
+
+        A job of the platform that bears a repeat; the rule `authorization.renewal` says how many working days before.
+        """
+        days = self._law.get_rule(RENEWAL_RULE).days or 0
+        with self._database.read() as work:
+            today = city_date(work.now())
+            found = [one for one in work.list(AUTHORIZATIONS) if one.state in IN_FORCE and one.reminded_on is None]
+        near = [one.id for one in found if self._law.calendar.due(today, days).date >= one.agreement.term.valid_until]
+        for found_id in near:
+            with self._database.work(actor) as work:
+                one = work.get(AUTHORIZATIONS, found_id)
+                self._check(actor, "authorization:remind", authorization_resource(one), work.now())
+                work.save(AUTHORIZATIONS, replace(one, reminded_on=today))
+                last = one.agreement.term.valid_until.isoformat()
+                data = {"authorization": one.id, "operator": one.operator, "grants": (), "valid_until": last}
+                work.emit("authorization:remind", one.id, f"the term ends on {last}: apply again before", data=data)
+        return tuple(near)
+
     def get_authorization(self, actor: Actor, authorization_id: str) -> Authorization:
         """Return one authorization; raises NotFound for one that the actor may not see."""
         with self._database.read() as work:
@@ -200,28 +239,27 @@ class AuthorizationVerbs(Room):
             work.emit(AUTHORIZATION.permission(verb), found.id, content, data=data, approver=_approver(actor, verb))
         return fresh
 
-    def _checked_providers(self, work: Work, agreement: Agreement) -> tuple[str, ...]:
-        rule = self._law.get_rule(TERM_RULE)
-        if rule.years is None:
-            raise Invalid("the law book states no cap on the term", rule=TERM_RULE)
-        check_agreement(agreement, rule.years, rule.citation())
-        if agreement.term.end() <= work.now():
-            raise Invalid("the term is over already", rule="agreement.term", accepted="a last day from today on")
-        entries = tuple(work.get(ENTRIES, entry) for entry in agreement.entries)
-        for entry in entries:
-            check_eligible(entry)
-        return providers_of(entries)
-
     def _signer(self, actor: Actor) -> Change:
         def change(work: Work, found: Authorization) -> Authorization:
             if document.document_hash(found) != found.document:
                 raise Conflict(f"the document of {found.id} is not the one made public", rule="agreement.document")
             if not all(document.is_signed(found, signature) for signature in found.signatures):
                 raise Conflict(f"a signature of {found.id} does not hold", rule="agreement.signature")
+            if found.notice_until is not None and city_date(work.now()) <= found.notice_until:
+                raise Invalid(
+                    f"the public notice of {found.id} runs until {found.notice_until.isoformat()}", rule="W25 art. 20",
+                    accepted="a signature after that day",
+                )  # fmt: skip
+            # An entry may have become secret or closed since the approval: then nobody signs (J23 art. 8).
+            self._checked_providers(work, found.agreement, self._announcement(work, found))
             signature = document.sign_document(self._keys, actor, found, work.now())
             return replace(found, signatures=(*found.signatures, signature))
 
         return change
+
+    def _announcement(self, work: Work, found: Authorization) -> Announcement | None:
+        # None for what was applied for before applications rested on announcements.
+        return work.find(ANNOUNCEMENTS, found.announcement) if found.announcement else None
 
     def _close_all(self, work: Work, found: Authorization) -> Authorization:
         """Close what hangs on the authorization; the decision on the authorization covers them."""
@@ -260,6 +298,13 @@ def grant_data(grant: Grant, reason: str = "") -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _next_number(work: Work) -> str:
+    year = city_date(work.now()).year
+    table = FILINGS.table
+    statement = sa.select(sa.func.count()).where(table.c.number.like(number_of(year, 0)[:-4] + "%"))
+    return number_of(year, int(work.connection.execute(statement).scalar() or 0) + 1)
+
+
 def _open_grants(work: Work, authorization_id: str) -> tuple[str, ...]:
     found = work.list(GRANTS, authorization=authorization_id)
     return tuple(grant.id for grant in found if grant.state is not GrantState.CLOSED)
@@ -268,7 +313,7 @@ def _open_grants(work: Work, authorization_id: str) -> tuple[str, ...]:
 def _data(found: Authorization, grants: tuple[str, ...] = (), reason: str = "") -> dict[str, Any]:
     return {
         "authorization": found.id, "operator": found.operator, "state": found.state.value, "grants": grants,
-        "document": found.document, "reason": reason,
+        "document": found.document, "reason": reason, "filing": found.filing,
     }  # fmt: skip
 
 

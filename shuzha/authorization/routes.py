@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,7 +11,9 @@ from fastapi import APIRouter, Depends
 
 from shuzha.authorization import document
 from shuzha.authorization.agreement import Agreement, Clause
-from shuzha.authorization.model import Application, Authorization, Check, Demand, DemandDraft, Grant
+from shuzha.authorization.model import Application, Authorization, Demand, DemandDraft, Grant
+from shuzha.authorization.qualification import Check
+from shuzha.authorization.routes_procedure import add_procedure_routes
 from shuzha.authorization.service import AuthorizationService
 from shuzha.core.actor import Actor
 
@@ -33,20 +36,13 @@ class Qualification:
 
 
 @dataclass(frozen=True, slots=True)
-class Review:
-    """The experts' score, and the reason."""
-
-    score: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class Approval:
-    """The government's number, the reason, and the final agreement where it differs from the proposal."""
+    """The government's number and day, the reason, and the final agreement where it differs from the proposal."""
 
     number: str
     reason: str
     agreement: Agreement | None = None
+    approved_on: dt.date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +56,11 @@ class SignedDocument:
 
 
 def make_router(service: AuthorizationService, actor: ActorDependency) -> APIRouter:
-    """Return the routes `/authorizations`, `/demands` and `/grants`."""
+    """Return the routes `/announcements`, `/authorizations`, `/assessments`, `/demands` and `/grants`."""
     router = APIRouter(tags=["authorization"])
     _add_authorizations(router, service, actor)
     _add_procedure(router, service, actor)
+    add_procedure_routes(router, service, actor)
     _add_demands(router, service, actor)
     _add_grants(router, service, actor)
     return router
@@ -94,17 +91,13 @@ def _add_procedure(router: APIRouter, service: AuthorizationService, actor: Acto
     def qualify(authorization_id: str, body: Qualification, who: Actor = Depends(actor)) -> Authorization:
         return service.qualify(who, authorization_id, body.checks, body.reason)
 
-    @router.post("/authorizations/{authorization_id}/review")
-    def review(authorization_id: str, body: Review, who: Actor = Depends(actor)) -> Authorization:
-        return service.review(who, authorization_id, body.score, body.reason)
-
     @router.post("/authorizations/{authorization_id}/approve")
     def approve(authorization_id: str, body: Approval, who: Actor = Depends(actor)) -> Authorization:
-        return service.approve(who, authorization_id, body.number, body.reason, body.agreement)
+        return service.approve(who, authorization_id, body.number, body.reason, body.agreement, body.approved_on)
 
     plain = (
-        service.publicize, service.sign, service.countersign, service.suspend, service.restore, service.reject,
-        service.terminate, service.withdraw,
+        service.review, service.publicize, service.sign, service.countersign, service.suspend, service.restore,
+        service.reject, service.terminate, service.withdraw,
     )  # fmt: skip
     for verb in plain:
         path = f"/authorizations/{{authorization_id}}/{verb.__name__}"

@@ -1,8 +1,10 @@
-"""The service of this room: verbs on authorizations, demands and grants, and the scopes that decisions ask."""
+"""The service of this room: verbs from announcement to grant, and the scopes that decisions ask."""
 
 from __future__ import annotations
 
 from policies import ScopeState
+from shuzha.authorization.announcing import AnnouncementVerbs
+from shuzha.authorization.assessing import AssessmentVerbs
 from shuzha.authorization.demands import DemandVerbs
 from shuzha.authorization.model import AuthorizationState, GrantState
 from shuzha.authorization.procedure import AuthorizationVerbs
@@ -25,8 +27,8 @@ class GrantScopes:
             return find_scope(work, grant_id)
 
 
-class AuthorizationService(AuthorizationVerbs, DemandVerbs):
-    """Authorizations, demands and grants; `find_scope` makes it a ScopeSource as well."""
+class AuthorizationService(AnnouncementVerbs, AssessmentVerbs, AuthorizationVerbs, DemandVerbs):
+    """Everything from announcement to grant; `find_scope` makes it a ScopeSource as well."""
 
     def find_scope(self, grant_id: str) -> ScopeState | None:
         """Return the scope of a grant and whether grant and authorization are both in force, or None."""

@@ -198,6 +198,7 @@ class EntryDraft:
     use_requirements: str = ""
     grade: int = 1
     secret: bool = False
+    endangers_safety: bool = False
     related_codes: tuple[str, ...] = ()
 
     @property

@@ -11,7 +11,8 @@ from products.registry.model import Product, ProductState, Registration, check_n
 from sandbox.airlock.model import ExportState
 from sandbox.inbound.model import ImportState
 from sandbox.workspaces.model import LIVING
-from shuzha.authorization.model import AuthorizationState, DemandState
+from shuzha.authorization.assessment import AssessmentState, alias_of
+from shuzha.authorization.model import IN_FORCE, AuthorizationState, DemandState
 from shuzha.catalog.model import BatchState, EntryState, Title
 from shuzha.core.actor import Actor
 from shuzha.core.calendar import Due
@@ -23,7 +24,7 @@ from shuzha.releases.model import STANDING
 _A = AuthorizationState
 AUTHORITY_TURN = {
     _A.APPLIED: "Check the application's facts",
-    _A.QUALIFIED: "Record the experts' score",
+    _A.QUALIFIED: "See to the experts' review",
     _A.REVIEWED: "Decide on approval",
     _A.APPROVED: "Make the approval public",
     _A.SIGNED: "Countersign the agreement",
@@ -72,7 +73,8 @@ class Awaiting:
                 self._differing,
                 self._imports_to_review,
             ),
-            "operator": (self._to_sign, self._own_demands, self._own_products),
+            "expert": (self._to_assess,),
+            "operator": (self._to_sign, self._to_renew, self._own_demands, self._own_products),
             "analyst": (self._to_open, self._returned_exports, self._asked_exports, self._own_imports),
             "checker": (self._exports_to_review, self._imports_to_review),
             "registry": (self._registrations,),
@@ -123,9 +125,31 @@ class Awaiting:
                 )  # fmt: skip
 
     def _to_sign(self, actor: Actor) -> Iterator[Task]:
+        today = city_date(self._services.clock.now())
         for found in self._services.authorization.list_authorizations(actor):
-            if found.state is _A.PUBLICIZED:
+            over = found.notice_until is None or today > found.notice_until
+            if found.state is _A.PUBLICIZED and over:
                 yield self._task("Sign the agreement", found.title, f"/authorizations/{found.id}", found.state)
+
+    def _to_renew(self, actor: Actor) -> Iterator[Task]:
+        found = self._services.authorization.list_authorizations(actor)
+        renewed = {one.renews for one in found if one.state not in (_A.REJECTED, _A.WITHDRAWN)}
+        for one in found:
+            if one.reminded_on and one.state in IN_FORCE and one.id not in renewed:
+                last = one.agreement.term.valid_until
+                yield self._task("Apply again before the term ends", one.title, "/announcements", one.state, last)
+
+    def _to_assess(self, actor: Actor) -> Iterator[Task]:
+        turns = {
+            AssessmentState.INVITED: "Say whether you have a conflict of interest",
+            AssessmentState.DECLARED: "Assess the application",
+        }
+        for one in self._services.authorization.list_assessments(actor):
+            if one.expert == actor.id and one.state in turns:
+                yield self._task(
+                    turns[one.state], alias_of(one.authorization), f"/assessments/{one.id}", one.state, one.due,
+                    provisional=one.due_provisional,
+                )  # fmt: skip
 
     def _demands_to_check(self, actor: Actor) -> Iterator[Task]:
         return self._demands(actor, DemandState.SUBMITTED, "Check the demand")

@@ -200,11 +200,12 @@ def _word(state: Any) -> str:
 
 TONES = {
     "good": frozenset({"published", "active", "granted", "ready", "open", "released", "sealed", "approved", "valid",
-                       "coded", "in_service", "ingested", "pass", "imported"}),
+                       "coded", "in_service", "ingested", "pass", "imported", "scored"}),
     "bad": frozenset({"suspended", "rejected", "refused", "terminated", "retired", "failed", "held", "block",
-                      "destroyed", "expired", "withdrawn", "revoked"}),
+                      "destroyed", "expired", "withdrawn", "revoked", "cancelled", "recused", "dismissed"}),
     "wait": frozenset({"submitted", "change_pending", "applied", "qualified", "reviewed", "checked", "under_review",
-                       "consolidation", "returned", "public_notice", "formal_review", "accepted", "review"}),
+                       "consolidation", "returned", "agreed", "invited", "declared", "publicized",
+                       "public_notice", "formal_review", "accepted", "review"}),
     "now": frozenset({"received", "ingesting", "building", "rerunning", "screened", "opening", "requested"}),
 }  # fmt: skip
 

@@ -27,6 +27,8 @@ from sandbox.workspaces.host.limits import CgroupHost
 from sandbox.workspaces.jailer.books import FROZEN, HELD, IMAGES
 from sandbox.workspaces.model import WORKSPACE
 from shuzha.authorization.agreement import Operation, OutputKind
+from shuzha.authorization.announcement import ANNOUNCEMENT, USUAL_CRITERIA, Mode
+from shuzha.authorization.assessment import ASSESSMENT
 from shuzha.authorization.model import AUTHORIZATION, DEMAND, GRANT
 from shuzha.catalog.model import (
     BATCH,
@@ -46,6 +48,7 @@ from shuzha.portal.awaiting import AUTHORITY_TURN, OPERATOR_TURN, REGISTRY_TURN
 from shuzha.portal.desk import word
 from shuzha.portal.i18n import catalogue
 from shuzha.portal.imports import ORIGINS
+from shuzha.portal.labels import ALL as LABELS
 from shuzha.portal.oversight import TRACED
 from shuzha.portal.tasks import LINKS
 from shuzha.portal.workspaces import ENDS, LIMIT_WORDS
@@ -53,17 +56,18 @@ from shuzha.releases.model import NOT_MEASURED, NOT_PROMISED, RELEASE, SYNTHETIC
 from shuzha.settlement.model import INFRASTRUCTURE, PARTIES
 
 LIFECYCLES: tuple[Lifecycle[StrEnum], ...] = (
-    ENTRY, BATCH, AUTHORIZATION, DEMAND, GRANT, RELEASE, WORKSPACE, IMPORT, EXPORT, REGISTRATION, PRODUCT, KEY, ACCOUNT,
+    ENTRY, BATCH, ANNOUNCEMENT, AUTHORIZATION, ASSESSMENT, DEMAND, GRANT, RELEASE, WORKSPACE, IMPORT, EXPORT,
+    REGISTRATION, PRODUCT, KEY, ACCOUNT,
 )  # type: ignore[assignment]  # fmt: skip
 WORDS: tuple[type[StrEnum], ...] = (
     Severity, Verdict, Choice, RunState, ProductKind, Operation, OutputKind, BatchMode, ElementType, Role,
-    SharingMethod, SubjectKind, TermsKind, UpdateCycle, OrganisationKind,
+    SharingMethod, SubjectKind, TermsKind, UpdateCycle, OrganisationKind, Mode,
 )  # fmt: skip
 # Words that pages show and no table of the house holds: forms of output, ways of the audit log, verbs of pages.
 LOOSE = (
     "table", "figure", "portal", "api", "socket", "job", "cli", "record", "file", "workspace", "platform", "deposit",
     "deliver", "edit", "vote", "settle", "create", "release", "price", "usage log", "audit log", "database",
-    "every link holds", "a link does not hold", "other",
+    "attach", "remove", "appoint", "every link holds", "a link does not hold", "other",
 )  # fmt: skip
 _FOLDER = Path(__file__).parent
 _TEMPLATE = (
@@ -80,6 +84,7 @@ _SOURCE = (
     re.compile(r'_demands\(actor, DemandState\.\w+, "([^"]+)"'),
     re.compile(r'EntryState\.\w+: "([^"]+)"'),
     re.compile(r'^\s+\("(By [a-z ]+)", _rows', re.MULTILINE),
+    re.compile(r'AssessmentState\.[A-Z]+: "([^"]+)"'),
     re.compile(r'"(?:review|mine|all)": "([^"]+)"'),
     re.compile(r'Choice\.[A-Z]+, "([^"]+)"'),
     re.compile(r'\b40[0-9]: "([^"]+)"'),
@@ -126,6 +131,7 @@ def _all() -> Iterator[str]:
     yield from (*NOT_PROMISED, *SYNTHETIC_NOT_PROMISED, NOT_MEASURED, *_cannot())
     yield from (*HELD.values(), FROZEN, IMAGES, NEEDS_ROOT, *LIMIT_WORDS.values(), *ENDS)
     yield from (note.meaning for note in NOTES)
+    yield from (*LABELS, *(each.name for each in USUAL_CRITERIA))
     yield from (*OWN_FILE_RULES.values(), *OWN_FILE_ACCEPTED.values(), *ORIGINS.values())
     for table in (AUTHORITY_TURN, REGISTRY_TURN, OPERATOR_TURN):
         yield from table.values()

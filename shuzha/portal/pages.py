@@ -9,13 +9,17 @@ from fastapi import APIRouter, Depends
 from shuzha.core.errors import NotFound
 from shuzha.people.service import People
 from shuzha.portal.accounts import AccountPages
+from shuzha.portal.announcements import AnnouncementPages
+from shuzha.portal.assessments import AssessmentPages
 from shuzha.portal.authorizations import AuthorizationPages
+from shuzha.portal.demands import DemandPages
 from shuzha.portal.desk import Desk, tone, word
 from shuzha.portal.entries import EntryPages
 from shuzha.portal.exports import ExportPages
 from shuzha.portal.hosts import HostPages
 from shuzha.portal.imports import ImportPages
 from shuzha.portal.keys import KeyPages
+from shuzha.portal.labels import label
 from shuzha.portal.oversight import OversightPages
 from shuzha.portal.products import ProductPages
 from shuzha.portal.public import PublicPages
@@ -39,6 +43,8 @@ NAVIGATION = (
         "/authorizations", "Authorizations", frozenset({"provider", "authority", "operator", "regulator"}),
         also=("/demands", "/releases"),
     ),
+    NavItem("/announcements", "Announcements", frozenset({"provider", "authority", "operator", "expert", "regulator"})),
+    NavItem("/assessments", "Assessments", frozenset({"expert"})),
     NavItem("/workspaces", "Workspaces", frozenset({"analyst", "operator", "authority"})),
     NavItem(
         "/exports", "Airlock", frozenset({"analyst", "operator", "checker", "authority", "regulator"}),
@@ -63,7 +69,7 @@ def make_desk(services: Services) -> Desk:
     settings = services.settings
     names = _Names(services.people)
     renderer = Renderer(NAVIGATION, sandbox_url=settings.sandbox_url, demo=settings.demo, name_of=names.organisation)
-    renderer.add_helpers(who=names.account, word=word, tone=tone)
+    renderer.add_helpers(who=names.account, word=word, tone=tone, label=label)
     return Desk(renderer, services.policies, services.clock, services.law)
 
 
@@ -74,9 +80,10 @@ def make_pages(services: Services, desk: Desk) -> APIRouter:
         TaskPages(desk, services),
         PublicPages(desk, services.disclosure),
         EntryPages(desk, services.catalog, services.budgets),
-        AuthorizationPages(
-            desk, services.authorization, services.catalog, services.releases, services.purse, services.compute
-        ),
+        AnnouncementPages(desk, services.authorization, services.catalog, services.people),
+        DemandPages(desk, services.authorization, services.catalog, services.releases, services.purse),
+        AuthorizationPages(desk, services.authorization, services.catalog, services.compute),
+        AssessmentPages(desk, services.authorization),
         ReleasePages(desk, services.releases, services.catalog),
         ImportPages(desk, services),
         WorkspacePages(desk, services),

@@ -69,6 +69,10 @@ class Renderer:
             lstrip_blocks=True,
         )
 
+    def name_of(self, organisation: str, language: str) -> str:
+        """Return the name of an organisation in a language."""
+        return self._name_of(organisation, language)
+
     def add_helpers(self, **helpers: Callable[..., object]) -> None:
         """Make these functions known to every template."""
         self._environment.globals.update(helpers)

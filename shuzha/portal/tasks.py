@@ -15,9 +15,11 @@ LINKS: dict[str, tuple[tuple[str, str], ...]] = {
     "provider": (("/entries", "List a dataset"), ("/usage", "See who uses my data"), ("/statements", "My income")),
     "authority": (("/authorizations", "Authorizations"), ("/oversight", "Oversight"), ("/entries", "Catalogue")),
     "operator": (
-        ("/authorizations", "Apply or demand data"), ("/products", "Register a product"), ("/statements", "Statements"),
+        ("/announcements", "Apply for an authorization"), ("/authorizations", "Demand data"),
+        ("/products", "Register a product"), ("/statements", "Statements"),
     ),
     "analyst": (("/workspaces", "Open a workspace"), ("/exports", "My export requests"), ("/entries", "Catalogue")),
+    "expert": (("/assessments", "What I assess"), ("/announcements", "Announcements")),
     "checker": (("/exports", "Exports to review"),),
     "registry": (("/products", "Registrations"),),
     "consumer": (("/products", "Products and keys"), ("/usage", "My calls and costs"), ("/statements", "My bills")),

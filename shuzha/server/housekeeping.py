@@ -20,6 +20,8 @@ from products.registry.model import PRODUCT, REGISTRATION
 from sandbox.airlock.model import EXPORT
 from sandbox.inbound.model import IMPORT
 from sandbox.workspaces.model import WORKSPACE
+from shuzha.authorization.announcement import ANNOUNCEMENT
+from shuzha.authorization.assessment import ASSESSMENT
 from shuzha.authorization.model import AUTHORIZATION, DEMAND, GRANT
 from shuzha.catalog.model import BATCH, ENTRY
 from shuzha.core.clock import SystemClock
@@ -34,7 +36,8 @@ from shuzha.server.rule_page import rules_page
 
 _DOCS = Path(__file__).parents[2] / "docs"
 LIFECYCLES: tuple[Lifecycle[Any], ...] = (
-    ACCOUNT, ENTRY, BATCH, AUTHORIZATION, DEMAND, GRANT, RELEASE, WORKSPACE, IMPORT, EXPORT, REGISTRATION, PRODUCT, KEY,
+    ACCOUNT, ENTRY, BATCH, ANNOUNCEMENT, AUTHORIZATION, ASSESSMENT, DEMAND, GRANT, RELEASE, WORKSPACE, IMPORT, EXPORT,
+    REGISTRATION, PRODUCT, KEY,
 )  # fmt: skip
 
 

@@ -102,6 +102,7 @@ async def _tick(platform: Platform) -> None:
     while True:
         try:
             await asyncio.to_thread(platform.authorization.expire_due, platform.actor("clock"))
+            await asyncio.to_thread(platform.authorization.remind_due, platform.actor("clock"))
             await asyncio.to_thread(platform.workspaces.reconcile)
             await asyncio.to_thread(platform.screens.record_due)
         except Exception:  # The boundary of this task: one bad moment must not stop the clock of all terms.

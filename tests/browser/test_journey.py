@@ -174,34 +174,84 @@ def deliver(story: Story, entry: str) -> None:
 
 
 def authorize(story: Story) -> str:
-    page = story.go("operator", "/authorizations")
+    announcement = announce(story)
+    page = story.go("operator", f"/announcements/{announcement}")
     page.get_by_label("Title", exact=True).fill("Credit services")
+    page.get_by_label("Legal representative").fill("郑泉")
     page.get_by_label("Responsible person").fill("郑航")
     page.get_by_label("Proof of pre-job training").fill("certificate 2026-017")
     page.get_by_label("Social insurance payments").check()
     page.get_by_label("Purposes").fill("loan-review")
     for name in ("view", "aggregate", "verify", "verification", "report"):
         page.locator(f"input[value={name}]").check()
-    page.get_by_label("Rights and duties, security, exit, disposal of assets").fill("as the model agreement says")
-    press(page.get_by_role("button", name="Apply"))
+    for name in ("Rights and duties", "Security", "Exit", "Disposal of assets after the term"):
+        page.get_by_label(name, exact=True).fill("as the model agreement says")
+    press(page.get_by_role("button", name="Apply", exact=True))
     authorization = page.url.split("?")[0].rsplit("/", 1)[1]
+    for kind in ("operation", "competence", "plan"):
+        page.get_by_label("What it shows").select_option(kind)
+        page.get_by_label("File", exact=False).last.set_input_files(
+            {"name": f"{kind}.txt", "mimeType": "text/plain", "buffer": b"sound, able, and by plan"}
+        )
+        press(page.get_by_role("button", name="Attach"))
     authority = story.go("authority", f"/authorizations/{authorization}")
+    for box in authority.locator("input[name=clear]").all():
+        box.check()
+    story.picture("authority", "facts")
     decide(authority, "Qualified: every fact looked up and clear")
-    decide(authority, "Record the experts' score", score="88")
+    assess(story, authorization)
+    authority = story.go("authority", f"/authorizations/{authorization}")
+    decide(authority, "Close the review and report")
+    story.picture("authority", "experts-report")
     decide(authority, "Approve", number="2026-12")
     decide(authority, "Make public")
     decide(story.go("operator", f"/authorizations/{authorization}"), "Sign the agreement")
     decide(story.go("authority", f"/authorizations/{authorization}"), "Countersign the agreement")
     expect(story.page("authority").locator("h1 .tag")).to_have_text("active")
+    expect(story.page("authority").get_by_text("Filed as SQYY-")).to_be_visible()
     story.picture("authority", "authorization")
     return authorization
 
 
+def announce(story: Story) -> str:
+    page = story.go("authority", "/announcements")
+    page.get_by_label("Title", exact=True).fill("Authorized operation of this year")
+    page.get_by_label("Implementation plan").fill("plan 2026-1")
+    page.get_by_label("Conditions").fill("a data security officer")
+    page.get_by_label("Public notice before the signatures").fill("0")
+    press(page.get_by_role("button", name="Draft the announcement"))
+    decide(page, "Publish")
+    expect(page.locator("h1 .tag")).to_have_text("published")
+    return page.url.split("?")[0].rsplit("/", 1)[1]
+
+
+def assess(story: Story, authorization: str) -> None:
+    authority = story.go("authority", f"/authorizations/{authorization}")
+    for box in authority.locator("input[name=experts]").all():
+        box.check()
+    decide(authority, "Appoint")
+    for login in ("expert1", "expert2", "expert3"):
+        page = story.go(login, "/assessments")
+        page.get_by_role("main").get_by_role("link").first.click()
+        decide(page, "I know of no conflict of interest")
+        for points in page.locator("input[name=points]").all():
+            points.fill("18")
+        page.get_by_label("Comment").fill("a sound plan")
+        story.picture(login, f"assessment-{login}")
+        press(page.get_by_role("button", name="Give these points"))
+        expect(page.locator("h1 .tag")).to_have_text("scored")
+        expect(page.get_by_text("Quanshu")).to_have_count(0)
+
+
 def grant(story: Story, authorization: str) -> str:
     page = story.go("operator", f"/authorizations/{authorization}")
+    page.get_by_role("main").get_by_role("list").get_by_role("link", name="Social insurance payments").click()
     page.get_by_label("Scenario", exact=True).fill("Verify before a loan whether an applicant is insured")
     page.get_by_label("Value").fill("fewer paper proofs")
-    page.get_by_label("Columns").fill("resident_id\nname\nperiod\nkind\npaid\ndistrict_code")
+    for name in ("resident_id", "name", "period", "kind", "paid", "district_code"):
+        page.locator(f"input[name=columns][value={name}]").check()
+    for name in ("view", "aggregate", "verify", "verification", "report"):
+        page.locator(f"input[value={name}]").check()
     press(page.get_by_role("button", name="Draft the demand"))
     decide(page, "Submit")
     demand = page.url.split("?")[0].rsplit("/", 1)[1]

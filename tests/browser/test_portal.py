@@ -14,7 +14,7 @@ from tests.portal_pages import PUBLIC, pages_of
 pytestmark = pytest.mark.browser
 LOGINS = (
     "provider", "authority", "operator", "analyst", "checker1", "checker2", "registry", "consumer", "regulator",
-    "auditor", "admin",
+    "auditor", "admin", "expert1", "expert2",
 )  # fmt: skip
 
 

@@ -70,6 +70,11 @@ class Person:
         query = {"file": file.name, **query}
         return _read(self._client.post(path, params=query, content=_pieces(file), headers=headers))
 
+    def attach(self, path: str, content: bytes, **query: str) -> Any:
+        """Return the answer to a small file sent as it is."""
+        headers = {"Content-Type": "application/octet-stream"}
+        return _read(self._client.post(path, params=query, content=content, headers=headers))
+
     def wait(self, path: str, done: Callable[[Any], bool], what: str, seconds: float = 120) -> Any:
         """Return a thing's answer once `done` is true of it; raises Unavailable when that takes too long."""
         deadline = time.monotonic() + seconds

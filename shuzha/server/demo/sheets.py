@@ -56,12 +56,36 @@ def entry_sheet(register: str = REGISTER, code: str = CODE) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def announcement(today: dt.date) -> dict[str, Any]:
+    """Return what the authority announces for the year: its window is open for thirty days."""
+    return {
+        "title": f"{today.year} 年度公共数据授权运营公告（演示）",
+        "year": today.year,
+        "mode": "comprehensive",
+        "plan": "公共数据授权运营实施方案（演示） implementation plan (demo)",
+        "conditions": [
+            "运营状况良好，具备数据安全与产品开发能力 sound operation, able in security and products",
+            "设立数据安全负责人 a named data security officer",
+        ],
+        "opens": today.isoformat(),
+        "closes": (today + dt.timedelta(days=30)).isoformat(),
+        "evidence": ["operation", "competence", "plan"],
+        "notice_days": 0,
+    }
+
+
+EVIDENCE = {
+    "operation": "审计报告（演示）：上一年度经营正常，无重大违法。 Audit report (demo): sound operation last year.",
+    "competence": "人员与资质清单（演示）：数据安全工程师三名。 Staff and certificates (demo).",
+    "plan": "运营方案（演示，匿名）：仅在沙箱内开发核验类产品。 Operation plan (demo, nameless): verification only.",
+}
+
+
 def application(entry: str, today: dt.date) -> dict[str, Any]:
-    """Return an operating unit's application with its proposed agreement."""
+    """Return an operating unit's application with its proposed agreement, without the announcement's id."""
     return {
         "title": "金融信用领域公共数据授权运营（演示）",
-        "mode": "comprehensive",
-        "field": "finance",
+        "legal_representative": "郑泉",
         "responsible_person": "郑航",
         "training_proof": "岗前培训证书（演示）2026-017：李析、郑签",
         "agreement": {

@@ -19,6 +19,7 @@ from shuzha.core.money import Price
 from shuzha.ledger.verify import verify_folder
 from shuzha.server.demo.client import Person, Portal
 from shuzha.server.demo.hub_session import run_notebook
+from shuzha.server.demo.sheets import EVIDENCE, announcement
 from shuzha.server.platform import Platform
 
 HOPS = ("catalog", "aggregate", "authorize", "release", "sandbox", "airlock", "product", "serve", "settle", "oversee")
@@ -104,14 +105,11 @@ class Walk(ABC):
         return tuple(self.hops)
 
     def authorize(self) -> Done:
-        """Hop 3: application, qualification, review, approval, publicity, two signatures; demand, check, grant."""
+        """Hop 3: announcement, application, experts, approval, publicity, two signatures; demand, check, grant."""
         operator, authority, provider = self.person("operator"), self.person("authority"), self.person("provider")
-        today = city_date(self.platform.clock.now())
-        found = operator.post("/authorizations", self.application(today))
+        found = self._apply(operator, authority)
         one = f"/authorizations/{found['id']}"
-        checks = [{"fact": fact, "clear": True, "day": today.isoformat(), "evidence": "演示 demo"} for fact in _FACTS]
-        authority.post(f"{one}/qualify", {"checks": checks, "reason": "资格条件符合 every fact is clear"})
-        authority.post(f"{one}/review", {"score": 88, "reason": "专家评审通过 the experts agree"})
+        score = self._review(authority, one)
         authority.post(f"{one}/approve", {"number": "政数批〔2026〕12号（演示）", "reason": "同意 approved"})
         authority.post(f"{one}/publicize", {"reason": "公示无异议 shown in public"})
         operator.post(f"{one}/sign", {"reason": "签署 signed"})
@@ -120,9 +118,37 @@ class Walk(ABC):
         operator.post(f"/demands/{demand['id']}/submit")
         authority.post(f"/demands/{demand['id']}/check", {"reason": "场景清晰可实施 clear and implementable"})
         grant = provider.post(f"/demands/{demand['id']}/grant", {"reason": "最小必要 only what is needed"})
-        said = f"agreement {signed['document'][:16]}… signed by {len(signed['signatures'])}; "
+        said = f"three blind experts: {score} of 100; agreement {signed['document'][:16]}… "
+        said += f"signed by {len(signed['signatures'])}, filed as {signed['filing']}; "
         said += f"grant of {len(grant['scope']['columns'])} columns, scope {grant['scope']['version'][:16]}…"
         return said, {"authorization": found["id"], "demand": demand["id"], "grant": grant["id"]}
+
+    def _apply(self, operator: Person, authority: Person) -> Any:
+        """Return the application under this year's announcement, with its evidence, once it is qualified."""
+        today = city_date(self.platform.clock.now())
+        announced = authority.post("/announcements", announcement(today))
+        authority.post(f"/announcements/{announced['id']}/publish", {"reason": "年度公告 this year's"})
+        found = operator.post("/authorizations", {**self.application(today), "announcement": announced["id"]})
+        one = f"/authorizations/{found['id']}"
+        for kind, text in EVIDENCE.items():
+            operator.attach(f"{one}/evidence", text.encode(), kind=kind, name=f"{kind}.txt")
+        checks = [{"fact": fact, "clear": True, "day": today.isoformat(), "evidence": "演示 demo"} for fact in _FACTS]
+        authority.post(f"{one}/qualify", {"checks": checks, "reason": "资格条件符合 every fact is clear"})
+        return found
+
+    def _review(self, authority: Person, one: str) -> int:
+        """Return the mean of three experts, who score an application without its applicant's name."""
+        experts = [self.person(login) for login in _EXPERTS]
+        accounts = [expert.get("/me")["id"] for expert in experts]
+        reason = "第三方专家评审 third-party experts"
+        asked = authority.post(f"{one}/experts", {"experts": accounts, "reason": reason})
+        for expert, each, total in zip(experts, asked, _SCORES, strict=True):
+            it = f"/assessments/{each['id']}"
+            expert.post(f"{it}/declare")
+            criteria = expert.get(f"{it}/application")["criteria"]
+            points = [{"criterion": one["name"], "points": one["most"] * total // 100} for one in criteria]
+            expert.post(f"{it}/score", {"points": points, "comment": "方案可行 a sound plan"})
+        return int(authority.post(f"{one}/review", {"reason": "专家评审通过 the experts agree"})["score"])
 
     def release(self) -> Done:
         """Hop 4: the grant's release is built, measured and certified."""
@@ -240,6 +266,9 @@ class Walk(ABC):
 
 _SCREENED = frozenset({"screened", "returned", "rejected", "held", "withdrawn"})
 _DECIDED = frozenset({"released", "rejected", "returned", "consolidation", "held"})
+# The points of the three experts, as shares of what a criterion can get.
+_SCORES = (90, 85, 80)
+_EXPERTS = ("expert1", "expert2", "expert3")
 _FACTS = ("operation", "competence", "violations", "dishonesty", "dishonesty_head", "tax", "tax_head")
 
 

@@ -5,17 +5,21 @@ import pytest
 from fastapi import FastAPI, Header
 from fastapi.testclient import TestClient
 
-from shuzha.authorization.model import clear_checks
+from shuzha.authorization.filing import public_key, verify_agreement
+from shuzha.authorization.qualification import clear_checks
 from shuzha.authorization.routes import make_router
 from shuzha.core.actor import Actor
 from shuzha.server import problems
 from tests.authorization_kit import City
 
+OPERATOR = {"person": "operator", "content-type": "application/octet-stream"}
+EXPERTS = ["acc_expert1", "acc_expert2", "acc_expert3"]
+
 
 @pytest.fixture
 def client(city: City) -> TestClient:
     def actor(person: str = Header()) -> Actor:
-        return getattr(city, person)
+        return city.experts[int(person[-1])] if person.startswith("expert") else getattr(city, person)
 
     app = FastAPI()
     problems.install(app)
@@ -36,13 +40,28 @@ def test_walks_the_procedure_over_http(city: City, client: TestClient) -> None:
     entry = city.add_entry()
     found = post(client, "operator", "/authorizations", city.application(entry), 201)
     path = f"/authorizations/{found['id']}"
+    for kind in ("operation", "competence", "plan"):
+        attached = client.post(
+            f"/api/v1{path}/evidence", params={"kind": kind, "name": "a.txt"}, content=b"sound", headers=OPERATOR
+        )
+        assert attached.status_code == 201, attached.text
     post(client, "authority", f"{path}/qualify", {"checks": clear_checks(city.today), "reason": "clear"})
-    post(client, "authority", f"{path}/review", {"score": 90, "reason": "able"})
+    asked = post(client, "authority", f"{path}/experts", {"experts": EXPERTS, "reason": "third parties"}, 201)
+    for number, one in enumerate(asked):
+        expert = f"expert{number}"
+        assert client.get(f"/api/v1/assessments/{one['id']}/application", headers={"person": expert}).status_code == 403
+        post(client, expert, f"/assessments/{one['id']}/declare", {})
+        blind = client.get(f"/api/v1/assessments/{one['id']}/application", headers={"person": expert}).json()
+        points = [{"criterion": each["name"], "points": each["most"] - 1} for each in blind["criteria"]]
+        post(client, expert, f"/assessments/{one['id']}/score", {"points": points, "comment": "able"})
+    assert post(client, "authority", f"{path}/review", {"reason": "able"})["score"] == 96
     post(client, "authority", f"{path}/approve", {"number": "JZ-1", "reason": "approved"})
     post(client, "authority", f"{path}/publicize", {"reason": "public"})
     post(client, "operator", f"{path}/sign", {"reason": "signed"})
     active = post(client, "authority", f"{path}/countersign", {"reason": "signed"})
     assert active["state"] == "active"
+    bundle = client.get(f"/api/v1{path}/agreement", headers={"person": "regulator"})
+    assert verify_agreement(bundle.content, bytes.fromhex(public_key(city.keys))).sound
     signed = client.get(f"/api/v1{path}/document", headers={"person": "regulator"}).json()
     assert signed["signed_by"] == ["org_operator", "org_authority"]
     assert signed["sha256"] == active["document"]
