@@ -5,19 +5,38 @@ which permission in which *relation* to the thing (own, author, independent …)
 data; permissions `data:*` ask for both. A *decision* says yes or no, the reason, the policy line and how long it holds.
 """
 
+from policies.compiling import Narrowing, make_scope
 from policies.decisions import Context, Decision, Resource
 from policies.engine import Policies
 from policies.permissions import Permission
 from policies.roles import ROLES, Role, check_exclusive
-from policies.scopes import NoScopes, Scope, ScopeSource, ScopeState, make_scope
+from policies.scopes import (
+    OWN_FILE,
+    Citation,
+    Line,
+    NoScopes,
+    Period,
+    Quota,
+    Scope,
+    ScopeSource,
+    ScopeState,
+)
+from policies.windows import Hours
 
 __all__ = [
+    "OWN_FILE",
     "ROLES",
+    "Citation",
     "Context",
     "Decision",
+    "Hours",
+    "Line",
+    "Narrowing",
     "NoScopes",
+    "Period",
     "Permission",
     "Policies",
+    "Quota",
     "Resource",
     "Role",
     "Scope",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
+from policies.scopes import Quota
+
 
 @dataclass(frozen=True, slots=True)
 class Resource:
@@ -25,7 +27,8 @@ class Resource:
 class Context:
     """When, and what with: `at` is an aware moment; the rest is what a grant's scope limits (empty = not given).
 
-    `operation` is view, aggregate, join, train or verify; `place` is workspace or api.
+    `operation` is view, aggregate, join, train or verify; `place` is workspace or api; `partners` is what the data is
+    joined with: ids of entries, or `own-file`.
     """
 
     at: dt.datetime
@@ -35,6 +38,7 @@ class Context:
     output_kind: str = ""
     purpose: str = ""
     place: str = ""
+    partners: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,9 @@ class Decision:
     """Yes or no, with a sentence why, the policy line (and agreement clause) behind it, and how long it holds.
 
     `version` is the hash of the grant's scope (empty for decisions by role alone); the answer may be kept until
-    `valid_until`, the next edge of the grant's term. `code` is stable, for translations.
+    `valid_until`, the next edge of the grant's term or hours. `code` is stable, for translations. `clause` and
+    `article` are the agreement's clause and the article behind the answer; `rule` names them too, with the policy line.
+    `quota` is what the limiter has to count a use against, and `line` the number of the policy line that allows.
     """
 
     allowed: bool
@@ -51,3 +57,7 @@ class Decision:
     version: str = ""
     valid_until: dt.datetime | None = None
     code: str = ""
+    clause: str = ""
+    article: str = ""
+    quota: Quota | None = None
+    line: int | None = None

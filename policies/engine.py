@@ -6,25 +6,34 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Hashable
+from operator import attrgetter
 
 from policies.decisions import Context, Decision, Resource
+from policies.kept import KeptGrant, Recent
 from policies.rolebook import RoleBook
-from policies.scopecheck import REQUIRED, CompiledScope, Segment
-from policies.scopes import ScopeSource, ScopeState
+from policies.scopecheck import REQUIRED, Segment
+from policies.scopes import ScopeSource
 from shuzha.core.actor import Actor
+from shuzha.core.calendar import WorkingCalendar
 from shuzha.core.errors import NotAllowed
 
 REFRESH_SECONDS = 5.0
-KEPT_DECISIONS = 20_000
+KEPT_ANSWERS = 50_000
+KEPT_GRANTS = 4_000
 
 log = logging.getLogger(__name__)
+# What an answer depends on, and the moment; a thing's kind and id only stand in the text of a refusal by role.
+_of_actor = attrgetter("id", "organisation", "roles")
+_of_resource = attrgetter("grant", "organisation", "author", "authorization")
+_of_context = attrgetter("entry", "columns", "operation", "output_kind", "purpose", "place", "partners")
 
 
 class Policies:
     """Decides, says why, and remembers; anything unexpected is a denial. Safe from any thread.
 
     A grant's state is asked of `scopes` once and kept until `forget` (called by the outbox within a second of a change)
-    and in any case no longer than `refresh_seconds`, so that a lost message is not a lasting permission.
+    and in any case no longer than `refresh_seconds`, so that a lost message is not a lasting permission. What is kept
+    is bounded: at most `2 * kept_grants` compiled grants and `2 * kept_answers` answers, the ones asked for last.
     """
 
     def __init__(
@@ -32,22 +41,33 @@ class Policies:
         scopes: ScopeSource,
         *,
         roles: RoleBook | None = None,
+        calendar: WorkingCalendar | None = None,
         refresh_seconds: float = REFRESH_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
+        kept_grants: int = KEPT_GRANTS,
+        kept_answers: int = KEPT_ANSWERS,
     ) -> None:
         self._scopes = scopes
         self._roles = roles or RoleBook.load()
+        self._calendar = calendar or WorkingCalendar()
         self._refresh_seconds = refresh_seconds
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._generation = 0
-        self._grants: dict[str, _KeptGrant] = {}
-        self._by_role: dict[Hashable, Decision] = {}
+        # Answers end with their grant, so one that is dropped is ended: `forget` could not find it any more.
+        self._grants: Recent[KeptGrant] = Recent(kept_grants, KeptGrant.end)
+        self._answers: Recent[tuple[KeptGrant, Segment]] = Recent(kept_answers)
+        self._by_role: Recent[Decision] = Recent(kept_answers)
 
     @property
     def roles(self) -> RoleBook:
         """The roles file in force, for pages and docs."""
         return self._roles
+
+    @property
+    def calendar(self) -> WorkingCalendar:
+        """The calendar that hours on working days are read by."""
+        return self._calendar
 
     def decide(self, actor: Actor, permission: str, resource: Resource, context: Context) -> Decision:
         """Return whether the actor may do this to the thing now, with reason, rule and how long the answer holds.
@@ -55,7 +75,13 @@ class Policies:
         It never raises: a fault anywhere is a denial that says so, and is logged.
         """
         try:
-            return self._decide(actor, str(permission), resource, context)
+            key = (permission, _of_resource(resource), _of_context(context), _of_actor(actor))
+            known = self._answers.young.get(key) or self._answers.find(key)
+            if known is not None:
+                kept, segment = known
+                if segment.starts <= context.at < segment.ends and self._monotonic() < kept.fresh_until:
+                    return segment.decision
+            return self._decide(actor, str(permission), resource, context, key)
         except Exception:  # The boundary of the policy layer: doubt is denial.
             log.exception("a decision on %s failed and was answered with a denial", permission)
             return Decision(
@@ -80,54 +106,51 @@ class Policies:
         """
         with self._lock:
             self._generation += 1
-            for grant, kept in list(self._grants.items()):
+            for grant, kept in self._grants.items():
                 if identifier in (grant, kept.compiled.scope.authorization):
-                    del self._grants[grant]
+                    kept.end()
+                    self._grants.drop(grant)
 
-    def _decide(self, actor: Actor, permission: str, resource: Resource, context: Context) -> Decision:
+    def _decide(self, actor: Actor, permission: str, resource: Resource, context: Context, key: Hashable) -> Decision:
         if context.at.tzinfo is None:
             return Decision(False, "the request has a moment without a time zone", "policies.moment", code="moment")
         decision = self._decide_role(actor, permission, resource)
         if not decision.allowed or permission not in REQUIRED:
             return decision
-        return self._decide_scope(permission, resource, context)
+        return self._decide_scope(permission, resource, context, key)
 
     def _decide_role(self, actor: Actor, permission: str, resource: Resource) -> Decision:
         key = (actor.id, actor.organisation, actor.roles, permission, resource)
-        found = self._by_role.get(key)
+        found = self._by_role.find(key)
         if found is None:
             found = self._roles.decide(actor, permission, resource)
-            if len(self._by_role) >= KEPT_DECISIONS:
-                self._by_role.clear()
-            self._by_role[key] = found
+            self._by_role.keep(key, found)
         return found
 
-    def _decide_scope(self, permission: str, resource: Resource, context: Context) -> Decision:
+    def _decide_scope(self, permission: str, resource: Resource, context: Context, key: Hashable) -> Decision:
         if not resource.grant:
             return Decision(False, f"`{permission}` is refused: it names no grant", "scope", code="scope.grant.missing")
-        kept = self._find_grant(resource.grant)
+        kept = self.find_grant(resource.grant)
         if kept is None:
             return Decision(
                 False, f"`{permission}` is refused: there is no grant {resource.grant}", "scope", code="scope.unknown"
             )
         if not kept.active:
-            scope = kept.compiled.scope
+            scope, cited = kept.compiled.scope, kept.compiled.scope.cite("suspension")
             reason = (
                 f"`{permission}` is refused: grant {scope.grant} is not in force: {kept.reason or 'no reason given'}"
             )
-            return Decision(False, reason, kept.compiled.rule(), scope.version, code="scope.inactive")
-        key = (
-            permission, resource.authorization, context.entry, context.columns, context.operation,
-            context.output_kind, context.purpose, context.place,
-        )  # fmt: skip
-        segment = kept.segments.get(key)
-        if segment is None or not segment.covers(context.at):
-            segment = kept.compiled.decide(permission, resource, context)
-            kept.keep(key, segment)
+            return Decision(
+                False, reason, kept.compiled.rule(cited), scope.version, None, "scope.inactive", cited.clause,
+                cited.article,
+            )  # fmt: skip
+        segment = kept.compiled.decide(permission, resource, context)
+        self._answers.keep(key, (kept, segment))
         return segment.decision
 
-    def _find_grant(self, grant: str) -> _KeptGrant | None:
-        kept = self._grants.get(grant)
+    def find_grant(self, grant: str) -> KeptGrant | None:
+        """Return what is kept of a grant, looked up where it is not fresh; None where there is no such grant."""
+        kept = self._grants.find(grant)
         now = self._monotonic()
         if kept is not None and now < kept.fresh_until:
             return kept
@@ -135,27 +158,14 @@ class Policies:
         state = self._scopes.find_scope(grant)
         if state is None or state.scope.grant != grant:
             return None
-        fresh = _KeptGrant(state, kept, now + self._refresh_seconds)
+        same = kept is not None and kept.says(state)
+        fresh = kept if kept is not None and same else KeptGrant(state, kept, self._calendar)
         with self._lock:
-            if generation == self._generation:
-                self._grants[grant] = fresh
+            if generation != self._generation:
+                # Somebody called `forget` meanwhile: what was looked up answers this once and is not kept.
+                return KeptGrant(state, None, self._calendar)
+            if kept is not None and not same:
+                kept.end()
+            fresh.fresh_until = now + self._refresh_seconds
+            self._grants.keep(grant, fresh)
         return fresh
-
-
-class _KeptGrant:
-    """What is known of one grant; its compiled scope and answers carry over while the version stays the same."""
-
-    __slots__ = ("active", "compiled", "fresh_until", "reason", "segments")
-
-    def __init__(self, state: ScopeState, before: _KeptGrant | None, fresh_until: float) -> None:
-        same = before is not None and before.compiled.scope == state.scope
-        self.compiled: CompiledScope = before.compiled if before and same else CompiledScope(state.scope)
-        self.segments: dict[Hashable, Segment] = before.segments if before and same else {}
-        self.active = state.active is True
-        self.reason = state.reason
-        self.fresh_until = fresh_until
-
-    def keep(self, key: Hashable, segment: Segment) -> None:
-        if len(self.segments) >= KEPT_DECISIONS:
-            self.segments.clear()
-        self.segments[key] = segment

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from policies.decisions import Context, Decision, Resource
 from policies.enforcers import TinyEnforcer
-from policies.scopes import Scope
+from policies.scopes import Citation, Deed, Line, Scope
+from policies.windows import EARLIEST, LATEST, OpenHours
+from shuzha.core.calendar import WorkingCalendar
 
 REQUIRED: Mapping[str, tuple[str, ...]] = {
     "data:export": ("entry", "operation", "output_kind", "purpose", "place"),
     "data:index": ("entry", "columns", "operation", "output_kind", "place"),
-    "data:join": ("entry", "columns", "operation", "place"),
+    "data:join": ("entry", "columns", "operation", "partners", "place"),
     "data:open": ("entry", "operation", "place"),
     "data:release": ("entry", "columns"),
     "data:serve": ("entry", "output_kind", "purpose", "place"),
@@ -22,94 +25,225 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
 """The attributes that each scope permission asks for; without one of them it is denied. What is given beyond them must
 lie within the scope too."""
 
-_PLURALS = {
-    "entry": "entries", "columns": "columns", "operation": "operations", "output_kind": "output_kinds",
-    "purpose": "purposes", "place": "places",
+DEEDS: Mapping[str, Deed] = {
+    "data:export": Deed.EXPORT, "data:index": Deed.SERVE, "data:join": Deed.USE, "data:open": Deed.USE,
+    "data:release": Deed.USE, "data:serve": Deed.SERVE, "data:view": Deed.USE,
 }  # fmt: skip
+"""Which kind of policy line each scope permission asks."""
+
 _EMPTY: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """One request in the types of the policy lines: what stands in Casbin's request definition."""
+
+    grant: str
+    holder: str
+    deed: str
+    operation: str
+    entry: str
+    columns: frozenset[str]
+    partners: frozenset[str]
+    output_kinds: frozenset[str]
+    purposes: frozenset[str]
+    places: frozenset[str]
+    at: dt.datetime
+
+    def __str__(self) -> str:
+        """Return no content: Casbin makes a text of each request."""
+        return "a request"
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
-    """A decision, and the half-open time in which it is the answer to the same question (None = without end)."""
+    """A decision, and the half-open time in which it is the answer to the same question."""
 
     decision: Decision
-    starts: dt.datetime | None
-    ends: dt.datetime | None
+    starts: dt.datetime
+    ends: dt.datetime
 
     def covers(self, moment: dt.datetime) -> bool:
         """Return whether the decision holds at this moment."""
-        return (self.starts is None or self.starts <= moment) and (self.ends is None or moment < self.ends)
+        return self.starts <= moment < self.ends
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One part of a request beside what a line has for it: `holds` decides alone, `granted` says it in words."""
+
+    name: str
+    part: str
+    holds: Callable[[Line, Ask], bool]
+    granted: Callable[[Line], frozenset[str]]
+    asked: Callable[[Ask], frozenset[str]]
+
+
+def _of_set(name: str, plural: str, part: str) -> Attribute:
+    def asked(ask: Ask) -> frozenset[str]:
+        return frozenset(getattr(ask, plural))
+
+    def granted(line: Line) -> frozenset[str]:
+        return frozenset(getattr(line, plural))
+
+    return Attribute(name, part, lambda line, ask: asked(ask) <= granted(line), granted, asked)
+
+
+ATTRIBUTES: tuple[Attribute, ...] = (
+    Attribute(
+        "deed", "operations", lambda line, ask: ask.deed in line.deeds, lambda line: line.deeds,
+        lambda ask: frozenset({ask.deed}),
+    ),
+    _of_set("place", "places", "places"),
+    _of_set("output_kind", "output_kinds", "output_kinds"),
+    Attribute(
+        "operation", "operations", lambda line, ask: ask.operation in line.operations,
+        lambda line: line.operations - {""}, lambda ask: frozenset({ask.operation} - {""}),
+    ),
+    _of_set("purpose", "purposes", "purposes"),
+    _of_set("partners", "partners", "partners"),
+    _of_set("columns", "columns", "columns"),
+)  # fmt: skip
+"""In the order in which a refusal is looked for: the first that no line left over holds is the one that it names."""
 
 
 class CompiledScope:
     """One version of one grant's scope as its own tiny Casbin enforcer; never changed, only replaced."""
 
-    def __init__(self, scope: Scope) -> None:
+    __slots__ = ("_allowing", "_enforcer", "_hours", "_numbers", "scope")
+
+    def __init__(self, scope: Scope, calendar: WorkingCalendar | None = None) -> None:
         if scope.version != scope.computed_version():
             raise ValueError(f"the version of the scope of grant {scope.grant} is not the hash of its content")
         self.scope = scope
-        line = (
-            scope.grant, frozenset({scope.entry}), scope.columns, scope.operations, scope.output_kinds, scope.purposes,
-            scope.places, scope.valid_from, scope.valid_until,
-        )  # fmt: skip
-        self._enforcer = TinyEnforcer("scope.conf", [line])
+        known = calendar or WorkingCalendar()
+        self._hours = tuple(OpenHours(line.hours, known) for line in scope.lines)
+        lines = [columns_of(scope, line, hours) for line, hours in zip(scope.lines, self._hours, strict=True)]
+        self._numbers = {line: number for number, line in enumerate(lines)}
+        self._enforcer = TinyEnforcer("scope.conf", lines)
+        # Without hours, a line's yes holds for the whole term: it is made once.
+        always = all(line.hours is None for line in scope.lines)
+        self._allowing = [self._allow(scope.valid_from, number) for number in range(len(lines))] if always else []
 
     def decide(self, permission: str, resource: Resource, context: Context) -> Segment:
         """Return the answer to this request and the time in which it stays the answer."""
-        values = {plural: _as_set(getattr(context, name)) for name, plural in _PLURALS.items()}
-        fault = self._find_mismatch(permission, resource, values)
-        at = context.at.astimezone(dt.UTC)
-        line = None if fault else self._enforcer.find_line(resource.grant, *values.values(), at)
+        ask = ask_of(permission, resource, context)
+        fault = self._find_mismatch(permission, resource, context)
+        line = None if fault else self._enforcer.find_line(ask)
         if line is not None:
-            return self._segment(at, True, f"within grant {self.scope.grant}", "allowed")
-        code, reason = fault or self._find_outside(values, at)
-        return self._segment(at, False, f"`{permission}` is refused: {reason}", code)
+            number = self._numbers[line]
+            return self._allowing[number] if self._allowing else self._allow(ask.at, number)
+        code, reason, part = fault or self.find_outside(ask)
+        cited = self.scope.cite(part)
+        decision = Decision(
+            False, f"`{permission}` is refused: {reason}", self.rule(cited), self.scope.version, None, code,
+            cited.clause, cited.article,
+        )  # fmt: skip
+        return self._segment(ask.at, decision)
 
-    def rule(self) -> str:
-        """Return the policy line's name and the clause behind it."""
-        return f"scope {self.scope.grant}@{self.scope.version[:12]}; {self.scope.clause}"
+    def rule(self, *cited: Citation, line: int | None = None) -> str:
+        """Return the policy line's name and the clauses behind it."""
+        named = "" if line is None else f" line {line + 1}"
+        texts = dict.fromkeys(each.text() for each in cited)
+        return "; ".join((f"scope {self.scope.grant}@{self.scope.version[:12]}{named}", *texts))
 
-    def _segment(self, at: dt.datetime, allowed: bool, reason: str, code: str) -> Segment:
+    def is_open(self, number: int, at: dt.datetime) -> bool:
+        """Return whether the hours of a line are open."""
+        return at in self._hours[number]
+
+    def find_outside(self, ask: Ask) -> tuple[str, str, str]:
+        """Return code, reason and part of the scope for a request that no line allows."""
         scope = self.scope
-        if at < scope.valid_from:
-            starts, ends = None, scope.valid_from
-        elif at < scope.valid_until:
-            starts, ends = scope.valid_from, scope.valid_until
-        else:
-            starts, ends = scope.valid_until, None
-        return Segment(Decision(allowed, reason, self.rule(), scope.version, ends, code), starts, ends)
+        if ask.holder != scope.holder:
+            return "scope.holder", f"grant {scope.grant} was given to another organisation", "parties"
+        if ask.at < scope.valid_from:
+            return "scope.not_yet", f"the grant starts at {scope.valid_from.isoformat()}", "term"
+        if ask.at >= scope.valid_until:
+            return "scope.expired", f"the grant ended at {scope.valid_until.isoformat()}", "term"
+        if ask.entry != scope.entry:
+            return "scope.entry", f"its entry lies outside the grant, which has: {scope.entry}", "entries"
+        left = list(enumerate(scope.lines))
+        for attribute in ATTRIBUTES:
+            within = [(number, line) for number, line in left if attribute.holds(line, ask)]
+            if not within:
+                return _outside(attribute, left)
+            left = within
+        said = "; ".join(dict.fromkeys(line.hours.text() for _, line in left if line.hours))
+        return "scope.hours", f"its moment lies outside the grant's hours, which are: {said or 'none'}", "hours"
 
-    def _find_mismatch(
-        self, permission: str, resource: Resource, values: Mapping[str, frozenset[str]]
-    ) -> tuple[str, str] | None:
+    def _allow(self, at: dt.datetime, number: int) -> Segment:
+        scope, line = self.scope, self.scope.lines[number]
+        cited = scope.cite(line.part)
+        rule = self.rule(scope.cite("entries"), cited, line=number)
+        decision = Decision(
+            True, f"within grant {scope.grant}", rule, scope.version, None, "allowed", cited.clause, cited.article,
+            line.quota, number,
+        )  # fmt: skip
+        return self._segment(at, decision)
+
+    def _segment(self, at: dt.datetime, decision: Decision) -> Segment:
+        """Return the decision with the stretch in which neither the term nor the hours of any line begin or end."""
+        edges = [hours.around(at) for hours in self._hours if hours.hours is not None]
+        term = (self.scope.valid_from, self.scope.valid_until)
+        starts = max([start for start, _ in edges] + [edge for edge in term if edge <= at], default=EARLIEST)
+        ends = min([end for _, end in edges] + [edge for edge in term if edge > at], default=LATEST)
+        return Segment(_until(decision, ends), starts, ends)
+
+    def _find_mismatch(self, permission: str, resource: Resource, context: Context) -> tuple[str, str, str] | None:
         if resource.authorization and resource.authorization != self.scope.authorization:
-            return "scope.authorization", f"grant {self.scope.grant} belongs to another authorization"
+            return "scope.authorization", f"grant {self.scope.grant} belongs to another authorization", "parties"
         for name in REQUIRED[permission]:
-            if not values[_PLURALS[name]]:
-                return f"scope.{name}.missing", f"the request does not say its {name.replace('_', ' ')}"
+            if not getattr(context, name):
+                part = next((each.part for each in ATTRIBUTES if each.name == name), "entries")
+                return f"scope.{name}.missing", f"the request does not say its {name.replace('_', ' ')}", part
         return None
 
-    def _find_outside(self, values: Mapping[str, frozenset[str]], at: dt.datetime) -> tuple[str, str]:
-        scope = self.scope
-        if at < scope.valid_from:
-            return "scope.not_yet", f"the grant starts at {scope.valid_from.isoformat()}"
-        if at >= scope.valid_until:
-            return "scope.expired", f"the grant ended at {scope.valid_until.isoformat()}"
-        allowed = {
-            "entry": frozenset({scope.entry}), "columns": scope.columns, "operation": scope.operations,
-            "output_kind": scope.output_kinds, "purpose": scope.purposes, "place": scope.places,
-        }  # fmt: skip
-        for name, within in allowed.items():
-            if not values[_PLURALS[name]] <= within:
-                granted = ", ".join(sorted(within)) or "nothing"
-                return f"scope.{name}", f"its {name.replace('_', ' ')} lies outside the grant, which has: {granted}"
-        return "scope.denied", "the grant does not allow it"
+
+def ask_of(permission: str, resource: Resource, context: Context) -> Ask:
+    """Return a request in the types of the policy lines; raises TypeError for a value of another type."""
+    return Ask(
+        resource.grant, resource.organisation, DEEDS[permission], _text(context.operation), _text(context.entry),
+        _set(context.columns), _set(context.partners), _as_set(context.output_kind), _as_set(context.purpose),
+        _as_set(context.place), context.at.astimezone(dt.UTC),
+    )  # fmt: skip
 
 
-def _as_set(value: str | frozenset[str]) -> frozenset[str]:
-    if isinstance(value, frozenset):
-        return value
+def columns_of(scope: Scope, line: Line, hours: OpenHours) -> tuple[Any, ...]:
+    """Return a policy line in the order of the model's policy definition."""
+    return (
+        scope.grant, scope.holder, line.deeds, line.operations, scope.entry, line.columns, line.partners,
+        line.output_kinds, line.purposes, line.places, scope.valid_from, scope.valid_until, hours,
+    )  # fmt: skip
+
+
+def _outside(attribute: Attribute, left: list[tuple[int, Line]]) -> tuple[str, str, str]:
+    if attribute.name == "deed":
+        return "scope.deed", "the grant allows nothing of this kind", attribute.part
+    granted = ", ".join(sorted(_EMPTY.union(*(attribute.granted(line) for _, line in left)))) or "nothing"
+    name = attribute.name.replace("_", " ")
+    return f"scope.{attribute.name}", f"its {name} lies outside the grant, which has: {granted}", attribute.part
+
+
+def _until(decision: Decision, ends: dt.datetime) -> Decision:
+    if ends == LATEST:
+        return decision
+    return Decision(
+        decision.allowed, decision.reason, decision.rule, decision.version, ends, decision.code, decision.clause,
+        decision.article, decision.quota, decision.line,
+    )  # fmt: skip
+
+
+def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError("an attribute of a request is a text or a frozenset of texts")
-    return frozenset({value}) if value else _EMPTY
+    return value
+
+
+def _set(value: object) -> frozenset[str]:
+    if not isinstance(value, frozenset):
+        raise TypeError("an attribute of a request is a text or a frozenset of texts")
+    return value
+
+
+def _as_set(value: object) -> frozenset[str]:
+    return frozenset({text}) if (text := _text(value)) else _EMPTY

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from policies import Context, Policies, Resource
+from policies import OWN_FILE, Context, Policies, Resource
 from sandbox.airlock.vault import Vault
 from sandbox.inbound.child import read_apart
 from sandbox.inbound.model import IMPORT, ImportRequest, ImportState, Rules, Step
@@ -102,8 +102,9 @@ class Desk:
     def _check_join(self, actor: Actor, request: ImportRequest, grant: Grant, joins: str, work: Work) -> None:
         """Refuse a join that the grant does not allow, naming the policy line and the clause behind it."""
         asked = Context(
-            at=work.now(), entry=grant.entry, columns=frozenset({joins}), operation="join", place="workspace"
-        )
+            at=work.now(), entry=grant.entry, columns=frozenset({joins}), operation="join",
+            partners=frozenset({OWN_FILE}), place="workspace",
+        )  # fmt: skip
         self._parts.policies.check(actor, "data:join", import_resource(request), asked)
 
     def _check_open(self, actor: Actor, request: ImportRequest, grant: Grant, work: Work) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from policies import Context
+from policies import OWN_FILE, Context
 from sandbox.inbound.asking import Asking
 from sandbox.inbound.base import grant_of, import_resource, releases_of
 from sandbox.inbound.deciding import Deciding
@@ -95,7 +95,8 @@ class InboundService(Asking, Working, Deciding):
 
     def _refusal(self, actor: Actor, request: ImportRequest, grant: Any, name: str, work: Any) -> str:
         asked = Context(
-            at=work.now(), entry=grant.entry, columns=frozenset({name}), operation="join", place="workspace"
-        )
+            at=work.now(), entry=grant.entry, columns=frozenset({name}), operation="join",
+            partners=frozenset({OWN_FILE}), place="workspace",
+        )  # fmt: skip
         decision = self._parts.policies.decide(actor, "data:join", import_resource(request), asked)
         return "" if decision.allowed else f"{decision.reason} ({decision.rule})"

@@ -91,7 +91,7 @@ class DemandVerbs(Room):
             authorization = work.get(AUTHORIZATIONS, demand.authorization)
             _checked_entry(work, demand.content, authorization)
             grant_id = new_id("grt")
-            scope = compile_scope(grant_id, authorization.id, demand.content, authorization.agreement)
+            scope = compile_scope(grant_id, authorization.id, demand.operator, demand.content, authorization.agreement)
             grant = Grant(
                 id=grant_id, demand=demand.id, authorization=authorization.id, operator=demand.operator,
                 provider=demand.provider, entry=demand.entry, scope=scope, row_filter=demand.content.row_filter,

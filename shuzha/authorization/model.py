@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from policies import Scope
+from policies import OWN_FILE, Hours, Narrowing, Quota, Scope
 from shuzha.authorization.agreement import STRICT, Agreement, Operation, OutputKind, Place, Term
 from shuzha.authorization.announcement import Mode
 from shuzha.authorization.assessment import Report
@@ -190,7 +190,11 @@ class Authorization:
 
 @dataclass(frozen=True, slots=True)
 class DemandDraft:
-    """What a demand asks for: one entry's columns and rows, for one scenario of one authorization."""
+    """What a demand asks for: one entry's columns and rows, for one scenario of one authorization.
+
+    `joins` are entries, or `own-file`, that the data may be joined with (own files only, where the operation `join` is
+    asked and none is named); `hours` and `quota` hold for all of it, `narrowed` for one operation or form of product.
+    """
 
     __pydantic_config__ = STRICT
     authorization: str
@@ -204,6 +208,10 @@ class DemandDraft:
     term: Term
     row_filter: tuple[Condition, ...] = ()
     places: tuple[Place, ...] = (Place.WORKSPACE, Place.API)
+    joins: tuple[str, ...] = ()
+    hours: Hours | None = None
+    quota: Quota | None = None
+    narrowed: tuple[Narrowing, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,12 +283,24 @@ def check_demand_fits(draft: DemandDraft, agreement: Agreement, elements: Iterab
     _check_within("purposes", draft.purposes, agreement.purposes, agreement)
     if not draft.places:
         raise Invalid("the demand names no place", rule="J23 art. 15", accepted=", ".join(Place))
+    _check_joins(draft, agreement)
     check_conditions(draft.row_filter, known)
     if draft.term.valid_until < draft.term.valid_from or not agreement.term.contains(draft.term):
         raise Invalid(
             "the demand's term is not within the authorization's", rule=agreement.clause("term").citation(),
             accepted=f"{agreement.term.valid_from.isoformat()} to {agreement.term.valid_until.isoformat()}",
         )  # fmt: skip
+
+
+def _check_joins(draft: DemandDraft, agreement: Agreement) -> None:
+    if draft.joins and Operation.JOIN not in draft.operations:
+        raise Invalid("the demand names what to join and does not ask to join", rule="demand.joins", accepted="join")
+    for partner in draft.joins:
+        if partner != OWN_FILE and partner not in agreement.entries:
+            raise Invalid(
+                f"the demand joins `{partner}`, which the agreement does not hold",
+                rule=agreement.clause("entries").citation(), accepted=", ".join((OWN_FILE, *agreement.entries)),
+            )  # fmt: skip
 
 
 def _check_columns(draft: DemandDraft, known: tuple[str, ...]) -> None:

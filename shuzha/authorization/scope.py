@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from policies import Scope, make_scope
+from policies import OWN_FILE, Citation, Scope, make_scope
 from shuzha.authorization.agreement import Agreement, canonical
 from shuzha.authorization.model import DemandDraft
 from shuzha.core.conditions import Condition
@@ -10,11 +10,15 @@ from shuzha.core.conditions import Condition
 _CITED = ("entries", "purposes", "operations", "output_kinds", "term")
 
 
-def compile_scope(grant: str, authorization: str, draft: DemandDraft, agreement: Agreement) -> Scope:
-    """Return the scope of a checked demand; its version is the hash of all that it allows."""
+def compile_scope(grant: str, authorization: str, holder: str, draft: DemandDraft, agreement: Agreement) -> Scope:
+    """Return the scope of a checked demand of the organisation `holder`; its version is the hash of all that it allows.
+
+    Refuses a narrowing of what the demand does not ask for. A join without a partner named is with own files only.
+    """
     return make_scope(
         grant=grant,
         authorization=authorization,
+        holder=holder,
         entry=draft.entry,
         columns=draft.columns,
         row_filter=filter_text(draft.row_filter),
@@ -25,7 +29,23 @@ def compile_scope(grant: str, authorization: str, draft: DemandDraft, agreement:
         valid_from=draft.term.start(),
         valid_until=draft.term.end(),
         clause=cite(agreement),
+        partners=draft.joins or (OWN_FILE,),
+        hours=draft.hours,
+        quota=draft.quota,
+        narrowed=draft.narrowed,
+        citations=_citations(agreement),
     )
+
+
+def _citations(agreement: Agreement) -> tuple[Citation, ...]:
+    """Return the clause behind each part; what the agreement leaves to the scenario demand cites the demand."""
+    agreed = {part: agreement.clause(part) for part in _CITED}
+    found = [Citation(part, f"clause {clause.number}", clause.article) for part, clause in agreed.items()]
+    found += [Citation(part, "the scenario demand", "J23 art. 16") for part in ("columns", "hours", "partners")]
+    found.append(Citation("places", "the scenario demand", "J23 art. 15"))
+    found.append(Citation("parties", "the parties of the agreement", "J23 art. 10(4)"))
+    found.append(Citation("suspension", f"clause {agreement.clause('rights_and_duties').number}", "J23 art. 14"))
+    return tuple(found)
 
 
 def cite(agreement: Agreement) -> str:

@@ -13,7 +13,7 @@ END = dt.datetime(2027, 12, 31, 16, 0, tzinfo=dt.UTC)
 
 def _make_grant(**changes):
     values = {
-        "grant": "grt_1", "authorization": "aut_1", "entry": "ent_1",
+        "grant": "grt_1", "authorization": "aut_1", "holder": "org_operator", "entry": "ent_1",
         "columns": ["age", "status, current", "fee (yuan"],
         "operations": ["view", "aggregate", "verify"], "output_kinds": ["verification"], "purposes": ["loan-review"],
         "places": ["workspace", "api"], "valid_from": START, "valid_until": END, "clause": "clause 3 (J23 art. 16)",
