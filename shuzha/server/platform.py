@@ -42,6 +42,7 @@ from sandbox.workspaces.screens import ScreenService
 from sandbox.workspaces.service import WorkspaceService
 from sandbox.workspaces.sessions import SessionKeeper, SessionRules
 from sandbox.workspaces.verbs import WorkspaceVerbs
+from shuzha.authorization.explaining import PolicyVerbs
 from shuzha.authorization.service import AuthorizationService, GrantScopes
 from shuzha.budgets.answering import AnswerService
 from shuzha.budgets.purse import ReleasePurse
@@ -112,7 +113,7 @@ class Platform:
     @cached_property
     def policies(self) -> Policies:
         """Who may do what."""
-        return Policies(self.scopes)
+        return Policies(self.scopes, calendar=self.law.calendar)
 
     @cached_property
     def people(self) -> People:
@@ -154,6 +155,11 @@ class Platform:
     def authorization(self) -> AuthorizationService:
         """Authorizations, demands, grants."""
         return AuthorizationService(self.database, self.policies, self.law, self.keys)
+
+    @cached_property
+    def policy_verbs(self) -> PolicyVerbs:
+        """Questions about policies: why, what if, ODRL."""
+        return PolicyVerbs(self.database, self.policies, self.law, self.keys)
 
     @cached_property
     def releases(self) -> ReleaseService:

@@ -16,6 +16,7 @@ import products.registry.routes
 import sandbox.airlock.routes
 import sandbox.inbound.routes
 import sandbox.workspaces.routes_api
+import shuzha.authorization.policy_routes
 import shuzha.authorization.routes
 import shuzha.budgets.routes
 import shuzha.catalog.routes
@@ -79,6 +80,7 @@ def _api(platform: Platform) -> APIRouter:
     router.include_router(shuzha.people.routes.make_router(platform.people, actor))
     router.include_router(shuzha.catalog.routes.make_router(platform.catalog, actor))
     router.include_router(shuzha.authorization.routes.make_router(platform.authorization, actor))
+    router.include_router(shuzha.authorization.policy_routes.make_router(platform.policy_verbs, actor))
     router.include_router(shuzha.releases.routes.make_router(platform.releases, actor))
     router.include_router(shuzha.budgets.routes.make_router(platform.budgets, actor))
     router.include_router(sandbox.workspaces.routes_api.make_router(platform.workspaces, platform.screens, actor))
