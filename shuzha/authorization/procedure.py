@@ -15,7 +15,7 @@ from shuzha.authorization.announcement import Announcement
 from shuzha.authorization.applying import ApplicationVerbs
 from shuzha.authorization.base import authorization_resource, demand_resource, grant_resource
 from shuzha.authorization.evidence import check_complete
-from shuzha.authorization.filing import Filing, number_of, write_agreement
+from shuzha.authorization.filing import Filing, number_of, public_key, write_agreement
 from shuzha.authorization.model import (
     AUTHORIZATION,
     DEMAND,
@@ -130,6 +130,10 @@ class AuthorizationVerbs(ApplicationVerbs):
             return replace(signed, filing=number)
 
         return self._move(actor, authorization_id, "countersign", reason, change)
+
+    def agreement_key(self) -> str:
+        """Return the platform's public key for filed agreements, in hex; it is public, so nobody is asked."""
+        return public_key(self._keys)
 
     def read_agreement(self, actor: Actor, authorization_id: str) -> bytes:
         """Return the filed agreement as a bundle that anybody verifies offline; raises NotFound before it is filed."""

@@ -70,6 +70,7 @@ class Awaiting:
                 self._entries_to_review,
                 self._authorizations,
                 self._demands_to_check,
+                self._late_providers,
                 self._differing,
                 self._imports_to_review,
             ),
@@ -153,6 +154,17 @@ class Awaiting:
 
     def _demands_to_check(self, actor: Actor) -> Iterator[Task]:
         return self._demands(actor, DemandState.SUBMITTED, "Check the demand")
+
+    def _late_providers(self, actor: Actor) -> Iterator[Task]:
+        # No text says what a provider's silence means: it is never deemed consent, the authority sees to it.
+        for demand in self._services.authorization.list_demands(actor):
+            if demand.state is DemandState.CHECKED and demand.due is not None:
+                task = self._task(
+                    "The provider is late: see to an answer", demand.content.scenario, f"/demands/{demand.id}",
+                    demand.state, demand.due, provisional=demand.due_provisional,
+                )  # fmt: skip
+                if task.left is not None and task.left < 0:
+                    yield task
 
     def _demands_to_grant(self, actor: Actor) -> Iterator[Task]:
         return self._demands(actor, DemandState.CHECKED, "Grant or refuse the demand")

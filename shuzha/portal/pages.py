@@ -78,7 +78,7 @@ def make_pages(services: Services, desk: Desk) -> APIRouter:
     pages = (
         SessionPages(desk, services.people, secure=services.settings.scheme == "https"),
         TaskPages(desk, services),
-        PublicPages(desk, services.disclosure),
+        PublicPages(desk, services.disclosure, services.authorization),
         EntryPages(desk, services.catalog, services.budgets),
         AnnouncementPages(desk, services.authorization, services.catalog, services.people),
         DemandPages(desk, services.authorization, services.catalog, services.releases, services.purse),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from shuzha.authorization.service import AuthorizationService
 from shuzha.oversight.disclosure import Disclosure
 from shuzha.portal.desk import Desk
 from shuzha.portal.render import speech_of
@@ -13,9 +14,10 @@ from shuzha.portal.render import speech_of
 class PublicPages:
     """The pages for everybody."""
 
-    def __init__(self, desk: Desk, disclosure: Disclosure) -> None:
+    def __init__(self, desk: Desk, disclosure: Disclosure, service: AuthorizationService) -> None:
         self._desk = desk
         self._disclosure = disclosure
+        self._service = service
 
     def router(self) -> APIRouter:
         """Return the routes of these pages."""
@@ -37,6 +39,7 @@ class PublicPages:
         return self._desk.page(
             request, "public_authorizations.html", announcements=found.announcements, noticed=found.noticed,
             in_force=found.in_force, ended=found.ended, titles=found.titles, now=self._desk.clock.now(),
+            key=self._service.agreement_key(),
         )  # fmt: skip
 
     def show_authorization(self, request: Request, authorization_id: str) -> Response:

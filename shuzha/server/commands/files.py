@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from shuzha.core.errors import Invalid, NotAllowed
+from shuzha.server.commands.agreements import agreement
 from shuzha.server.commands.language import Speaker, Words
 from shuzha.server.commands.output import counting, error_console, print_facts, print_json, print_table, working
 from shuzha.server.commands.risk import risk
@@ -60,6 +61,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(ledger, name="ledger")
     bundle.command("verify")(verify_bundle_file)
     app.add_typer(bundle, name="bundle")
+    app.add_typer(agreement, name="agreement")
 
 
 def desensitize_file(

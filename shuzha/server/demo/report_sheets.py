@@ -24,7 +24,7 @@ def application(entry: str, today: dt.date) -> dict[str, Any]:
         "output_kinds": ["report"],
     }
     title = "统计领域公共数据授权运营（演示）"
-    return made | {"title": title, "field": "statistics", "agreement": agreement}
+    return made | {"title": title, "agreement": agreement}
 
 
 def demand(authorization: str, entry: str, columns: Sequence[str], term: dict[str, str]) -> dict[str, Any]:

@@ -139,7 +139,7 @@ class Walk(ABC):
     def _review(self, authority: Person, one: str) -> int:
         """Return the mean of three experts, who score an application without its applicant's name."""
         experts = [self.person(login) for login in _EXPERTS]
-        accounts = [expert.get("/me")["id"] for expert in experts]
+        accounts = [expert.get("/me")["account"]["id"] for expert in experts]
         reason = "第三方专家评审 third-party experts"
         asked = authority.post(f"{one}/experts", {"experts": accounts, "reason": reason})
         for expert, each, total in zip(experts, asked, _SCORES, strict=True):

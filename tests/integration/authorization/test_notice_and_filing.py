@@ -5,8 +5,11 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -188,3 +191,24 @@ def test_a_term_ends_at_the_laws_cap_and_not_a_day_later(city: City, jurisdictio
     assert city.authorize(city.add_entry(), to="apply", term=Term(city.today, last)).agreement.term.valid_until == last
     with pytest.raises(Invalid, match=f"cap of {years} years"):
         city.authorize(city.add_entry("2020110"), to="apply", term=Term(city.today, last + dt.timedelta(days=1)))
+
+
+def test_the_command_verifies_a_file_with_no_server(filed: tuple[bytes, bytes], tmp_path: Path) -> None:
+    bundle, key = filed
+    (tmp_path / "good.json").write_bytes(bundle)
+    (tmp_path / "bad.json").write_bytes(bundle.replace(b"SQYY-2026-0001", b"SQYY-2026-0002"))
+    (tmp_path / "none.json").write_bytes(b"{}")
+
+    def run(file: str, key: str) -> tuple[int, bytes]:
+        command = [sys.executable, "-c", "from shuzha.server.entry import main; main()", "agreement", "verify"]
+        done = subprocess.run(
+            [*command, file, "--platform-key", key, "--json"], cwd=tmp_path, capture_output=True, check=False
+        )
+        return done.returncode, done.stdout
+
+    code, said = run("good.json", key.hex())
+    assert (code, json.loads(said)["sound"], json.loads(said)["filing"]) == (0, True, "SQYY-2026-0001")
+    code, said = run("bad.json", key.hex())
+    assert (code, json.loads(said)["sound"]) == (1, False)
+    assert run("none.json", key.hex())[0] == 2
+    assert run("good.json", "ab")[0] == 2
