@@ -226,7 +226,7 @@ class PortalCity:
             rights_and_duties="依约提供服务", security="原始数据不出域", exit="冻结、移交、销毁",
             asset_disposal="产品下架，密钥销毁",
         )  # fmt: skip
-        announced = self.announce(notice_days=5 if upto == "publicize" else 0)
+        announced = self.announced(5 if upto == "publicize" else 0)
         found = service.apply(operator, Application(announced.id, title, "郑泉", "郑航", "培训 2026-02", agreement))
         for kind in EvidenceKind.OPERATION, EvidenceKind.COMPETENCE, EvidenceKind.PLAN:
             service.attach_evidence(operator, found.id, kind, f"{kind}.txt", f"{kind} 证明材料（演示）".encode())
@@ -256,6 +256,15 @@ class PortalCity:
             closes=today + dt.timedelta(days=30), notice_days=notice_days,
         ))  # fmt: skip
         return service.publish_announcement(authority, found.id, "年度公告") if upto == "publish" else found
+
+    def announced(self, notice_days: int) -> Announcement:
+        """Return the announcement with so long a notice whose window is open now, published at the first call."""
+        service, authority, now = self.platform.authorization, self.people["authority"], self.platform.clock.now()
+        found = (
+            one for one in service.list_announcements(authority)
+            if one.is_open(now) and one.content.notice_days == notice_days
+        )  # fmt: skip
+        return next(found, None) or self.announce(notice_days=notice_days)
 
     def _appoint(self, found: Authorization) -> None:
         experts = [self.people[f"expert{number}"].id for number in (1, 2, 3)]
@@ -427,7 +436,7 @@ class PortalCity:
         self.made["authorization.qualified"] = self.authorize(entry, upto="appoint", title="文化旅游领域授权运营").id
         self.made["authorization.reviewed"] = self.authorize(entry, upto="review", title="交通出行领域授权运营").id
         self.made["authorization.noticed"] = self.authorize(entry, upto="publicize", title="住房保障领域授权运营").id
-        self.made["announcement"] = self.announce().id
+        self.made["announcement"] = self.announced(0).id
         self.made["announcement.draft"] = self.announce(upto="draft").id
         self._leave_assessments()
         self.made["demand.submitted"] = self.demand(authorization, entry, "租房补贴资格核验", upto="submit").id

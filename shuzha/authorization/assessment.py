@@ -20,6 +20,7 @@ from shuzha.core.lifecycle import Lifecycle, Move
 STRICT = {"extra": "forbid"}
 RULE = "J23 art. 10(3)"
 NO_CONFLICT = "no conflict of interest"
+_WRITTEN = frozenset({"purposes", "calculation", "rights_and_duties", "security", "exit", "asset_disposal"})
 
 
 class AssessmentState(StrEnum):
@@ -142,7 +143,8 @@ def hide_names(agreement: Agreement, names: Iterable[str]) -> tuple[Clause, ...]
     clauses = []
     for clause in agreement.clauses():
         text = clause.text
-        for name in hidden:
+        # Only what the unit wrote itself can name it: `operator 50.00%` names a role.
+        for name in hidden if clause.part in _WRITTEN else ():
             text = text.replace(name, "███")
         clauses.append(Clause(clause.number, clause.part, clause.title_zh, clause.title_en, text, clause.article))
     return tuple(clauses)
