@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from policies.decisions import Context, Decision, Resource
@@ -63,10 +64,6 @@ class Segment:
     starts: dt.datetime
     ends: dt.datetime
 
-    def covers(self, moment: dt.datetime) -> bool:
-        """Return whether the decision holds at this moment."""
-        return self.starts <= moment < self.ends
-
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
@@ -80,12 +77,8 @@ class Attribute:
 
 
 def _of_set(name: str, plural: str, part: str) -> Attribute:
-    def asked(ask: Ask) -> frozenset[str]:
-        return frozenset(getattr(ask, plural))
-
-    def granted(line: Line) -> frozenset[str]:
-        return frozenset(getattr(line, plural))
-
+    asked: Callable[[Ask], frozenset[str]] = attrgetter(plural)
+    granted: Callable[[Line], frozenset[str]] = attrgetter(plural)
     return Attribute(name, part, lambda line, ask: asked(ask) <= granted(line), granted, asked)
 
 
@@ -108,9 +101,9 @@ ATTRIBUTES: tuple[Attribute, ...] = (
 
 
 class CompiledScope:
-    """One version of one grant's scope as its own tiny Casbin enforcer; never changed, only replaced."""
+    """One version of one grant's scope as its own tiny Casbin enforcers; never changed, only replaced."""
 
-    __slots__ = ("_allowing", "_enforcer", "_hours", "_numbers", "scope")
+    __slots__ = ("_allowing", "_enforcers", "_hours", "_numbers", "scope")
 
     def __init__(self, scope: Scope, calendar: WorkingCalendar | None = None) -> None:
         if scope.version != scope.computed_version():
@@ -120,7 +113,12 @@ class CompiledScope:
         self._hours = tuple(OpenHours(line.hours, known) for line in scope.lines)
         lines = [columns_of(scope, line, hours) for line, hours in zip(scope.lines, self._hours, strict=True)]
         self._numbers = {line: number for number, line in enumerate(lines)}
-        self._enforcer = TinyEnforcer("scope.conf", lines)
+        # Casbin walks all lines of an enforcer: one for each kind of deed has only those that could allow it.
+        self._enforcers = {
+            deed: TinyEnforcer("scope.conf", found)
+            for deed in Deed
+            if (found := [line for line, each in zip(lines, scope.lines, strict=True) if deed in each.deeds])
+        }
         # Without hours, a line's yes holds for the whole term: it is made once.
         always = all(line.hours is None for line in scope.lines)
         self._allowing = [self._allow(scope.valid_from, number) for number in range(len(lines))] if always else []
@@ -129,17 +127,18 @@ class CompiledScope:
         """Return the answer to this request and the time in which it stays the answer."""
         ask = ask_of(permission, resource, context)
         fault = self._find_mismatch(permission, resource, context)
-        line = None if fault else self._enforcer.find_line(ask)
+        enforcer = self._enforcers.get(DEEDS[permission])
+        line = None if fault or enforcer is None else enforcer.find_line(ask)
         if line is not None:
             number = self._numbers[line]
             return self._allowing[number] if self._allowing else self._allow(ask.at, number)
         code, reason, part = fault or self.find_outside(ask)
-        cited = self.scope.cite(part)
+        cited, (starts, ends) = self.scope.cite(part), self._stretch(ask.at)
         decision = Decision(
-            False, f"`{permission}` is refused: {reason}", self.rule(cited), self.scope.version, None, code,
-            cited.clause, cited.article,
+            False, f"`{permission}` is refused: {reason}", self.rule(cited), self.scope.version,
+            None if ends is LATEST else ends, code, cited.clause, cited.article,
         )  # fmt: skip
-        return self._segment(ask.at, decision)
+        return Segment(decision, starts, ends)
 
     def rule(self, *cited: Citation, line: int | None = None) -> str:
         """Return the policy line's name and the clauses behind it."""
@@ -162,32 +161,37 @@ class CompiledScope:
             return "scope.expired", f"the grant ended at {scope.valid_until.isoformat()}", "term"
         if ask.entry != scope.entry:
             return "scope.entry", f"its entry lies outside the grant, which has: {scope.entry}", "entries"
-        left = list(enumerate(scope.lines))
-        for attribute in ATTRIBUTES:
-            within = [(number, line) for number, line in left if attribute.holds(line, ask)]
-            if not within:
-                return _outside(attribute, left)
-            left = within
-        said = "; ".join(dict.fromkeys(line.hours.text() for _, line in left if line.hours))
+        reached = [_count_holding(line, ask) for line in scope.lines]
+        furthest = max(reached, default=0)
+        left = [line for line, count in zip(scope.lines, reached, strict=True) if count == furthest]
+        if furthest < len(ATTRIBUTES):
+            return _outside(ATTRIBUTES[furthest], left)
+        said = "; ".join(dict.fromkeys(line.hours.text() for line in left if line.hours))
         return "scope.hours", f"its moment lies outside the grant's hours, which are: {said or 'none'}", "hours"
 
     def _allow(self, at: dt.datetime, number: int) -> Segment:
         scope, line = self.scope, self.scope.lines[number]
-        cited = scope.cite(line.part)
+        cited, (starts, ends) = scope.cite(line.part), self._stretch(at)
         rule = self.rule(scope.cite("entries"), cited, line=number)
         decision = Decision(
-            True, f"within grant {scope.grant}", rule, scope.version, None, "allowed", cited.clause, cited.article,
+            True, f"within grant {scope.grant}", rule, scope.version, ends, "allowed", cited.clause, cited.article,
             line.quota, number,
         )  # fmt: skip
-        return self._segment(at, decision)
+        return Segment(decision, starts, ends)
 
-    def _segment(self, at: dt.datetime, decision: Decision) -> Segment:
-        """Return the decision with the stretch in which neither the term nor the hours of any line begin or end."""
-        edges = [hours.around(at) for hours in self._hours if hours.hours is not None]
-        term = (self.scope.valid_from, self.scope.valid_until)
-        starts = max([start for start, _ in edges] + [edge for edge in term if edge <= at], default=EARLIEST)
-        ends = min([end for _, end in edges] + [edge for edge in term if edge > at], default=LATEST)
-        return Segment(_until(decision, ends), starts, ends)
+    def _stretch(self, at: dt.datetime) -> tuple[dt.datetime, dt.datetime]:
+        """Return the stretch round a moment in which neither the term nor the hours of any line begin or end."""
+        starts, ends = EARLIEST, LATEST
+        for edge in (self.scope.valid_from, self.scope.valid_until):
+            if edge <= at:
+                starts = edge
+            else:
+                ends = min(ends, edge)
+        for hours in self._hours:
+            if hours.hours is not None:
+                start, end = hours.around(at)
+                starts, ends = max(starts, start), min(ends, end)
+        return starts, ends
 
     def _find_mismatch(self, permission: str, resource: Resource, context: Context) -> tuple[str, str, str] | None:
         if resource.authorization and resource.authorization != self.scope.authorization:
@@ -216,21 +220,21 @@ def columns_of(scope: Scope, line: Line, hours: OpenHours) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _outside(attribute: Attribute, left: list[tuple[int, Line]]) -> tuple[str, str, str]:
+def _count_holding(line: Line, ask: Ask) -> int:
+    """Return how many attributes hold before the first that does not."""
+    for place, attribute in enumerate(ATTRIBUTES):
+        if not attribute.holds(line, ask):
+            return place
+    return len(ATTRIBUTES)
+
+
+def _outside(attribute: Attribute, left: list[Line]) -> tuple[str, str, str]:
+    """Return a refusal that names the attribute which none of the lines holds that held all before it."""
     if attribute.name == "deed":
         return "scope.deed", "the grant allows nothing of this kind", attribute.part
-    granted = ", ".join(sorted(_EMPTY.union(*(attribute.granted(line) for _, line in left)))) or "nothing"
+    granted = ", ".join(sorted(_EMPTY.union(*(attribute.granted(line) for line in left)))) or "nothing"
     name = attribute.name.replace("_", " ")
     return f"scope.{attribute.name}", f"its {name} lies outside the grant, which has: {granted}", attribute.part
-
-
-def _until(decision: Decision, ends: dt.datetime) -> Decision:
-    if ends == LATEST:
-        return decision
-    return Decision(
-        decision.allowed, decision.reason, decision.rule, decision.version, ends, decision.code, decision.clause,
-        decision.article, decision.quota, decision.line,
-    )  # fmt: skip
 
 
 def _text(value: object) -> str:

@@ -33,8 +33,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from running.rivals import ROOT, Rivals
 
 ASKED = 2_000
-RIVAL_SECONDS = 20.0
-CEDAR_TIMEOUT = 900.0
+RIVAL_SECONDS = 15.0
+CEDAR_TIMEOUT = 240.0
 
 
 def percentiles(taken: list[int]) -> dict[str, float]:

@@ -6,6 +6,7 @@ import datetime as dt
 import random
 
 from policies import OWN_FILE, Context, Hours, Narrowing, Policies, Quota, Resource, ScopeState
+from policies.rolebook import RoleBook
 from policies.scopecheck import REQUIRED
 from shuzha.authorization.agreement import Agreement, Allocation, Income, Operation, OutputKind, Place, Term
 from shuzha.authorization.model import DemandDraft, check_demand_fits
@@ -83,6 +84,7 @@ def is_agreed(agreement, context):
 
 def test_no_grant_of_a_demand_that_fits_allows_more_than_its_agreement():
     chance, allowed, granted = random.Random(16), 0, 0
+    roles = RoleBook.load()
     everybody = Actor("acc_1", "x", "org_1", frozenset({"analyst", "operator", "consumer"}), "api")
     resource = Resource("data", organisation="org_1", authorization="aut_1", grant="grt_1")
     for _ in range(250):
@@ -99,7 +101,7 @@ def test_no_grant_of_a_demand_that_fits_allows_more_than_its_agreement():
             def find_scope(self, grant_id, scope=scope):
                 return ScopeState(scope, active=True)
 
-        policies = Policies(One())
+        policies = Policies(One(), roles=roles)
         for _ in range(40):
             context, permission = random_context(chance, draft), chance.choice(sorted(REQUIRED))
             decision = policies.decide(everybody, permission, resource, context)

@@ -4,11 +4,10 @@ import dataclasses
 import datetime as dt
 import random
 
-from test_oracle import random_made, random_request
-
 from policies import Context, Hours, Narrowing, Policies, Quota, Resource, ScopeState, make_scope
 from policies.explain import explain, line_text, scope_permissions
 from shuzha.core.actor import Actor
+from tests.policies_kit import random_made, random_request
 
 RELEASE = Resource("release", "rel_1", organisation="org_operator", authorization="aut_1", grant="grt_1")
 DURING = dt.datetime(2026, 6, 1, 2, tzinfo=dt.UTC)
@@ -72,7 +71,7 @@ def test_a_line_allows_exactly_where_the_decision_does():
 
     policies = Policies(Grants())
     analyst = Actor("acc_1", "x", "org_1", frozenset({"analyst", "operator", "consumer"}), "api")
-    for _ in range(2_000):
+    for _ in range(800):
         resource, context = random_request(chance, chance.choice(makings))
         found = explain(policies, analyst, chance.choice(scope_permissions()).value, resource, context)
         if found.missing or found.decision.code in ("scope.authorization", "relation.own"):

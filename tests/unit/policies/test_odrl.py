@@ -5,11 +5,11 @@ import json
 import random
 
 import pytest
-from test_oracle import random_made
 
 from policies import Hours, Narrowing, Quota, make_scope
 from policies.odrl import CONTEXT, read_odrl, write_odrl
 from shuzha.core.errors import Invalid
+from tests.policies_kit import random_made
 
 FILTER = (
     '[{"column":"district","op":"in","value":["历下","市中"]},{"column":"left_on","op":"is_null","value":null},'

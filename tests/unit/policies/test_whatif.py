@@ -4,12 +4,12 @@ import datetime as dt
 import random
 
 import pytest
-from test_oracle import random_made
 
 from policies import Hours, make_scope
 from policies.scopecheck import REQUIRED
 from policies.whatif import MOST_QUESTIONS, compare_scopes, cut_scope, questions
 from shuzha.core.errors import Invalid
+from tests.policies_kit import random_made
 
 START = dt.datetime(2026, 1, 1, 16, 0, tzinfo=dt.UTC)
 
