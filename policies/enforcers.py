@@ -55,6 +55,8 @@ class _CompiledEnforcer(casbin.Enforcer):  # type: ignore[misc]
         super().__init__(model)
         self.logger = _NoLog()
         self._matcher = compile_matcher(model["m"]["m"].value)
+        # At each call Casbin searches the matcher's text for `eval(` (6 of 12 us), which a compiled one cannot hold.
+        model["m"]["m"].value = "compiled"
 
     def with_lines(self, lines: tuple[Line, ...]) -> _CompiledEnforcer:
         """Return an enforcer of the same model with these lines, which shares nothing that anybody changes."""

@@ -10,6 +10,7 @@ from operator import attrgetter
 
 from policies.decisions import Context, Decision, Resource
 from policies.kept import KeptGrant, Recent
+from policies.relations import find_relations
 from policies.rolebook import RoleBook
 from policies.scopecheck import REQUIRED, Segment
 from policies.scopes import ScopeSource
@@ -120,11 +121,13 @@ class Policies:
         return self._decide_scope(permission, resource, context, key)
 
     def _decide_role(self, actor: Actor, permission: str, resource: Resource) -> Decision:
-        key = (actor.id, actor.organisation, actor.roles, permission, resource)
+        # A yes by role depends on nothing else; a no names the thing, and is made anew.
+        key = (actor.roles, permission, find_relations(actor, resource))
         found = self._by_role.find(key)
         if found is None:
             found = self._roles.decide(actor, permission, resource)
-            self._by_role.keep(key, found)
+            if found.allowed:
+                self._by_role.keep(key, found)
         return found
 
     def _decide_scope(self, permission: str, resource: Resource, context: Context, key: Hashable) -> Decision:

@@ -103,7 +103,7 @@ ATTRIBUTES: tuple[Attribute, ...] = (
 class CompiledScope:
     """One version of one grant's scope as its own tiny Casbin enforcers; never changed, only replaced."""
 
-    __slots__ = ("_allowing", "_enforcers", "_hours", "_numbers", "scope")
+    __slots__ = ("_allowing", "_enforcers", "_hours", "_numbers", "_refusing", "scope")
 
     def __init__(self, scope: Scope, calendar: WorkingCalendar | None = None) -> None:
         if scope.version != scope.computed_version():
@@ -119,6 +119,7 @@ class CompiledScope:
             for deed in Deed
             if (found := [line for line, each in zip(lines, scope.lines, strict=True) if deed in each.deeds])
         }
+        self._refusing: dict[str, tuple[str, Citation]] = {}  # by part of the scope, of which there are a dozen
         # Without hours, a line's yes holds for the whole term: it is made once.
         always = all(line.hours is None for line in scope.lines)
         self._allowing = [self._allow(scope.valid_from, number) for number in range(len(lines))] if always else []
@@ -133,10 +134,13 @@ class CompiledScope:
             number = self._numbers[line]
             return self._allowing[number] if self._allowing else self._allow(ask.at, number)
         code, reason, part = fault or self.find_outside(ask)
-        cited, (starts, ends) = self.scope.cite(part), self._stretch(ask.at)
+        if part not in self._refusing:
+            cited = self.scope.cite(part)
+            self._refusing[part] = (self.rule(cited), cited)
+        (rule, cited), (starts, ends) = self._refusing[part], self._stretch(ask.at)
         decision = Decision(
-            False, f"`{permission}` is refused: {reason}", self.rule(cited), self.scope.version,
-            None if ends is LATEST else ends, code, cited.clause, cited.article,
+            False, f"`{permission}` is refused: {reason}", rule, self.scope.version, None if ends is LATEST else ends,
+            code, cited.clause, cited.article,
         )  # fmt: skip
         return Segment(decision, starts, ends)
 
