@@ -106,12 +106,13 @@ def read_draft(
     found = tuple(line.strip() for line in conditions.splitlines() if line.strip())
     return AnnouncementDraft(
         title, opens.year, parse(Mode, mode), plan, found, opens, closes, field, provider,
-        tuple(parse(EvidenceKind, each) for each in evidence), _read_criteria(criteria), pass_score, experts,
+        tuple(parse(EvidenceKind, each) for each in evidence), read_criteria(criteria), pass_score, experts,
         notice_days,
     )  # fmt: skip
 
 
-def _read_criteria(text: str) -> tuple[Criterion, ...]:
+def read_criteria(text: str) -> tuple[Criterion, ...]:
+    """Return the criteria of a field: `name: points` a line, either colon."""
     found = []
     for line in (line.strip() for line in text.splitlines() if line.strip()):
         name, _, most = line.replace("：", ":").rpartition(":")
