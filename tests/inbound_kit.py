@@ -28,11 +28,13 @@ from shuzha.authorization.store import GRANTS
 from shuzha.core.actor import Actor
 from shuzha.core.clock import FixedClock
 from shuzha.people.model import Account, AccountState
+from shuzha.people.staff_service import Staff
 from shuzha.people.store import ACCOUNTS
 from shuzha.releases.model import Release
 from shuzha.releases.store import RELEASES
 from tests.authorization_kit import person
 from tests.releases_kit import ReleaseCity
+from tests.staff_kit import make_ready
 
 MADE = "made.json"
 JOINING = (Operation.AGGREGATE, Operation.JOIN)
@@ -169,6 +171,7 @@ class InboundCity(ReleaseCity):
         )  # fmt: skip
         with self.database.work(self.platform) as work:
             work.add(ACCOUNTS, account)
+        make_ready(Staff(self.database, self.policies, self.law, b"identities"), self.database, actor.id)
 
     def open(self, actor: Actor) -> Workspace:
         return self.workspaces.run_start(self.workspaces.open_workspace(actor, self.grant_.demand).id)

@@ -50,6 +50,7 @@ from tests.airlock_kit import IMPORT, UnjailedRoom, notebook
 from tests.authorization_kit import INSURANCE
 from tests.inbound_kit import BRANCHES, KEPT, listed, people, read_here, wanted
 from tests.releases_kit import payments
+from tests.staff_kit import make_ready
 
 PASSWORD = "Quiet-river-92-stone"
 COLUMNS = ("resident_id", "period", "kind", "base", "paid", "district_code")
@@ -164,6 +165,7 @@ class PortalCity:
                 roles=part.roles,
             )  # fmt: skip
             self.people[part.login] = account.actor("portal")
+        make_ready(self.platform.staff, self.platform.database, self.people["analyst"].id)
 
     @property
     def today(self) -> dt.date:

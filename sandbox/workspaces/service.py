@@ -22,14 +22,18 @@ from sandbox.workspaces.store import WORKSPACES, find_living, next_uid
 from shuzha.authorization.model import Demand, DemandState, Grant, GrantState
 from shuzha.authorization.store import DEMANDS, GRANTS
 from shuzha.core.actor import Actor, platform_actor
-from shuzha.core.errors import Conflict, Invalid, NotFound, TransitionNotAllowed, Unavailable
+from shuzha.core.errors import Conflict, Invalid, NotAllowed, NotFound, TransitionNotAllowed, Unavailable
 from shuzha.core.ids import new_id
 from shuzha.core.work import Database, Event, Work
+from shuzha.people.staff_store import check_account_ready
 from shuzha.people.store import ACCOUNTS
 from shuzha.releases.model import Release, ReleaseState
 from shuzha.releases.store import RELEASES
 
-FOLLOWED_TAGS = ("authorization:*", "grant:*", "account:suspend", "account:restore", "account:change")
+FOLLOWED_TAGS = (
+    "authorization:*", "grant:*", "training:*", "account:suspend", "account:restore", "account:change",
+    "account:identify",
+)  # fmt: skip
 """The events after which `WorkspaceService.follow` brings workspaces in line; join it in the worker."""
 
 JOBS = {"workspace:open": "workspace.start", "workspace:suspend": "workspace.stop"}
@@ -67,7 +71,8 @@ class WorkspaceService:
     def open_workspace(self, actor: Actor, demand_id: str) -> Workspace:
         """Return the actor's workspace of a granted demand, on its way to open: a new one, or the one he has.
 
-        Refuses a demand that is not granted or not in force, and one without a ready release.
+        Refuses a demand that is not granted or not in force, one without a ready release, and a person whose name was
+        not checked or who was not trained before the job (J23 art. 12(4)).
         """
         with self._database.work(actor) as work:
             demand = work.get(DEMANDS, demand_id)
@@ -75,6 +80,7 @@ class WorkspaceService:
             self._policies.check(actor, "workspace:request", resource, Context(at=work.now()))
             grant = _granted(work, demand)
             self._check_data(actor, grant, work.now())
+            check_account_ready(work, actor.id, work.now())
             found = find_living(work, demand.id, actor.id) or self._add(work, actor, demand, grant)
             if found.state in {WorkspaceState.OPENING, WorkspaceState.OPEN}:
                 return found
@@ -245,12 +251,16 @@ class WorkspaceService:
     def _find_hold(self, workspace: Workspace, at: dt.datetime) -> str:
         """Return why nobody may work in the workspace at this moment, empty when its analyst may.
 
-        Its grant must be in force, and its analyst an account in use that may still start it.
+        Its grant must be in force, and its analyst a checked and trained person whose account may still start it.
         """
         with self._database.read() as work:
             author = work.find(ACCOUNTS, workspace.author)
-        if author is None or not author.active:
-            return f"the account of its analyst {workspace.author} is not in use"
+            if author is None or not author.active:
+                return f"the account of its analyst {workspace.author} is not in use"
+            try:
+                check_account_ready(work, author.id, at)
+            except NotAllowed as error:
+                return error.message
         asked = Context(at=at)
         decision = self._policies.decide(
             author.actor("workspace"), "workspace:start", workspace_resource(workspace), asked

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from policies import Context, Policies, Resource
 from sandbox.workspaces.describing import describe_entry
 from sandbox.workspaces.gate.meter import today
 from sandbox.workspaces.hosting import Host
 from sandbox.workspaces.model import Workspace, WorkspaceState
 from sandbox.workspaces.own_files import NoOwnFiles, OwnDesk
 from sandbox.workspaces.store import WORKSPACES, find_by_name
+from shuzha.authorization.store import GRANTS
 from shuzha.catalog.store import ENTRIES
 from shuzha.core.errors import NotAllowed, NotFound
 from shuzha.core.work import Database
+from shuzha.people.store import ACCOUNTS
 from shuzha.releases.model import ReleaseKind
 from shuzha.releases.store import RELEASES
 
@@ -56,12 +59,17 @@ class AnswerDesk(Protocol):
 
 
 class WorkspaceVerbs:
-    """The verbs of `platform_socket.Verbs`; a workspace that is not open is refused whatever it asks."""
+    """The verbs of `platform_socket.Verbs`, each decided anew for the workspace's analyst and its grant.
+
+    A workspace that is not open is refused whatever it asks; so is an open one whose data rights have just been held.
+    """
 
     def __init__(
-        self, database: Database, host: Host, desk: ExportDesk, answers: AnswerDesk, own: OwnDesk | None = None
-    ) -> None:
+        self, database: Database, policies: Policies, host: Host, desk: ExportDesk, answers: AnswerDesk,
+        own: OwnDesk | None = None,
+    ) -> None:  # fmt: skip
         self._database = database
+        self._policies = policies
         self._host = host
         self._desk = desk
         self._answers = answers
@@ -140,9 +148,17 @@ class WorkspaceVerbs:
 
     def _open(self, name: str) -> Workspace:
         with self._database.read() as work:
-            found = find_by_name(work, name)
-        if found is None:
+            found, at = find_by_name(work, name), work.now()
+            author = None if found is None else work.find(ACCOUNTS, found.author)
+            grant = None if found is None else work.find(GRANTS, found.grant)
+        if found is None or grant is None:
             raise NotFound(f"no workspace named {name}")
         if found.state not in {WorkspaceState.OPENING, WorkspaceState.OPEN}:
             raise NotAllowed(f"workspace {found.id} is {found.state}: {found.reason}", rule="workspace.state")
+        if author is None or not author.active:
+            raise NotAllowed(f"the account of the analyst of {found.id} is not in use", rule="account.state")
+        resource = Resource("data", "", found.operator, author.id, found.authorization, grant.id)
+        operation = min(grant.scope.operations, default="")
+        asked = Context(at=at, entry=grant.entry, operation=operation, place="workspace")
+        self._policies.check(author.actor("socket"), "data:open", resource, asked)
         return found

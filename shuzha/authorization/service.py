@@ -6,6 +6,7 @@ from policies import ScopeState
 from shuzha.authorization.announcing import AnnouncementVerbs
 from shuzha.authorization.assessing import AssessmentVerbs
 from shuzha.authorization.demands import DemandVerbs
+from shuzha.authorization.holds import find_holds
 from shuzha.authorization.model import AuthorizationState, GrantState
 from shuzha.authorization.procedure import AuthorizationVerbs
 from shuzha.authorization.store import AUTHORIZATIONS, GRANTS
@@ -47,6 +48,9 @@ def find_scope(work: Work, grant_id: str) -> ScopeState | None:
         return ScopeState(grant.scope, active=False, reason=reason)
     if grant.state is not GrantState.ACTIVE:
         return ScopeState(grant.scope, active=False, reason=f"grant {grant.id} is {grant.state}: {grant.reason}")
+    holds = find_holds(work, authorization.id, grant.id)
+    if holds:
+        return ScopeState(grant.scope, active=False, reason=f"{holds[0].subject} is {holds[0].says()}")
     return ScopeState(grant.scope, active=True)
 
 

@@ -70,10 +70,13 @@ class BudgetService:
 
         With `once`, a spend of this id that is there is returned as it is, and nothing is debited again.
 
-        Refuses an entry without a budget, and a cost that does not fit into the entry's budget or the authorization's
-        own. Two spenders never see the same budget: the unit of work is one writer at a time.
+        Refuses who may not spend it, an entry without a budget, and a cost that does not fit into the entry's budget
+        or the authorization's own. Two spenders never see the same budget: the unit of work is one writer at a time.
         """
         with self._database.work(actor) as work:
+            operator = work.get(AUTHORIZATIONS, spend.authorization).operator
+            resource = Resource("budget", spend.entry, operator, actor.id, spend.authorization, spend.grant)
+            self._policies.check(actor, "budget:spend", resource, Context(at=work.now()))
             known = work.find(SPENDS, spend.id) if once else None
             if known is not None:
                 return known

@@ -64,6 +64,10 @@ class KeyRing:
             write_secret(path, secrets.token_bytes(KEY_BYTES))
         return _hkdf(self._master, read_secret(path), purpose, authorization, scenario)
 
+    def has_scenario_key(self, authorization: str, scenario: str) -> bool:
+        """Return whether the salt of a scenario's keys is there: without it they cannot be made."""
+        return self._salt_path(authorization, scenario).exists()
+
     def destroy_scenario_key(self, authorization: str, scenario: str) -> None:
         """Destroy the salt of a scenario's keys: what they made can no longer be linked or made again."""
         path = self._salt_path(authorization, scenario)

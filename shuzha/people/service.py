@@ -26,6 +26,7 @@ from shuzha.people.model import (
 )
 from shuzha.people.passwords import Passwords
 from shuzha.people.sessions import NotSignedIn, Sessions, SignedIn
+from shuzha.people.staff_store import check_separate, find_identity
 from shuzha.people.store import ACCOUNTS, ORGANISATIONS, end_sessions, has_accounts
 
 
@@ -102,6 +103,9 @@ class People:
         with self._database.work(actor) as work:
             account = self._get_for(work, actor, "account:change", account_id)
             check_account(account.login, account.name, roles)
+            identity = find_identity(work, account.id)
+            if identity is not None:
+                check_separate(work, account.id, identity.person, roles)
             _check_reason(reason)
             if "administrator" not in roles:
                 self._check_administrator_remains(work, account)

@@ -13,7 +13,7 @@ import typer
 from desensitize.errors import DesensitizeError
 from shuzha import __version__
 from shuzha.core.errors import Conflict, Invalid, NotAllowed, NotFound, ShuzhaError, TransitionNotAllowed
-from shuzha.server.commands import duties, environment, files, operations, policy
+from shuzha.server.commands import duties, environment, exits, files, operations, policy
 from shuzha.server.commands.session import OwnProcess
 
 REFUSED, BAD_INPUT, FAILURE = 1, 2, 3
@@ -30,6 +30,7 @@ files.register(app)
 operations.register(app)
 duties.register(app)
 environment.register(app)
+exits.register(app)
 policy.register(app)
 
 

@@ -28,7 +28,9 @@ from shuzha.core.clock import SystemClock
 from shuzha.core.lifecycle import Lifecycle
 from shuzha.core.settings import HELP, Settings
 from shuzha.core.work import Database
+from shuzha.exits.model import EXIT
 from shuzha.people.model import ACCOUNT
+from shuzha.people.staff import TRAINING
 from shuzha.releases.model import RELEASE
 from shuzha.server import schema
 from shuzha.server.attack_page import attacks_page
@@ -37,7 +39,7 @@ from shuzha.server.rule_page import rules_page
 _DOCS = Path(__file__).parents[2] / "docs"
 LIFECYCLES: tuple[Lifecycle[Any], ...] = (
     ACCOUNT, ENTRY, BATCH, ANNOUNCEMENT, AUTHORIZATION, ASSESSMENT, DEMAND, GRANT, RELEASE, WORKSPACE, IMPORT, EXPORT,
-    REGISTRATION, PRODUCT, KEY,
+    REGISTRATION, PRODUCT, KEY, TRAINING, EXIT,
 )  # fmt: skip
 
 

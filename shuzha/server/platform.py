@@ -10,7 +10,7 @@ from policies import Policies
 from products.consumers.service import KeyService
 from products.registry.exports import AirlockFiles
 from products.registry.service import RegistryService, RegistrySettings
-from products.serving.index import IndexService
+from products.serving.index import IndexService, index_folder
 from sandbox.airlock.base import Parts
 from sandbox.airlock.inputs import PlatformInputs
 from sandbox.airlock.memory.identity import PlatformIdentities
@@ -30,6 +30,7 @@ from sandbox.workspaces.clean_room.specs import specs_of
 from sandbox.workspaces.clean_room.verbs import ROOMS_SOCKET
 from sandbox.workspaces.computing import ComputeService
 from sandbox.workspaces.environment.fingerprint import environment_hash
+from sandbox.workspaces.host.disks import images_folder
 from sandbox.workspaces.host.limits import Limits
 from sandbox.workspaces.hosting import LocalHost
 from sandbox.workspaces.jailer.client import JailerClient
@@ -43,6 +44,7 @@ from sandbox.workspaces.service import WorkspaceService
 from sandbox.workspaces.sessions import SessionKeeper, SessionRules
 from sandbox.workspaces.verbs import WorkspaceVerbs
 from shuzha.authorization.explaining import PolicyVerbs
+from shuzha.authorization.holds import RightsService
 from shuzha.authorization.service import AuthorizationService, GrantScopes
 from shuzha.budgets.answering import AnswerService
 from shuzha.budgets.purse import ReleasePurse
@@ -57,6 +59,9 @@ from shuzha.core.keys import KeyRing
 from shuzha.core.lawbook import LawBook
 from shuzha.core.settings import Settings
 from shuzha.core.work import Database
+from shuzha.exits.ending import Ending
+from shuzha.exits.looking import Places
+from shuzha.exits.service import ExitParts, ExitService
 from shuzha.ledger.audit import prove_event
 from shuzha.oversight.disclosure import Disclosure
 from shuzha.oversight.logs import Logs
@@ -64,6 +69,7 @@ from shuzha.oversight.service import Oversight, UsagePlaces
 from shuzha.oversight.usage import UsageViews
 from shuzha.people.oidc import Provider, make_client
 from shuzha.people.service import People
+from shuzha.people.staff_service import Staff
 from shuzha.releases.build import ReleaseBuilder
 from shuzha.releases.model import RiskPolicy
 from shuzha.releases.service import ReleaseService
@@ -121,6 +127,11 @@ class Platform:
         return People(self.database, self.policies, csrf_key=self.keys.derive("csrf"))
 
     @cached_property
+    def staff(self) -> Staff:
+        """Who people are, and what they were trained in."""
+        return Staff(self.database, self.policies, self.law, self.keys.derive("staff-identities"))
+
+    @cached_property
     def provider(self) -> Provider:
         """The OpenID provider, whose one client is the hub."""
         callback = f"{self.settings.sandbox_url}/hub/oauth_callback"
@@ -160,6 +171,11 @@ class Platform:
     def policy_verbs(self) -> PolicyVerbs:
         """Questions about policies: why, what if, ODRL."""
         return PolicyVerbs(self.database, self.policies, self.law, self.keys)
+
+    @cached_property
+    def rights(self) -> RightsService:
+        """What keeps authorizations and grants from being used, and lifts."""
+        return RightsService(self.database, self.policies, self.law, self.keys, self.authorization.terminate)
 
     @cached_property
     def releases(self) -> ReleaseService:
@@ -298,7 +314,7 @@ class Platform:
         """What a notebook may ask over its workspace's socket."""
         exports = ExportWindow(self.database, self.people, self.airlock)
         answers = AnswerWindow(self.people, self.answers)
-        return WorkspaceVerbs(self.database, self.host, exports, answers, self.inbound)
+        return WorkspaceVerbs(self.database, self.policies, self.host, exports, answers, self.inbound)
 
     @cached_property
     def notes(self) -> NoteKeeper:
@@ -333,6 +349,19 @@ class Platform:
         """Statements and shares."""
         usage = UsageSource(self.settings.folder("usage"), self.settings.folder("logs") / "usage")
         return SettlementService(self.database, self.policies, usage)
+
+    @cached_property
+    def exits(self) -> ExitService:
+        """How authorizations are left: freeze, hand-over, destruction, final settlement, certificate."""
+        folder, homes = self.settings.folder("products"), self.hub_settings.homes
+        places = Places(
+            self.releases.path, lambda product: index_folder(folder, product.id),
+            lambda one: (homes / one.name, images_folder(homes) / f"{one.name}.img"),
+            lambda one: self.settings.folder("own") / one.name,
+        )  # fmt: skip
+        ending = Ending(self.database, self.keys, self.releases, self.workspaces, self.registry, self.consumers, places)
+        prove = partial(prove_event, self.settings.folder("logs") / "audit")
+        return ExitService(ExitParts(self.database, self.policies, self.law, self.keys, ending, self.settlement, prove))
 
     @cached_property
     def usage_views(self) -> UsageViews:

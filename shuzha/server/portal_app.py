@@ -18,10 +18,13 @@ import sandbox.inbound.routes
 import sandbox.workspaces.routes_api
 import shuzha.authorization.policy_routes
 import shuzha.authorization.routes
+import shuzha.authorization.routes_holds
 import shuzha.budgets.routes
 import shuzha.catalog.routes
+import shuzha.exits.routes
 import shuzha.oversight.routes
 import shuzha.people.routes
+import shuzha.people.staff_routes
 import shuzha.releases.routes
 import shuzha.settlement.routes
 from products.serving.protocol import PunctualProtocol
@@ -78,9 +81,11 @@ def _api(platform: Platform) -> APIRouter:
     actor = actor_dependency(platform.people)
     router = APIRouter()
     router.include_router(shuzha.people.routes.make_router(platform.people, actor))
+    router.include_router(shuzha.people.staff_routes.make_router(platform.staff, actor))
     router.include_router(shuzha.catalog.routes.make_router(platform.catalog, actor))
     router.include_router(shuzha.authorization.routes.make_router(platform.authorization, actor))
     router.include_router(shuzha.authorization.policy_routes.make_router(platform.policy_verbs, actor))
+    router.include_router(shuzha.authorization.routes_holds.make_router(platform.rights, actor))
     router.include_router(shuzha.releases.routes.make_router(platform.releases, actor))
     router.include_router(shuzha.budgets.routes.make_router(platform.budgets, actor))
     router.include_router(sandbox.workspaces.routes_api.make_router(platform.workspaces, platform.screens, actor))
@@ -89,6 +94,7 @@ def _api(platform: Platform) -> APIRouter:
     router.include_router(products.registry.routes.make_router(platform.registry, actor))
     router.include_router(products.consumers.routes.make_router(platform.consumers, actor))
     router.include_router(shuzha.settlement.routes.make_router(platform.settlement, actor))
+    router.include_router(shuzha.exits.routes.make_router(platform.exits, actor))
     router.include_router(shuzha.oversight.routes.make_router(platform.oversight, actor))
     return router
 

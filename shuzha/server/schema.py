@@ -22,9 +22,12 @@ import sandbox.inbound.store
 import sandbox.workspaces.compute_store
 import sandbox.workspaces.screen_store
 import sandbox.workspaces.store
+import shuzha.authorization.holds
 import shuzha.authorization.store
 import shuzha.budgets.store
 import shuzha.catalog.store
+import shuzha.exits.store
+import shuzha.people.staff_store
 import shuzha.people.store
 import shuzha.releases.store
 import shuzha.settlement.store
@@ -36,8 +39,8 @@ from shuzha.core.work import Database
 STORES = (
     products.registry.store, products.consumers.store, sandbox.airlock.memory.records, sandbox.airlock.store,
     sandbox.inbound.store, sandbox.workspaces.store, sandbox.workspaces.screen_store, sandbox.workspaces.compute_store,
-    shuzha.authorization.store, shuzha.budgets.store, shuzha.catalog.store, shuzha.people.store, shuzha.releases.store,
-    shuzha.settlement.store,
+    shuzha.authorization.holds, shuzha.authorization.store, shuzha.budgets.store, shuzha.catalog.store,
+    shuzha.exits.store, shuzha.people.staff_store, shuzha.people.store, shuzha.releases.store, shuzha.settlement.store,
 )  # fmt: skip
 _FOLDER = Path(__file__).parent / "migrations"
 

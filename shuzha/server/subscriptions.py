@@ -9,10 +9,12 @@ from policies import Policies
 from sandbox.airlock import processing
 from sandbox.inbound import working as inbound
 from sandbox.workspaces import service as workspaces
+from shuzha.authorization.holds import ORDERS
 from shuzha.authorization.service import FORGET_TAGS, forget_ids
 from shuzha.core.errors import ShuzhaError
 from shuzha.core.outbox import Handler
 from shuzha.core.work import Event
+from shuzha.exits import service as exits
 from shuzha.server.platform import Platform
 
 INGEST = "catalog.ingest"
@@ -20,6 +22,8 @@ BUILD_RELEASE = "releases.build"
 DESTROY_RELEASE = "releases.destroy"
 BUILD_INDEX = "products.index"
 END_TERMS = "authorization.expire"
+HOLDING_TAGS = frozenset(f"authorization:{verb}" for verb in ("suspend", "hold", "terminate", "expire", "withdraw"))
+"""After these no export request of the authorization goes on."""
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +92,7 @@ def job_handlers(platform: Platform) -> Handlers:
     handlers["workspace:close"] = [platform.inbound.follow]
     handlers["workspace:close"] = [*handlers.get("workspace:close", ()), platform.screens.record_closed]
     handlers["workspace:close"] = [*handlers["workspace:close"], platform.compute.record_closed]
+    handlers |= {tag: [platform.exits.follow] for tag in exits.FOLLOWED_TAGS}
     return handlers
 
 
@@ -96,14 +101,16 @@ def suspension_handlers(platform: Platform) -> Handlers:
 
     def exports(event: Event) -> None:
         reason = str(event.data.get("reason", "")) or event.tag
-        if event.tag == "authorization:restore":
-            platform.airlock.resume_all(event.subject, reason)
-        elif event.tag in {"authorization:suspend", "authorization:terminate", "authorization:expire"}:
+        if event.tag in {"authorization:restore", "authorization:lift"}:
+            if not platform.rights.is_held(event.subject):
+                platform.airlock.resume_all(event.subject, reason)
+        elif event.tag in HOLDING_TAGS:
             platform.airlock.hold_all(event.subject, reason)
 
     follow = {tag: [platform.workspaces.follow] for tag in workspaces.FOLLOWED_TAGS}
     # A person who may not work any more loses his workspace too, whatever the sandbox still knows of him.
-    return {**follow, "authorization:*": [platform.workspaces.follow, exports]}
+    orders = {tag: [platform.rights.follow_order] for tag in ORDERS}
+    return {**orders, **follow, "authorization:*": [platform.workspaces.follow, exports]}
 
 
 def _asks(ask: Callable[..., None], job: str) -> Handler:

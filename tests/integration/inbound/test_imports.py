@@ -264,7 +264,7 @@ def test_closing_the_grant_destroys_what_was_brought_in_under_it(city: InboundCi
 def test_a_notebook_is_told_of_what_is_inside(city: InboundCity) -> None:
     city.bring(people(range(100)), listed(), upto=S.IMPORTED)
     city.bring(upto=S.APPROVED)
-    verbs = WorkspaceVerbs(city.database, city.host, NoDesk(), NoDesk(), city.inbound)  # type: ignore[arg-type]
+    verbs = WorkspaceVerbs(city.database, city.policies, city.host, NoDesk(), NoDesk(), city.inbound)  # type: ignore[arg-type]
     own = [one for one in verbs.datasets(city.workspace.name) if one["kind"] == "own"]
     assert [(one["name"], one["columns"], one["rows"], one["joins"]) for one in own] == [
         ("customers", ["resident_id", "segment"], 100, "resident_id")

@@ -19,8 +19,10 @@ from shuzha.core.actor import Actor
 from shuzha.core.errors import Invalid, NotAllowed, NotFound, TransitionNotAllowed, Unavailable
 from shuzha.core.outbox import Follower
 from shuzha.people.model import Account, AccountState
+from shuzha.people.staff_service import Staff
 from shuzha.people.store import ACCOUNTS
 from tests.releases_kit import ReleaseCity
+from tests.staff_kit import ADMINISTRATOR, AUTHORITY, PROOF, identity_number, make_ready, train
 
 S = WorkspaceState
 
@@ -103,6 +105,8 @@ class Setting:
         )  # fmt: skip
         with self.city.database.work(self.city.platform) as work:
             work.add(ACCOUNTS, account)
+        self.staff = Staff(self.city.database, self.city.policies, self.city.law, b"identities")
+        make_ready(self.staff, self.city.database, actor.id)
 
     def change_account(self, actor: Actor, tag: str, changes: dict[str, object]) -> None:
         with self.city.database.work(self.city.platform) as work:
@@ -315,7 +319,7 @@ class Shut:
 
 def test_socket_answers_from_the_records_while_the_workspace_is_open(setting: Setting) -> None:
     workspace = setting.opened()
-    verbs = WorkspaceVerbs(setting.city.database, setting.host, Shut(), Silent())
+    verbs = WorkspaceVerbs(setting.city.database, setting.city.policies, setting.host, Shut(), Silent())
     assert verbs.sockets() == {workspace.name: workspace.uid}
     granted = verbs.datasets(workspace.name)[0]
     assert granted["name"] == "social_insurance"
@@ -343,3 +347,62 @@ def test_reconcile_stops_an_open_workspace_whose_server_has_ended(setting: Setti
     assert (changed.state, changed.reason) == (S.STOPPED, "its server has ended")
     assert setting.service.reconcile() == ()
     assert setting.service.open_workspace(setting.city.analyst, setting.demand.id).state is S.OPENING
+
+
+def test_open_refuses_who_was_not_checked_or_not_trained_before_the_job(setting: Setting) -> None:
+    city = setting.city
+    city.built(setting.grant)
+    novice = replace(city.analyst, id="acc_novice", name="novice")
+    account = Account(
+        novice.id, "novice", "u-novice", "novice", novice.organisation, novice.roles, "", AccountState.ACTIVE,
+        city.clock.now(),
+    )  # fmt: skip
+    with city.database.work(city.platform) as work:
+        work.add(ACCOUNTS, account)
+    with pytest.raises(NotAllowed, match="no checked person"):
+        setting.service.open_workspace(novice, setting.demand.id)
+    setting.staff.identify(ADMINISTRATOR, novice.id, "novice", identity_number())
+    made = setting.staff.record_training(city.operator, novice.id, "pre-job", PROOF, city.today)
+    with pytest.raises(NotAllowed, match="is recorded") as refused:
+        setting.service.open_workspace(novice, setting.demand.id)
+    assert refused.value.rule == "J23 art. 12(4)"
+    setting.staff.confirm_training(AUTHORITY, made.id, "seen")
+    assert setting.service.open_workspace(novice, setting.demand.id).state is S.OPENING
+
+
+def test_a_revoked_training_holds_its_persons_workspace_until_he_is_trained_again(setting: Setting) -> None:
+    workspace = setting.opened()
+    first = setting.staff.list_trainings(setting.city.analyst, account=setting.city.analyst.id)[0]
+    setting.staff.revoke_training(AUTHORITY, first.id, "the paper was forged")
+    setting.deliver()
+    held = setting.service.get_workspace(setting.city.analyst, workspace.id)
+    assert (held.state, held.cause) == (S.SUSPENDED, "scope")
+    assert "is revoked" in held.reason
+    train(setting.staff, setting.city.database, setting.city.analyst.id)
+    setting.deliver()
+    assert setting.service.get_workspace(setting.city.analyst, workspace.id).state is S.STOPPED
+
+
+def test_a_training_that_runs_out_holds_the_workspace_at_the_edge(setting: Setting) -> None:
+    city, clock = setting.city, setting.city.clock
+    (first,) = setting.staff.list_trainings(city.analyst, account=city.analyst.id)
+    setting.staff.revoke_training(AUTHORITY, first.id, "trained longer ago than was said")
+    short = train(setting.staff, city.database, city.analyst.id, city.today - dt.timedelta(days=355))
+    workspace = setting.opened()
+    clock.advance(short.valid_until - clock.now() - dt.timedelta(seconds=1))
+    assert setting.service.reconcile() == ()
+    clock.advance(dt.timedelta(seconds=1))
+    (held,) = setting.service.reconcile()
+    assert (held.id, held.state) == (workspace.id, S.SUSPENDED)
+    assert "out of date" in held.reason
+
+
+def test_a_socket_refuses_at_once_when_the_grant_is_held_before_the_workspace_follows(setting: Setting) -> None:
+    workspace = setting.opened()
+    verbs = WorkspaceVerbs(setting.city.database, setting.city.policies, setting.host, Shut(), Silent())
+    assert verbs.datasets(workspace.name)
+    setting.city.service.suspend_grant(setting.city.authority, setting.grant.id, "a complaint")
+    setting.forget(None)
+    for ask in (verbs.datasets, verbs.status, verbs.budget):
+        with pytest.raises(NotAllowed, match="a complaint"):
+            ask(workspace.name)

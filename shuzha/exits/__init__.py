@@ -1,0 +1,1 @@
+"""The provable end of an authorization: freeze, hand-over, destruction, final settlement, certificate."""
