@@ -147,7 +147,7 @@ class CompiledScope:
     def rule(self, *cited: Citation, line: int | None = None) -> str:
         """Return the policy line's name and the clauses behind it."""
         named = "" if line is None else f" line {line + 1}"
-        texts = dict.fromkeys(each.text() for each in cited)
+        texts = dict.fromkeys(f"{each.part}: {each.text()}" for each in cited)
         return "; ".join((f"scope {self.scope.grant}@{self.scope.version[:12]}{named}", *texts))
 
     def is_open(self, number: int, at: dt.datetime) -> bool:
