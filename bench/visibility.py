@@ -23,11 +23,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 TARGET_SECONDS = 1.0
 CHILD = """
-import json, sys, time
+import datetime as dt, json, sys, time
 from pathlib import Path
 from policies import Context, Policies, Resource
 from products.serving.state import ServingState
@@ -39,7 +39,8 @@ from shuzha.core.outbox import Follower
 from shuzha.core.work import Database
 from shuzha.server.subscriptions import cache_handlers
 
-kind, url, folder, grant, entry, authorization = sys.argv[1:]
+kind, url, folder, grant, entry, authorization, at = sys.argv[1:]
+at = dt.datetime.fromisoformat(at)
 database = Database(url, SystemClock())
 # Half an hour between two looks of its own: what is measured is the news, not the second line behind it.
 policies = Policies(GrantScopes(database), refresh_seconds=1800)
@@ -51,7 +52,7 @@ who = Actor("acc_zhao", "zhao", "org_operator", frozenset({"analyst"}), "portal"
 resource = Resource("data", "", "org_operator", "acc_zhao", authorization, grant)
 before = None
 while True:
-    asked = Context(at=database.clock.now(), entry=entry, operation="aggregate", place="workspace")
+    asked = Context(at=at, entry=entry, operation="aggregate", place="workspace")
     allowed = policies.decide(who, "data:open", resource, asked).allowed
     if allowed is not before:
         print(json.dumps({"allowed": allowed, "at": time.monotonic()}), flush=True)
@@ -112,27 +113,28 @@ class Watcher:
         self.process.wait(timeout=20)
 
 
-def measure(url: str, folder: Path, rounds: int) -> dict[str, object]:
-    """Return how long each change took to reach each process, over one database."""
-    from shuzha.authorization.holds import RightsService
-    from shuzha.core.clock import SystemClock
-    from shuzha.core.work import Database
-    from shuzha.server import schema
-    from tests.authorization_kit import City
+def measure(folder: Path, rounds: int, url: str = "") -> dict[str, object]:
+    """Return how long each change took to reach each process, over one database: the kit's own, or the one at `url`."""
+    from authorization_kit import City
 
+    from policies import Policies
+    from shuzha.authorization.holds import RightsService
+    from shuzha.authorization.service import AuthorizationService, GrantScopes
+    from shuzha.server import schema
+
+    assert schema.STORES  # Imported so that the kit makes every room's tables.
     city = City(folder)
-    city.database = Database(url, SystemClock())
-    schema.migrate(city.database)
-    city.clock = city.database.clock  # type: ignore[assignment]
-    rebuilt = type(city.service)(city.database, city.policies, city.law, city.keys)
-    city.policies._scopes = rebuilt  # noqa: SLF001 - the kit's city looks at its own file; this one at `url`
-    city.service = rebuilt
     entry = city.add_entry()
     authorization = city.authorize(entry)
     grant = city.grant(authorization, entry)
+    if url:
+        city.database = _copied(city.database, url)
+        city.policies = Policies(GrantScopes(city.database))
+        city.service = AuthorizationService(city.database, city.policies, city.law, city.keys)
     rights = RightsService(city.database, city.policies, city.law, city.keys, city.service.terminate)
     kinds = ("deciding", "deciding", "deciding", "serving")
-    watchers = [Watcher(kind, url, str(folder), grant.id, entry.id, authorization.id) for kind in kinds]
+    told = (city.database.url, str(folder), grant.id, entry.id, authorization.id, city.clock.now().isoformat())
+    watchers = [Watcher(kind, *told) for kind in kinds]
     changes: dict[str, tuple[Callable[[], object], bool]] = {
         "suspend grant": (lambda: city.service.suspend_grant(city.authority, grant.id, "held"), False),
         "restore grant": (lambda: city.service.restore_grant(city.authority, grant.id, "lifted"), True),
@@ -163,6 +165,22 @@ def measure(url: str, folder: Path, rounds: int) -> dict[str, object]:
     }  # fmt: skip
 
 
+def _copied(source: object, url: str) -> object:
+    """Return the database at `url` with the records of another; the outbox begins anew."""
+    from shuzha.core.records import METADATA
+    from shuzha.core.work import OUTBOX, Database
+    from shuzha.server import schema
+
+    target = Database(url, source.clock)  # type: ignore[attr-defined]
+    schema.migrate(target)
+    with source.engine.connect() as old, target.engine.begin() as new:  # type: ignore[attr-defined]
+        for table in METADATA.sorted_tables:
+            rows = [dict(row) for row in old.execute(table.select()).mappings()] if table is not OUTBOX else []
+            if rows:
+                new.execute(table.insert(), rows)
+    return target
+
+
 def _order(city: object, rights: object, tag: str, subject: str) -> None:
     database = city.database  # type: ignore[attr-defined]
     with database.work(city.authority) as work:  # type: ignore[attr-defined]
@@ -175,10 +193,10 @@ def main(rounds: int, *, sqlite_only: bool) -> dict[str, object]:
     """Measure over each database there is."""
     found: dict[str, object] = {"target_ms": TARGET_SECONDS * 1000}
     with tempfile.TemporaryDirectory() as folder:
-        found["sqlite"] = measure(f"sqlite:///{folder}/other/records.db", Path(folder), rounds)
+        found["sqlite"] = measure(Path(folder), rounds)
     if not sqlite_only:
         with postgresql() as url, tempfile.TemporaryDirectory() as folder:
-            found["postgresql"] = measure(url, Path(folder), rounds) if url else "not installed"
+            found["postgresql"] = measure(Path(folder), rounds, url) if url else "not installed"
     return found
 
 
