@@ -14,8 +14,8 @@ from shuzha.authorization.assessment import Assessment, BlindApplication, Points
 from shuzha.authorization.evidence import MOST_BYTES, Evidence, EvidenceKind
 from shuzha.authorization.model import Authorization
 from shuzha.authorization.service import AuthorizationService
+from shuzha.catalog.uploads import RequestFile
 from shuzha.core.actor import Actor
-from shuzha.core.errors import Invalid
 
 ActorDependency = Callable[..., Actor]
 
@@ -52,16 +52,21 @@ class AnnouncementVerb(StrEnum):
     CANCEL = "cancel"
 
 
-async def read_capped(request: Request) -> bytes:
-    """Return the body of a request; refuses one larger than evidence may be, without reading it whole."""
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file as it arrived; one byte more than evidence may have stands for every longer one."""
+
+    name: str
+    content: bytes
+
+
+async def read_upload(request: Request) -> Upload:
+    """Return the file of a request, raw or in a form; what is past the cap is read by and kept nowhere."""
+    file = RequestFile(request)
     content = bytearray()
-    async for piece in request.stream():
-        content += piece
-        if len(content) > MOST_BYTES:
-            raise Invalid(
-                "the evidence is too large", rule="evidence.size", accepted=f"at most {MOST_BYTES // 1024**2} MiB"
-            )
-    return bytes(content)
+    async for piece in file.chunks():
+        content += piece[: MOST_BYTES + 1 - len(content)]
+    return Upload(file.file_name, bytes(content))
 
 
 def as_download(described: Evidence, content: bytes) -> Response:
@@ -111,10 +116,10 @@ def _add_evidence(router: APIRouter, service: AuthorizationService, actor: Actor
 
     @router.post(f"{one}/evidence", status_code=201)
     def attach_evidence(
-        authorization_id: str, kind: EvidenceKind, name: str, content: bytes = Depends(read_capped),
+        authorization_id: str, kind: EvidenceKind, name: str, upload: Upload = Depends(read_upload),
         who: Actor = Depends(actor),
     ) -> Evidence:  # fmt: skip
-        return service.attach_evidence(who, authorization_id, kind, name, content)
+        return service.attach_evidence(who, authorization_id, kind, name, upload.content)
 
     @router.get(f"{one}/evidence/{{evidence_id}}", response_class=Response)
     def read_evidence(authorization_id: str, evidence_id: str, who: Actor = Depends(actor)) -> Response:

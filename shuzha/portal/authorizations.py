@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Callable, Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, File, Form, Request, UploadFile
+from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import Response
 
 from policies import Resource
@@ -15,10 +15,10 @@ from shuzha.authorization.assessing import assessment_resource
 from shuzha.authorization.assessment import Assessment, AssessmentState
 from shuzha.authorization.base import authorization_resource
 from shuzha.authorization.document import is_signed
-from shuzha.authorization.evidence import MOST_BYTES, EvidenceKind
+from shuzha.authorization.evidence import EvidenceKind
 from shuzha.authorization.model import AUTHORIZATION, Authorization, AuthorizationState
 from shuzha.authorization.qualification import OF_HEAD, USUAL_SOURCE, Check, Fact
-from shuzha.authorization.routes_procedure import as_download
+from shuzha.authorization.routes_procedure import Upload, as_download, read_upload
 from shuzha.authorization.service import AuthorizationService
 from shuzha.catalog.service import CatalogService
 from shuzha.core.actor import Actor
@@ -92,16 +92,14 @@ class AuthorizationPages:
         return Response(found, media_type="application/json", headers=headers)
 
     def attach(
-        self, request: Request, authorization_id: str, kind: Annotated[str, Form()],
-        file: Annotated[UploadFile, File()],
-    ) -> Response:  # fmt: skip
-        """Attach a file to an application."""
+        self, request: Request, authorization_id: str, kind: str, upload: Annotated[Upload, Depends(read_upload)]
+    ) -> Response:
+        """Attach a file to an application; the form's address says what it shows, so that the file is not spooled."""
         actor = actor_of(request)
 
         def attach() -> object:
-            content = file.file.read(MOST_BYTES + 1)
             chosen = parse(EvidenceKind, kind)
-            return self._service.attach_evidence(actor, authorization_id, chosen, file.filename or "", content)
+            return self._service.attach_evidence(actor, authorization_id, chosen, upload.name, upload.content)
 
         return self._run(request, authorization_id, attach, "attach")
 

@@ -13,8 +13,10 @@ from starlette.exceptions import HTTPException
 MOST_BYTES = 1 << 20
 MOST_SAMPLE_BYTES = 64 << 20
 MOST_OWN_BYTES = 17 << 20
+MOST_EVIDENCE_BYTES = 5 << 20
 _SAMPLE_FORM = "/entries"
 _OWN_FILES = "/imports"
+_EVIDENCE = "/evidence"
 _STREAMED = ("/batches", "/scan")
 
 Message = MutableMapping[str, Any]
@@ -52,6 +54,8 @@ def cap_of(path: str) -> int | None:
         return MOST_SAMPLE_BYTES
     if path.endswith(_OWN_FILES):
         return MOST_OWN_BYTES
+    if path.endswith(_EVIDENCE):
+        return MOST_EVIDENCE_BYTES
     return None if path.endswith(_STREAMED) else MOST_BYTES
 
 

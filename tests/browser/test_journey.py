@@ -188,12 +188,11 @@ def authorize(story: Story) -> str:
         page.get_by_label(name, exact=True).fill("as the model agreement says")
     press(page.get_by_role("button", name="Apply", exact=True))
     authorization = page.url.split("?")[0].rsplit("/", 1)[1]
-    for kind in ("operation", "competence", "plan"):
-        page.get_by_label("What it shows").select_option(kind)
+    for kind in ("Sound operation", "Competence", "Operation plan, for the experts"):
         page.get_by_label("File", exact=False).last.set_input_files(
-            {"name": f"{kind}.txt", "mimeType": "text/plain", "buffer": b"sound, able, and by plan"}
+            {"name": "evidence.txt", "mimeType": "text/plain", "buffer": b"sound, able, and by plan"}
         )
-        press(page.get_by_role("button", name="Attach"))
+        press(page.get_by_role("button", name=kind))
     authority = story.go("authority", f"/authorizations/{authorization}")
     for box in authority.locator("input[name=clear]").all():
         box.check()

@@ -7,6 +7,7 @@ import re
 import pytest
 from fastapi.testclient import TestClient
 
+from shuzha.authorization.evidence import MOST_BYTES
 from shuzha.authorization.filing import verify_agreement
 from shuzha.authorization.qualification import Fact
 from tests.portal_kit import PortalCity
@@ -46,8 +47,15 @@ def apply(operator: TestClient, city: PortalCity, announcement: str) -> str:
     assert "sums to 9000 basis points" in post(operator, path, **{**fields, "operator": 40}).text
     found = led_to(post(operator, path, **fields))
     for kind in ("operation", "competence", "plan"):
-        data = {"csrf": csrf_of(operator), "kind": kind}
-        led_to(operator.post(f"/authorizations/{found}/evidence", data=data, files={"file": FILE}))
+        address = f"/authorizations/{found}/evidence?kind={kind}&csrf={csrf_of(operator)}"
+        led_to(operator.post(address, files={"file": FILE}))
+    most = {"file": ("most.txt", b"x" * MOST_BYTES, "text/plain")}
+    led_to(operator.post(address.replace("kind=plan", "kind=other"), files=most))
+    large = {"file": ("large.txt", b"x" * (MOST_BYTES + 1), "text/plain")}
+    refused = operator.post(address, files=large)
+    assert refused.status_code == 422
+    assert "empty or too large" in refused.text
+    assert operator.post(address.split("&")[0], files={"file": FILE}).status_code == 403, "no form of this session"
     return found
 
 
