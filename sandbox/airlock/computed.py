@@ -74,7 +74,9 @@ def _table(
     table: TableSpecification, rows: pl.LazyFrame, checked: Checked, repairs: tuple[Suggestion, ...]
 ) -> Computed:
     report, shown = checked.report, checked.frame
-    evidence = report.as_dict() | {"repairs": [one.as_dict() for one in repairs]}
+    evidence = report.as_dict() | {
+        "repairs": [one.as_dict() for one in repairs], "grounds": report.list_grounds()
+    }  # fmt: skip
     written = content.write_csv(shown)
     return Computed(written, "csv", "table", shown, report.findings, evidence, repairs, table, rows, shown)
 

@@ -25,6 +25,7 @@ MAX_FINDINGS: Final = 500
 _SPREAD = frozenset({Aggregate.STD, Aggregate.VAR})
 _DOMINATED = frozenset({Aggregate.SUM, Aggregate.MEAN}) | _SPREAD
 _ENDS: Final = {Aggregate.MIN: "low_holders", Aggregate.MAX: "high_holders"}
+MOST_GROUNDS: Final = 500
 # What a division leaves of a share that is exactly the limit.
 _NOISE: Final = 1e-12
 
@@ -55,6 +56,32 @@ class Report:
             "cells": self.cells.height,
             "findings": [finding.as_dict() for finding in self.findings],
         }
+
+    def list_grounds(self, most: int = MOST_GROUNDS) -> dict[str, Any]:
+        """Return what each cell rests on as plain JSON, for reviewers: the cells of fewest entities first.
+
+        Each has its labels, `entities`, and where values are added up `share`, what the largest two hold of the
+        absolute total. `more` counts the cells beyond `most`.
+        """
+        labels = [name for name in self.cells.columns if name not in ("entities", "values", "verdict")]
+        found = self.cells.select(*labels, "entities", "verdict")
+        adds = {"top_two", "absolute"} <= set(self.facts.columns)
+        if adds:
+            held = pl.when(pl.col("absolute") > 0).then(pl.col("top_two") / pl.col("absolute"))
+            found = found.hstack(self.facts.select(held.alias("share")))
+        worst_first = found.sort("entities", maintain_order=True).head(most)
+        return {
+            "labels": labels,
+            "cells": [
+                {
+                    "labels": [_label(row[name]) for name in labels], "entities": row["entities"],
+                    "share": round(row["share"], 4) if adds and row["share"] is not None else None,
+                    "verdict": row["verdict"],
+                }
+                for row in worst_first.iter_rows(named=True)
+            ],
+            "more": max(found.height - most, 0),
+        }  # fmt: skip
 
 
 def check_table(

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
@@ -27,7 +28,17 @@ from shuzha.core.actor import Actor
 from shuzha.core.calendar import Due
 from shuzha.core.errors import NotAllowed, NotFound
 from shuzha.portal.desk import Desk, Show, Verb, actor_of, parse, progress
-from shuzha.portal.reading import is_table, is_verification, read_cells, read_claims, read_subject, read_table
+from shuzha.portal.reading import (
+    Grounds,
+    is_picture,
+    is_table,
+    is_verification,
+    read_cells,
+    read_claims,
+    read_grounds,
+    read_subject,
+    read_table,
+)
 from shuzha.portal.services import Services
 
 _E = ExportState
@@ -191,6 +202,7 @@ class ExportPages:
             request, "export.html", status, errors=errors, export=found, chosen=chosen, verbs=verbs,
             steps=progress(EXPORT, WAY, found.state), moving=found.state in MOVING, left=self._left(found),
             content=self._content(actor, found, chosen) if chosen else {}, choices=CHOICES,
+            grounds=self._grounds(actor, found, chosen) if chosen else None,
             findings=[one for one in found.findings if chosen is None or one.file in ("", chosen.name)],
             opens=self._desk.reachable(actor, export_resource(found)), voting=self._voting(actor, found),
             demand=next((one.demand for one in found.files if one.demand), ""),
@@ -212,9 +224,18 @@ class ExportPages:
             return {"refusal": error.message}
         if is_table(chosen):
             return {"table": read_table(content)}
+        if is_picture(chosen):
+            return {"picture": f"/exports/{found.id}/files/{quote(chosen.name, safe='')}"}
         if is_verification(chosen):
             return {"claims": read_claims(content), "subject": read_subject(content)}
         return {"size": len(content)}
+
+    def _grounds(self, actor: Actor, found: ExportRequest, chosen: ExportFile) -> Grounds | None:
+        """Return what the cells of a file rest on, for a reviewer; None for the author's unit, which may not see it."""
+        try:
+            return read_grounds(self._airlock.read_evidence(actor, found.id, chosen.name))
+        except (NotAllowed, NotFound):
+            return None
 
     def _voting(self, actor: Actor, found: ExportRequest) -> dict[str, str] | None:
         """Return how the vote form stands for this person: None for nobody's form, else why it is closed, or ''."""

@@ -440,3 +440,13 @@ def test_boundaries_are_of_entities_whatever_their_rows(
     report = check_table(rows, rows=["place"], value="income", aggregate=aggregate, entity="person")
     assert report.verdict == verdict
     assert report.cells.to_dicts()[0]["values"] == each * len(values)
+
+
+def test_grounds_tell_reviewers_the_thinnest_cells_first() -> None:
+    frame = pl.concat([people(30, place="A", income=spread(30)), people(12, place="B", income=[88.0] + [1.0] * 11)])
+    report = check_table(frame, rows=["place"], value="income", aggregate="sum", entity="person")
+    grounds = report.list_grounds(most=1)
+    assert grounds["cells"] == [{"labels": ["B"], "entities": 12, "share": 0.899, "verdict": "pass"}]
+    assert (grounds["labels"], grounds["more"]) == (["place"], 1)
+    counted = check_table(frame, rows=["place"], entity="person").list_grounds()
+    assert [(one["entities"], one["share"]) for one in counted["cells"]] == [(12, None), (30, None)]
