@@ -31,7 +31,7 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
             "/tasks", f"/entries/{made['entry.submitted']}", "/authorizations", authorization,
             f"/authorizations/{made['authorization.applied']}", f"/demands/{made['demand.submitted']}", workspace,
             "/imports", own_files[1], own_files[2],
-            "/exports", f"/exports/{made['export.differs']}", product, *money, "/oversight",
+            "/exports", "/exports?show=rules", f"/exports/{made['export.differs']}", product, *money, "/oversight",
             f"/oversight?period={made['month']}",
         ),
         "operator": (

@@ -102,6 +102,13 @@ class Screener:
         self._memory = memory
         self._models = models or ModelGate(rules.models)
 
+    def with_rules(self, rules: Rules) -> Screener:
+        """Return this screener, judging by other parameters."""
+        return Screener(
+            self.inputs, self._vault, rules, self._limits, counts=self._counts, memory=self._memory,
+            models=self._models.with_rules(rules.models),
+        )  # fmt: skip
+
     def advisor(self) -> Screener:
         """Return a screener for advice: it keeps nothing, and says nothing of how many a claim is true of.
 

@@ -23,7 +23,8 @@ from sandbox.airlock.model import (
     ExportState,
     check_reviewer,
 )  # fmt: skip
-from sandbox.airlock.rules import NOTES
+from sandbox.airlock.rulebook import RULES, flatten
+from sandbox.airlock.rules import NOTES, Rules
 from shuzha.core.actor import Actor
 from shuzha.core.calendar import Due
 from shuzha.core.errors import NotAllowed, NotFound
@@ -36,6 +37,7 @@ from shuzha.portal.reading import (
     read_cells,
     read_claims,
     read_grounds,
+    read_number,
     read_subject,
     read_table,
 )
@@ -57,7 +59,7 @@ CHOICES = (
     (Choice.CHANGES, "Ask for changes", "plain"),
     (Choice.REJECT, "Reject", "bad"),
 )
-VIEWS = ("review", "mine", "all", "fared")
+VIEWS = ("review", "mine", "all", "fared", "rules")
 MOST_RELATED = 12
 _KINDS = {"csv": "text/csv; charset=utf-8", "json": "application/json", "png": "image/png", "svg": "image/svg+xml"}
 
@@ -74,6 +76,7 @@ class ExportPages:
         """Return the routes of these pages."""
         router = APIRouter()
         router.add_api_route("/exports", self.show_list, methods=["GET"])
+        router.add_api_route("/exports/rules", self.set_rule, methods=["POST"])
         router.add_api_route("/exports/{export_id}", self.show, methods=["GET"])
         router.add_api_route("/exports/{export_id}/files/{name}", self.download, methods=["GET"])
         router.add_api_route("/exports/{export_id}/record", self.record, methods=["GET"])
@@ -94,12 +97,35 @@ class ExportPages:
                 request, "exports_fared.html", chosen=chosen, views=self._views(actor), fared=fared,
                 meanings={note.rule: note.meaning for note in NOTES},
             )  # fmt: skip
+        if chosen == "rules":
+            return self._rules(request)
         found = self._airlock.list_to_review(actor) if chosen == "review" else self._airlock.list_exports(actor)
         if chosen == "mine":
             found = tuple(one for one in found if one.author == actor.id)
         return self._desk.page(
             request, "exports.html", exports=found, chosen=chosen, views=self._views(actor), left=self._left
         )
+
+    def set_rule(
+        self, request: Request, parameter: Annotated[str, Form()] = "", value: Annotated[str, Form()] = "",
+        reason: Annotated[str, Form()] = "",
+    ) -> Response:  # fmt: skip
+        """Put one parameter of the rules in force."""
+        actor, rules = actor_of(request), self._airlock.rules
+        return self._desk.attempt(
+            request, lambda: rules.set_rules(actor, {parameter: read_number(value)}, reason), "/exports?show=rules",
+            lambda errors, status: self._rules(request, errors, status), "set",
+        )  # fmt: skip
+
+    def _rules(self, request: Request, errors: Sequence[str] = (), status: int = 200) -> Response:
+        """Show the rules with the parameters in force, and every change that the authority made."""
+        actor, book = actor_of(request), self._airlock.rules
+        rules, sets = book.describe(actor)
+        return self._desk.page(
+            request, "exports_rules.html", status, errors=errors, chosen="rules", views=self._views(actor), notes=NOTES,
+            version=rules.version, values=flatten(rules), defaults=flatten(Rules()), sets=sets,
+            may_set=book.can_set(actor),
+        )  # fmt: skip
 
     def show(self, request: Request, export_id: str, file: str = "") -> Response:
         """Show one request, with one of its files."""
@@ -180,8 +206,12 @@ class ExportPages:
         return lambda errors, status: self._export(request, export_id, errors, status)
 
     def _views(self, actor: Actor) -> list[tuple[str, str]]:
-        names = {"review": "Awaiting my review", "mine": "My requests", "all": "All", "fared": "How requests fare"}
-        may = {"review": actor.has("checker"), "mine": actor.has("analyst"), "all": True, "fared": True}
+        names = {
+            "review": "Awaiting my review", "mine": "My requests", "all": "All", "fared": "How requests fare",
+            "rules": "Rules in force",
+        }  # fmt: skip
+        may = dict.fromkeys(VIEWS, True) | {"review": actor.has("checker"), "mine": actor.has("analyst")}
+        may["rules"] = self._desk.can(actor, "rules:view", RULES)
         return [(view, names[view]) for view in VIEWS if may[view]]
 
     def _left(self, found: ExportRequest) -> int | None:
@@ -209,6 +239,7 @@ class ExportPages:
             votes=found.round_votes, reviewers=REVIEWERS,
             complete=len(found.round_votes) >= REVIEWERS or found.state not in IN_REVIEW,
             cells=read_cells(self._airlock.read_notebook(actor, found.id)), record=self._record(actor, found),
+            rules_now=self._airlock.rules.in_force().version,
             related=self._airlock.list_related(actor, found.id)[:MOST_RELATED],
             may_comment=found.state not in ENDED and self._desk.can(actor, "export:comment", export_resource(found)),
             may_private=actor.organisation != found.organisation,

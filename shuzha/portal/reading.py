@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.airlock.model import ExportFile
+from shuzha.core.errors import Invalid
 
 MOST_ROWS = 200
 MOST_COLUMNS = 40
@@ -80,6 +81,14 @@ def read_claims(content: bytes) -> list[dict[str, Any]]:
 def read_subject(content: bytes) -> list[str]:
     """Return the columns that name a subject of a verification specification."""
     return [str(one) for one in json.loads(content).get("subject", ())]
+
+
+def read_number(text: str) -> int | float:
+    """Return the number that somebody typed, whole where it is written so; refuses anything else."""
+    try:
+        return int(text) if text.strip().lstrip("+-").isdigit() else float(text)
+    except ValueError:
+        raise Invalid("the value is no number", rule="form.number", accepted="a number such as 12 or 0.85") from None
 
 
 def condition_text(condition: dict[str, Any]) -> str:

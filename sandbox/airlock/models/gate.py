@@ -62,6 +62,10 @@ class ModelGate:
         self._worker = worker
         self._folder = folder
 
+    def with_rules(self, rules: ModelRules) -> ModelGate:
+        """Return this gate, judging by other parameters."""
+        return ModelGate(rules, self._caps, self._worker, folder=self._folder)
+
     def judge(
         self, data: bytes, specification: ModelSpecification, source: Source, others: Sequence[Source] = ()
     ) -> ModelVerdict:

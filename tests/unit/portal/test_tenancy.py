@@ -169,3 +169,18 @@ def test_reviewer_sees_what_each_cell_rests_on(sign_in, city: PortalCity) -> Non
     assert "Distinct entities" in table
     assert table.count("<tr>") > 1
     assert "never sees these figures" in table
+
+
+def test_only_the_authority_changes_a_rule_and_everybody_sees_it(sign_in, city: PortalCity) -> None:
+    asked = {"parameter": "min_entities", "value": "12", "reason": "a new handbook"}
+    assert post(sign_in("checker1"), "/exports/rules", **asked).status_code == 403
+    authority = sign_in("authority", "en")
+    for value in ("1.5", "twelve", "10", "-1"):
+        assert post(authority, "/exports/rules", **(asked | {"value": value})).status_code == 422
+    assert post(authority, "/exports/rules", **asked).status_code in (200, 303)
+    page = sign_in("analyst", "en").get("/exports?show=rules").text
+    assert "a new handbook" in page
+    assert "default 10" in page
+    assert 'name="parameter"' not in page
+    back = asked | {"value": "10", "reason": "the handbook was withdrawn"}
+    assert post(authority, "/exports/rules", **back).status_code in (200, 303)
