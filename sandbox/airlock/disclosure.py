@@ -108,7 +108,8 @@ def check_table(
         return _unknown(aggregate, [*rows, *columns], rules)
     asked = cells.table(frame, [*rows, *columns], value, entity, numeric=known.needs_value)
     wanted = cells.Wanted(
-        rules.nk_n if known in _DOMINATED else 0, known in _ENDS, known if known.is_point else None
+        rules.nk_n if known in _DOMINATED else 0, known in _ENDS, known if known.is_point else None,
+        alike=known in _DOMINATED,
     )  # fmt: skip
     facts = cells.collect_facts(asked, wanted)
     if known.needs_value and not cells.is_finite(facts):
@@ -180,7 +181,7 @@ def _tests(asked: cells.Table, aggregate: Aggregate, rules: Rules, *, share: boo
     """Return the tests that this aggregate needs."""
     tests = [*_counting(asked, rules)]
     if aggregate in _DOMINATED:
-        tests += _dominance(rules)
+        tests += [*_dominance(rules), *_beside_the_alike(rules)]
     if aggregate.needs_value:
         tests += _sameness(rules, share=share)
     if aggregate in _SPREAD:
@@ -266,6 +267,25 @@ def _sameness(rules: Rules, *, share: bool) -> list[_Test]:
                 _Test("class_disclosure", differ & (figure < rules.share_low), figure, rules.share_low, accepted),
                 _Test("class_disclosure", differ & (figure > rules.share_high), figure, rules.share_high, accepted),
             ]
+    return tests
+
+
+def _beside_the_alike(rules: Rules) -> list[_Test]:
+    """Ask that few never stand beside many whose value is known: less these, a sum or mean is that of the few.
+
+    Known is a value that at least `min_entities` share and that is a cell's smallest or largest, or zero. Where a cell
+    has two values alone its figure is a count of either, however few share the other.
+    """
+    two_valued = pl.col("at_low") + pl.col("at_high") == pl.col("entities")
+    accepted = f"at least {rules.min_entities} entities beside those who share one value: merge groups"
+    tests = []
+    for name in ("at_low", "at_high", "at_zero"):
+        others = pl.col("entities") - pl.col(name)
+        known = pl.col(name) >= rules.min_entities
+        if name != "at_zero":
+            known = known | two_valued
+        few = (pl.col("low") != pl.col("high")) & known & (others < rules.min_entities)
+        tests.append(_Test("class_disclosure", (pl.col("values") > 0) & few, others, rules.min_entities, accepted))
     return tests
 
 

@@ -40,6 +40,7 @@ MAX_BYTES: Final = 64 * 1024
 MAX_LISTED: Final = 1_000
 MAX_CLAIMS: Final = 8
 MAX_EDGES: Final = 61
+ROUND: Final = 1e-12
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
@@ -178,10 +179,18 @@ def _check_coding(coding: Coding, value: str | None) -> None:
     given = [one for one in (coding.bottom, coding.top, coding.step) if one is not None]
     if value is None or not given or not all(math.isfinite(one) for one in given):
         raise Invalid("a table codes no value", rule=RULE, accepted="`value`, and a finite bottom, top or step")
-    if (coding.step is not None and coding.step <= 0) or (
-        coding.bottom is not None and coding.top is not None and coding.bottom >= coding.top
-    ):
+    if coding.step is not None and not _is_round(coding.step):
+        # A step of 1.0000001 moves everybody a little, so that nobody sees of whom more was cut off.
+        raise Invalid("a table's step is no round number", rule=RULE, accepted="1, 2, 2.5 or 5 times a power of ten")
+    if coding.bottom is not None and coding.top is not None and coding.bottom >= coding.top:
         raise Invalid("a table's coding is out of order", rule=RULE, accepted="bottom < top, a step above zero")
+
+
+def _is_round(step: float) -> bool:
+    if not 1e-12 < step < 1e15:
+        return False
+    first = step / 10.0 ** math.floor(math.log10(step))
+    return any(abs(first - one) < ROUND for one in (1, 2, 2.5, 5, 10))
 
 
 def _check_verification(verification: VerificationSpecification) -> None:
