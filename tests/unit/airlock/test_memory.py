@@ -24,9 +24,11 @@ from sandbox.airlock.memory.overlap import compare
 from sandbox.airlock.memory.service import Output
 from sandbox.airlock.specification import (
     Claim,
+    Coding,
     RegressionSpecification,
     TableSpecification,
     VerificationSpecification,
+    check_specification,
 )
 from shuzha.core.errors import Invalid, NotFound, Unavailable
 
@@ -135,6 +137,70 @@ def test_advice_compares_with_the_own_units_outputs_alone(city: Remembering) -> 
 
 
 # what entities add -------------------------------------------------------
+
+
+def persons(few: int) -> pl.DataFrame:
+    """Return people of whom a few have no wage, earn far more than all others, or owe what they did not pay."""
+    number = pl.col("level")
+    return people().with_columns(
+        known=pl.when(number >= few).then("wage"), paid=number % 2 == 0, owed=pl.col("wage"),
+        settled=pl.when(number < few).then(pl.col("wage") - 500).otherwise("wage"),
+        income=pl.when(number < few).then(80_000 + number).otherwise(pl.col("wage") + 0.25),
+    )  # fmt: skip
+
+
+ALL, SUM = table(), {"aggregate": "sum"}
+
+
+@pytest.mark.parametrize("few", [3, 10])
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (ALL, table(value="known")),  # who has no wage
+        (ALL, table(value="known", aggregate="count")),
+        (ALL, table(value="known", aggregate="mean")),
+        (table(aggregate="count"), table(value="known", aggregate="count")),
+        (table(value="owed", **SUM), table(value="settled", **SUM)),  # who has not paid all
+        (table(value="income", **SUM), table(value="income", **SUM, coding=Coding(top=50_000))),
+        (table(value="income", **SUM), table(value="income", **SUM, coding=Coding(top=50_000, step=10))),
+        (table(value="income", **SUM, coding=Coding(step=10)), table(value="income", **SUM, coding=Coding(top=50_000))),
+    ],
+)
+def test_figures_of_the_same_people_do_not_tell_of_a_few(
+    city: Remembering, first: TableSpecification, second: TableSpecification, few: int
+) -> None:
+    one = source(persons(few))
+    for number, (before, after) in enumerate(((first, second), (second, first))):
+        fresh = Remembering(city.folder / f"{number}")
+        fresh.release(output("one", before, one))
+        assert fresh.near(output("two", after, one)) == ({("pair", few)} if few < 10 else set())
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        table(value="paid", **SUM), table(value="paid", aggregate="mean"), table("place", value="paid", **SUM),
+        table(value="level", aggregate="mean", coding=Coding(bottom=199, top=200)),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("few", [3, 10])
+def test_a_sum_of_two_values_is_compared_with_counts(city: Remembering, asked: TableSpecification, few: int) -> None:
+    yes = where("level", "ge", 200) if asked.coding else where("paid", "eq", True)
+    counted = table(where=[yes, where("level", "lt", 400 - few * (1 if asked.coding else 2))])
+    one = source(persons(3))
+    for number, (before, after) in enumerate(((asked, counted), (counted, asked))):
+        fresh = Remembering(city.folder / f"{number}")
+        fresh.release(output("one", before, one))
+        near = fresh.near(output("two", after, one))
+        assert {figure for _, figure in near} == ({few} if few < 10 else set())
+
+
+def test_a_step_that_hardly_rounds_is_refused() -> None:
+    for step in (0.1, 1, 2.5, 500):
+        check_specification(table(value="wage", **SUM, coding=Coding(step=step)))
+    for step in (1.0000001, 7, 499.9999):
+        with pytest.raises(Invalid, match="no round number"):
+            check_specification(table(value="wage", **SUM, coding=Coding(top=50_000, step=step)))
 
 
 def visits(more: int = 0, raised: int = 0) -> pl.DataFrame:
