@@ -191,7 +191,7 @@ class Screener:
         """Return a judged output, computed again from its specification."""
         specification = parse(file.specification.encode())
         if isinstance(specification, VerificationSpecification):
-            return Output(file.name, specification, self.inputs.entry(file.release))
+            return _claims(file.name, specification, self.inputs.entry(file.release))
         source = self.inputs.release(file.release)
         made = compute(specification, source.frame, entity=source.entity, rules=self.rules)
         if hashlib.sha256(made.content or b"").hexdigest() != file.sha256:
@@ -304,7 +304,7 @@ class Screener:
         kept = replace(
             file, type="json", rows=len(verification.claims), sha256=self._vault.put(written), size=len(written)
         )
-        return Judged(kept, tuple(findings), Output(blank.name, verification, source))
+        return Judged(kept, tuple(findings), _claims(blank.name, verification, source))
 
     def _free_form(self, request: ExportRequest, declared: Declared, blank: ExportFile) -> Judged:
         found = content.inspect_apart(declared.content or b"", self._limits)
@@ -371,9 +371,14 @@ def _describe(blank: ExportFile, source: Source, columns: frozenset[str], specif
 
 def _output(name: str, exact: Computable, source: Source, made: Computed) -> Output:
     """Return a computed output as the memory of earlier ones takes it."""
+    content = hashlib.sha256(made.content).hexdigest() if made.content is not None else ""
     if made.table is None or made.rows is None:
-        return Output(name, exact, source)
-    return Output(name, made.table, replace(source, frame=made.rows), made.shown)
+        return Output(name, exact, source, content=content)
+    return Output(name, made.table, replace(source, frame=made.rows), made.shown, content)
+
+
+def _claims(name: str, exact: VerificationSpecification, source: Source) -> Output:
+    return Output(name, exact, source, content=hashlib.sha256(encode(exact)).hexdigest())
 
 
 def _form(declared: Declared) -> str:
