@@ -30,6 +30,7 @@ from shuzha.core.calendar import Due
 from shuzha.core.errors import NotAllowed, NotFound
 from shuzha.portal.desk import Desk, Show, Verb, actor_of, parse, progress
 from shuzha.portal.reading import (
+    Cell,
     Grounds,
     is_picture,
     is_table,
@@ -238,7 +239,7 @@ class ExportPages:
             demand=next((one.demand for one in found.files if one.demand), ""),
             votes=found.round_votes, reviewers=REVIEWERS,
             complete=len(found.round_votes) >= REVIEWERS or found.state not in IN_REVIEW,
-            cells=read_cells(self._airlock.read_notebook(actor, found.id)), record=self._record(actor, found),
+            cells=self._cells(actor, found), record=self._record(actor, found),
             rules_now=self._airlock.rules.in_force().version,
             related=self._airlock.list_related(actor, found.id)[:MOST_RELATED],
             may_comment=found.state not in ENDED and self._desk.can(actor, "export:comment", export_resource(found)),
@@ -267,6 +268,13 @@ class ExportPages:
             return read_grounds(self._airlock.read_evidence(actor, found.id, chosen.name))
         except (NotAllowed, NotFound):
             return None
+
+    def _cells(self, actor: Actor, found: ExportRequest) -> list[Cell]:
+        """Return the cells of the submitted notebook; none for the author's unit, which has it in its workspace."""
+        try:
+            return read_cells(self._airlock.read_notebook(actor, found.id))
+        except NotAllowed:
+            return []
 
     def _voting(self, actor: Actor, found: ExportRequest) -> dict[str, str] | None:
         """Return how the vote form stands for this person: None for nobody's form, else why it is closed, or ''."""
