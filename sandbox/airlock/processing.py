@@ -80,11 +80,14 @@ class Processing(Desk):
         with self._screener(request.rules_version).leaving(request) as (leaving, found):
             if found:
                 return self._turn_back(actor, request, found)
-            return self._release(actor, export_id, leaving)
+            return self._release(actor, request, leaving)
 
-    def _release(self, actor: Actor, export_id: str, leaving: Leaving) -> ExportRequest:
+    def _release(self, actor: Actor, compared: ExportRequest, leaving: Leaving) -> ExportRequest:
         with self._database.work(actor) as work:
-            request = work.get(EXPORTS, export_id)
+            request = work.get(EXPORTS, compared.id)
+            if (request.round, request.leaving) != (compared.round, compared.leaving):
+                # Returned, submitted and approved anew meanwhile: what was compared is not what would leave.
+                return request
             if request.state is ExportState.APPROVED:
                 request = self._seal(work, actor, request)
             if request.state is not ExportState.SEALED:
