@@ -184,3 +184,13 @@ def test_only_the_authority_changes_a_rule_and_everybody_sees_it(sign_in, city: 
     assert 'name="parameter"' not in page
     back = asked | {"value": "10", "reason": "the handbook was withdrawn"}
     assert post(authority, "/exports/rules", **back).status_code in (200, 303)
+
+
+def test_tasks_tell_what_others_did_to_ones_requests(sign_in, city: PortalCity) -> None:
+    page = sign_in("analyst", "en").get("/tasks").text
+    lately = page.partition('id="lately"')[2].partition("</section>")[0]
+    assert f"/exports/{city.made['export.returned']}" in lately
+    assert ">returned</span>" in lately
+    assert f"/exports/{city.made['export']}" not in lately, "it left long ago"
+    assert f"/exports/{city.made['export.screened']}" not in lately, "nobody has done anything to it"
+    assert 'id="lately"' not in sign_in("consumer").get("/tasks").text
