@@ -15,12 +15,15 @@ import numpy as np
 import polars as pl
 
 from sandbox.airlock import recompute
+from sandbox.airlock.formula import How, parse_formula
 from sandbox.airlock.inputs import Source
 from sandbox.airlock.memory.layers import CLAIMS, MODELS, MODULUS, Array, Members
+from sandbox.airlock.regressions.design import whole_rows
 from sandbox.airlock.specification import (
     Aggregate,
     Coding,
     Condition,
+    RegressionSpecification,
     Repair,
     TableSpecification,
     VerificationSpecification,
@@ -110,20 +113,40 @@ class Selection(Protocol):
 
 
 def row_members(asked: Selection, source: Source, known: pl.LazyFrame) -> Members:
-    """Return whose rows something is computed from, those without a null in what it reads, as one cell.
+    """Return whose rows something is computed from, those without a null in what it reads.
 
-    Its figures are no sums: only the population is compared.
+    One cell is of all of them, and of a regression one of each category in each of its terms: whoever has a fit and the
+    counts reckons the sum of its outcome over all, and over each category. Only the populations are compared.
     """
     rows = _with_entity(source)
     rows = rows.filter(recompute.condition(asked.where, rows.collect_schema())).drop_nulls(
         [*asked.used_columns, ENTITY]
     )
-    found = rows.select(ENTITY).unique().join(known, on=ENTITY, how="left").select(HASH).collect(engine="streaming")
+    if isinstance(asked, RegressionSpecification):
+        # Those without a logarithm are in no fit.
+        rows = rows.filter(whole_rows(parse_formula(asked.formula)))
+    groups = _categories(asked) if isinstance(asked, RegressionSpecification) else []
+    parts, labels = [rows.select(ENTITY, pl.lit(0, dtype=pl.UInt32).alias(CELL))], ["all"]
+    for group in groups:
+        levels = rows.select(group).unique().sort(group).collect(engine="streaming")
+        numbered = levels.with_row_index(CELL, offset=len(labels)).lazy()
+        parts.append(rows.select(ENTITY, *group).join(numbered, on=group).select(ENTITY, CELL))
+        labels += [
+            ", ".join(f"{name} = {one}" for name, one in level.items()) for level in levels.iter_rows(named=True)
+        ]
+    found = pl.concat(parts).unique().join(known, on=ENTITY, how="left").select(CELL, HASH).collect(engine="streaming")
     _check_known(found)
     ones = np.ones(found.height, dtype=np.uint16)
-    cells = np.zeros(found.height, dtype=np.uint32)
-    labels = pl.DataFrame({"": [None]})
-    return Members(found[HASH].to_numpy(), cells, ones, ones, labels, MODELS, exact=False)
+    # Exact: six digits of an estimate are enough of a sum.
+    told = pl.DataFrame({"rows": labels})
+    return Members(found[HASH].to_numpy(), found[CELL].to_numpy(), ones, ones, told, MODELS)
+
+
+def _categories(asked: RegressionSpecification) -> list[list[str]]:
+    """Return the sets of columns whose categories a regression tells apart."""
+    terms = parse_formula(asked.formula).terms
+    found = (tuple(sorted({one.column for one in term if one.how is How.CATEGORY})) for term in terms)
+    return [list(one) for one in dict.fromkeys(found) if one]
 
 
 def claim_members(verification: VerificationSpecification, source: Source, known: pl.LazyFrame) -> Members:

@@ -331,6 +331,38 @@ def test_claims_are_compared_with_claims(city: Remembering) -> None:
     assert city.near(output("three", below(201), FRAME)) == set()
 
 
+@pytest.mark.parametrize(("few", "near"), [(3, {("pair", 3)}), (10, set())])
+def test_who_has_no_logarithm_is_in_no_fit(city: Remembering, few: int, near: set[tuple[str, int]]) -> None:
+    frame = source(
+        people().with_columns(gain=pl.when(pl.col("level") < few).then(-1.0).otherwise(1.0 + pl.col("level")))
+    )
+    city.release(Output("all", RegressionSpecification("rel_1", "wage ~ C(place)"), frame))
+    assert city.near(Output("fewer", RegressionSpecification("rel_1", "wage ~ log(gain)"), frame)) == near
+
+
+@pytest.mark.parametrize(
+    ("formula", "kept", "rest", "near"),
+    [
+        ("wage ~ 1", "lt", [where("level", "ge", 200)], ("combination", 3)),  # its intercept is a mean
+        ("wage ~ C(place)", "ge", [], ("pair", 3)),  # so is each category's
+        ("wage ~ C(place) + known", "ge", [], ("pair", 3)),
+    ],
+)
+@pytest.mark.parametrize("few", [3, 10])
+def test_what_a_regression_says_of_groups_is_compared_with_tables(
+    city: Remembering, formula: str, kept: str, rest: list[Any], near: tuple[str, int], few: int
+) -> None:
+    frame = source(persons(0))
+    asked = RegressionSpecification("rel_1", formula, where=[where("level", kept, 200 if kept == "lt" else 0)])
+    city.release(Output("fit", asked, frame))
+    if rest:
+        city.release(output("half", table(value="wage", **SUM, where=rest), frame))
+        after = table(value="wage", **SUM, where=[where("level", "ge", few)])
+    else:
+        after = table(value="wage", **SUM, where=[where("place", "eq", "x"), where("level", "ge", 4 * few)])
+    assert city.near(output("after", after, frame)) == ({near} if few < 10 else set())
+
+
 def test_regressions_are_compared_by_whose_rows_they_use(city: Remembering) -> None:
     def fitted(level: int) -> Output:
         asked = RegressionSpecification("rel_1", "wage ~ level", where=[where("level", "lt", level)])
