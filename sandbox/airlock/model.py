@@ -273,10 +273,10 @@ def check_submission(submission: Submission) -> None:
         raise Invalid("the export request has no notebook", rule="export.submission", accepted="the saved notebook")
 
 
-def check_reason(reason: str) -> str:
+def check_reason(reason: str, what: str = "a decision") -> str:
     """Return the reason, trimmed; refuse a decision without one, and one of more than 2,000 characters."""
     if not reason.strip() or len(reason) > MAX_REASON:
-        raise Invalid("a decision without a reason", rule="decision.reason", accepted=f"1 to {MAX_REASON} characters")
+        raise Invalid(f"{what} without a reason", rule="decision.reason", accepted=f"1 to {MAX_REASON} characters")
     return reason.strip()
 
 
@@ -303,7 +303,11 @@ def check_withheld(request: ExportRequest, choice: Choice, withheld: Mapping[str
             f"cannot withhold these outputs of {request.id}", rule="export.withheld",
             accepted="with an approval, some of the request's outputs; to hold all back ask for changes, or reject",
         )  # fmt: skip
-    return tuple(Withheld(f.name, check_reason(withheld[f.name])) for f in request.files if f.name in withheld)
+    return tuple(
+        Withheld(f.name, check_reason(withheld[f.name], f"withholding `{f.name}`"))
+        for f in request.files
+        if f.name in withheld
+    )
 
 
 def check_comment(request: ExportRequest, text: str, file: str) -> str:

@@ -202,7 +202,7 @@ TONES = {
     "good": frozenset({"published", "active", "granted", "ready", "open", "released", "sealed", "approved", "valid",
                        "coded", "in_service", "ingested", "pass", "imported"}),
     "bad": frozenset({"suspended", "rejected", "refused", "terminated", "retired", "failed", "held", "block",
-                      "destroyed", "expired", "withdrawn", "revoked"}),
+                      "destroyed", "expired", "withdrawn", "revoked", "recalled"}),
     "wait": frozenset({"submitted", "change_pending", "applied", "qualified", "reviewed", "checked", "under_review",
                        "consolidation", "returned", "public_notice", "formal_review", "accepted", "review"}),
     "now": frozenset({"received", "ingesting", "building", "rerunning", "screened", "opening", "requested"}),

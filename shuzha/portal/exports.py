@@ -240,6 +240,7 @@ class ExportPages:
             votes=found.round_votes, reviewers=REVIEWERS,
             complete=len(found.round_votes) >= REVIEWERS or found.state not in IN_REVIEW,
             cells=self._cells(actor, found), record=self._record(actor, found),
+            meanings={note.rule: note.meaning for note in NOTES},
             rules_now=self._airlock.rules.in_force().version,
             related=self._airlock.list_related(actor, found.id)[:MOST_RELATED],
             may_comment=found.state not in ENDED and self._desk.can(actor, "export:comment", export_resource(found)),
@@ -290,7 +291,8 @@ class ExportPages:
         if not found.record:
             return None
         signed = self._airlock.read_record(actor, found.id)
-        return {"holds": signed.holds(), "signature": signed.signature, "facts": json.loads(signed.content)}
+        facts, key = json.loads(signed.content), signed.public_key.hex()
+        return {"holds": signed.holds(), "signature": signed.signature, "key": key, "facts": facts}
 
 
 def _is_operator(actor: Actor, found: ExportRequest) -> bool:

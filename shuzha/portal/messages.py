@@ -80,7 +80,7 @@ _SOURCE = (
     re.compile(r'_demands\(actor, DemandState\.\w+, "([^"]+)"'),
     re.compile(r'EntryState\.\w+: "([^"]+)"'),
     re.compile(r'^\s+\("(By [a-z ]+)", _rows', re.MULTILINE),
-    re.compile(r'"(?:review|mine|all)": "([^"]+)"'),
+    re.compile(r'"(?:review|mine|all|fared|rules)": "([^"]+)"'),
     re.compile(r'Choice\.[A-Z]+, "([^"]+)"'),
     re.compile(r'\b40[0-9]: "([^"]+)"'),
 )

@@ -40,3 +40,15 @@ def test_a_demonstration_says_that_its_clock_was_moved() -> None:
     request = Request({"type": "http", "path": "/", "headers": [(b"accept-language", b"en")], "query_string": b""})
     said = renderer.page(request, "problem.html", title="", message="").body.decode()
     assert "moved 41 days ahead" in said
+
+
+def test_a_finding_says_in_the_readers_language_what_its_rule_asks(sign_in, city: PortalCity) -> None:
+    page = sign_in("analyst", "zh_Hans").get(f"/exports/{city.made['export.returned']}").text
+    assert "min_count" in page
+    assert "每个单元至少由这么多个不同主体（非空值）构成" in page
+
+
+def test_a_released_request_shows_the_key_that_its_record_is_checked_with(sign_in, city: PortalCity) -> None:
+    made = city.made["export"]
+    signed = city.platform.airlock.read_record(city.people["operator"], made)
+    assert signed.public_key.hex() in sign_in("operator").get(f"/exports/{made}").text
