@@ -63,6 +63,10 @@ def below(level: int, *rows: str, **changes: Any) -> TableSpecification:
 # pairs -----------------------------------------------------------------
 
 
+@pytest.mark.boundary(
+    rule="differencing", passes="two tables whose populations, or whose cells, differ by 10 people or by none",
+    fails="by 9, in either order",
+)  # fmt: skip
 @pytest.mark.parametrize(
     ("first", "second", "least"),
     [
@@ -463,6 +467,10 @@ def _cut(*populations: Layers) -> Atoms:
     return cutter.atoms()
 
 
+@pytest.mark.boundary(
+    rule="differencing", passes="counts that leave ten and more possible sizes to a group of two",
+    fails="counts that leave nine",
+)  # fmt: skip
 @pytest.mark.parametrize(("few", "possible"), [(6, 9), (8, None)])
 def test_counts_tell_a_group_that_no_combination_isolates(few: int, possible: int | None) -> None:
     """Two people in both of two counts, `few` more in each of them alone, and a third count of all the others.
