@@ -158,6 +158,8 @@ class Permission(StrEnum):
     RELEASE_FAIL = "release:fail"
     RELEASE_REQUEST = "release:request"
     RELEASE_VIEW = "release:view"
+    RULES_SET = "rules:set"
+    RULES_VIEW = "rules:view"
     SETTINGS_EDIT = "settings:edit"
     SETTINGS_VIEW = "settings:view"
     STATEMENT_MAKE = "statement:make"

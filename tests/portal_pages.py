@@ -33,7 +33,7 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
             "/announcements", f"/announcements/{made['announcement.draft']}",
             f"/authorizations/{made['authorization.qualified']}", f"/authorizations/{made['authorization.reviewed']}",
             f"/authorizations/{made['authorization.noticed']}", "/imports", own_files[1], own_files[2],
-            "/exports", f"/exports/{made['export.differs']}", product, *money, "/oversight",
+            "/exports", "/exports?show=rules", f"/exports/{made['export.differs']}", product, *money, "/oversight",
             f"/oversight?period={made['month']}",
         ),
         "operator": (

@@ -11,6 +11,7 @@ from policies import Context, Policies, Resource
 from sandbox.airlock.inputs import Source
 from sandbox.airlock.model import EXPORT, ExportRequest, ExportState, Step
 from sandbox.airlock.room import CleanRoom
+from sandbox.airlock.rulebook import RuleBook
 from sandbox.airlock.screening import Screener
 from sandbox.airlock.store import EXPORTS
 from sandbox.airlock.vault import Vault
@@ -53,9 +54,15 @@ class Desk:
         self._parts = parts
         self._database = parts.database
         self._vault = parts.vault
+        self.rules = RuleBook(parts.database, parts.policies, parts.screener.rules)
 
     def _check(self, actor: Actor, permission: str, request: ExportRequest, at: dt.datetime) -> None:
         self._parts.policies.check(actor, permission, export_resource(request), Context(at=at))
+
+    def _screener(self, version: str = "") -> Screener:
+        """Return the screener of the rules in force, or of those of an earlier version."""
+        rules = self.rules.of_version(version) if version else self.rules.in_force()
+        return self._parts.screener.with_rules(rules)
 
     def _get_seen(self, work: Work, actor: Actor, export_id: str) -> ExportRequest:
         """Return a request that the actor may see; one that he may not does not exist for him."""

@@ -24,9 +24,10 @@ RULE = "airlock.table"
 PAIRS: Final = 16_000_000
 MAX_CELLS: Final = 1_000_000
 FACTS = ("rows", "entities", "values", "net", "absolute", "top_one", "top_two", "top_n", "low", "high")
-HOLDERS = ("low_holders", "high_holders", "point_holders")
+HOLDERS = ("low_holders", "high_holders", "point_holders", "at_low", "at_high", "at_zero")
 RESERVED = frozenset((*FACTS, *HOLDERS, "positive", "verdict"))
-_ADDED = ("rows", "entities", "values", "net", "absolute", "positive")
+_ADDED = ("rows", "entities", "values", "net", "absolute", "positive", "at_zero")
+_ALIKE = ("at_low", "at_high", "at_zero")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +93,16 @@ def table(
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which facts cost more than a sum: the `largest` n entities, who has the `ends`, who has a `point`.
+    """Which facts cost more than a sum: the `largest` n entities, who has the `ends`, is `alike`, or has a `point`.
 
-    `point` is a median, percentile or mode. What is not wanted is zero in the facts.
+    `alike` counts the entities all of whose values are the cell's smallest, its largest, or zero. `point` is a median,
+    percentile or mode. What is not wanted is zero in the facts.
     """
 
     largest: int = 0
     ends: bool = False
     point: Aggregate | None = None
+    alike: bool = False
 
 
 def collect_facts(asked: Table, wanted: Wanted, *, pairs: int = PAIRS) -> pl.DataFrame:
@@ -236,6 +239,10 @@ def _facts(coded: pl.LazyFrame, asked: Table, wanted: Wanted) -> pl.DataFrame:
         facts = facts.join(pairs.group_by("k").agg(size.top_k(max(wanted.largest, 2)).alias("tops")), on="k")
     else:
         facts = facts.with_columns(tops=pl.lit([0.0]))
+    if wanted.alike:
+        facts = facts.join(_alike(pairs.filter(with_value), facts), on="k", how="left")
+    else:
+        facts = facts.with_columns(pl.lit(0, dtype=pl.Int64).alias(name) for name in _ALIKE)
     if wanted.ends:
         facts = facts.join(_end_holders(pairs.filter(with_value), facts), on="k", how="left")
     else:
@@ -252,6 +259,15 @@ def _end_holders(pairs: pl.LazyFrame, facts: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
+def _alike(pairs: pl.LazyFrame, facts: pl.LazyFrame) -> pl.LazyFrame:
+    """Return for each cell how many entities have nothing but its smallest value, its largest, or zero."""
+    only = pl.col("lo") == pl.col("hi")
+    there = pairs.filter(only).join(facts.select("k", "low", "high"), on="k")
+    places = {"at_low": pl.col("low"), "at_high": pl.col("high"), "at_zero": pl.lit(0.0)}
+    held = [(pl.col("lo") == place).sum().cast(pl.Int64).alias(name) for name, place in places.items()]
+    return there.group_by("k").agg(held)
+
+
 def _ranked(facts: pl.LazyFrame, largest: int) -> pl.DataFrame:
     """Return the facts with what the largest entities hold, and no null where nobody is counted."""
     tops = pl.col("tops").list.sort(descending=True)
@@ -259,14 +275,14 @@ def _ranked(facts: pl.LazyFrame, largest: int) -> pl.DataFrame:
         tops.list.first().alias("top_one"),
         tops.list.head(2).list.sum().alias("top_two"),
         tops.list.head(largest).list.sum().alias("top_n"),
-        pl.col("low_holders", "high_holders").fill_null(0),
+        pl.col("low_holders", "high_holders", *_ALIKE).fill_null(0),
     ).collect(engine="streaming")
 
 
 def _added(parts: Sequence[pl.DataFrame], largest: int) -> pl.DataFrame:
     """Return the facts of all parts of the entities together: no entity is in two."""
-    at_low = pl.col("low_holders").filter(pl.col("low") == pl.col("low").min())
-    at_high = pl.col("high_holders").filter(pl.col("high") == pl.col("high").max())
+    at_low = pl.col("low_holders", "at_low").filter(pl.col("low") == pl.col("low").min())
+    at_high = pl.col("high_holders", "at_high").filter(pl.col("high") == pl.col("high").max())
     added = pl.concat(parts).lazy().group_by("k").agg(
         *(pl.col(name).sum() for name in _ADDED),
         pl.col("low").min(),

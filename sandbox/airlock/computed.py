@@ -10,6 +10,7 @@ import msgspec
 import polars as pl
 
 from sandbox.airlock import content
+from sandbox.airlock.faults import log_fault
 from sandbox.airlock.figures.drawing import draw
 from sandbox.airlock.figures.making import make_table
 from sandbox.airlock.findings import Finding
@@ -74,7 +75,9 @@ def _table(
     table: TableSpecification, rows: pl.LazyFrame, checked: Checked, repairs: tuple[Suggestion, ...]
 ) -> Computed:
     report, shown = checked.report, checked.frame
-    evidence = report.as_dict() | {"repairs": [one.as_dict() for one in repairs]}
+    evidence = report.as_dict() | {
+        "repairs": [one.as_dict() for one in repairs], "grounds": report.list_grounds()
+    }  # fmt: skip
     written = content.write_csv(shown)
     return Computed(written, "csv", "table", shown, report.findings, evidence, repairs, table, rows, shown)
 
@@ -85,8 +88,8 @@ def _tried(
     """Return what would mend a table; advice that fails takes nothing away from what blocks it."""
     try:
         return suggest(table, rows, entity=entity, rules=rules, now=now)
-    except Exception:  # The boundary of advice: the table stays as blocked as it was.
-        log.exception("no repair could be tried")
+    except Exception as error:  # The boundary of advice: the table stays as blocked as it was.
+        log_fault(log, error, "no repair could be tried")
         return ()
 
 

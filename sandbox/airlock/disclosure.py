@@ -25,6 +25,7 @@ MAX_FINDINGS: Final = 500
 _SPREAD = frozenset({Aggregate.STD, Aggregate.VAR})
 _DOMINATED = frozenset({Aggregate.SUM, Aggregate.MEAN}) | _SPREAD
 _ENDS: Final = {Aggregate.MIN: "low_holders", Aggregate.MAX: "high_holders"}
+MOST_GROUNDS: Final = 500
 # What a division leaves of a share that is exactly the limit.
 _NOISE: Final = 1e-12
 
@@ -56,6 +57,32 @@ class Report:
             "findings": [finding.as_dict() for finding in self.findings],
         }
 
+    def list_grounds(self, most: int = MOST_GROUNDS) -> dict[str, Any]:
+        """Return what each cell rests on as plain JSON, for reviewers: the cells of fewest entities first.
+
+        Each has its labels, `entities`, and where values are added up `share`, what the largest two hold of the
+        absolute total. `more` counts the cells beyond `most`.
+        """
+        labels = [name for name in self.cells.columns if name not in ("entities", "values", "verdict")]
+        found = self.cells.select(*labels, "entities", "verdict")
+        adds = {"top_two", "absolute"} <= set(self.facts.columns)
+        if adds:
+            held = pl.when(pl.col("absolute") > 0).then(pl.col("top_two") / pl.col("absolute"))
+            found = found.hstack(self.facts.select(held.alias("share")))
+        worst_first = found.sort("entities", maintain_order=True).head(most)
+        return {
+            "labels": labels,
+            "cells": [
+                {
+                    "labels": [_label(row[name]) for name in labels], "entities": row["entities"],
+                    "share": round(row["share"], 4) if adds and row["share"] is not None else None,
+                    "verdict": row["verdict"],
+                }
+                for row in worst_first.iter_rows(named=True)
+            ],
+            "more": max(found.height - most, 0),
+        }  # fmt: skip
+
 
 def check_table(
     frame: pl.DataFrame | pl.LazyFrame,
@@ -81,7 +108,8 @@ def check_table(
         return _unknown(aggregate, [*rows, *columns], rules)
     asked = cells.table(frame, [*rows, *columns], value, entity, numeric=known.needs_value)
     wanted = cells.Wanted(
-        rules.nk_n if known in _DOMINATED else 0, known in _ENDS, known if known.is_point else None
+        rules.nk_n if known in _DOMINATED else 0, known in _ENDS, known if known.is_point else None,
+        alike=known in _DOMINATED,
     )  # fmt: skip
     facts = cells.collect_facts(asked, wanted)
     if known.needs_value and not cells.is_finite(facts):
@@ -153,7 +181,7 @@ def _tests(asked: cells.Table, aggregate: Aggregate, rules: Rules, *, share: boo
     """Return the tests that this aggregate needs."""
     tests = [*_counting(asked, rules)]
     if aggregate in _DOMINATED:
-        tests += _dominance(rules)
+        tests += [*_dominance(rules), *_beside_the_alike(rules)]
     if aggregate.needs_value:
         tests += _sameness(rules, share=share)
     if aggregate in _SPREAD:
@@ -239,6 +267,25 @@ def _sameness(rules: Rules, *, share: bool) -> list[_Test]:
                 _Test("class_disclosure", differ & (figure < rules.share_low), figure, rules.share_low, accepted),
                 _Test("class_disclosure", differ & (figure > rules.share_high), figure, rules.share_high, accepted),
             ]
+    return tests
+
+
+def _beside_the_alike(rules: Rules) -> list[_Test]:
+    """Ask that few never stand beside many whose value is known: less these, a sum or mean is that of the few.
+
+    Known is a value that at least `min_entities` share and that is a cell's smallest or largest, or zero. Where a cell
+    has two values alone its figure is a count of either, however few share the other.
+    """
+    two_valued = pl.col("at_low") + pl.col("at_high") == pl.col("entities")
+    accepted = f"at least {rules.min_entities} entities beside those who share one value: merge groups"
+    tests = []
+    for name in ("at_low", "at_high", "at_zero"):
+        others = pl.col("entities") - pl.col(name)
+        known = pl.col(name) >= rules.min_entities
+        if name != "at_zero":
+            known = known | two_valued
+        few = (pl.col("low") != pl.col("high")) & known & (others < rules.min_entities)
+        tests.append(_Test("class_disclosure", (pl.col("values") > 0) & few, others, rules.min_entities, accepted))
     return tests
 
 

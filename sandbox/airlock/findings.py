@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 
 class Severity(StrEnum):
@@ -22,6 +22,13 @@ class Verdict(StrEnum):
     PASS = "pass"  # noqa: S105 - a verdict
     REVIEW = "review"
     BLOCK = "block"
+
+
+# Their places name categories of the data, such as the terms of a regression.
+_OF_CELLS: Final = frozenset({
+    "min_count", "dominance_nk", "dominance_p", "dof", "zero_cell", "class_disclosure", "extreme", "leverage",
+    "standard_errors",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,14 @@ class Finding:
     def with_file(self, file: str) -> Finding:
         """Return the same finding about the file of this name."""
         return replace(self, file=file)
+
+    def outside(self) -> Finding:
+        """Return the finding as it may be read outside of workspace and airlock: no label, no figure of the data.
+
+        A table of everybody by all columns is blocked, and its findings would be its rows.
+        """
+        place = "" if self.cell is not None or self.rule in _OF_CELLS else self.place
+        return replace(self, cell=None, figure=None, place=place)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the finding as plain JSON."""

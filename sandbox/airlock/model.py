@@ -273,10 +273,10 @@ def check_submission(submission: Submission) -> None:
         raise Invalid("the export request has no notebook", rule="export.submission", accepted="the saved notebook")
 
 
-def check_reason(reason: str) -> str:
+def check_reason(reason: str, what: str = "a decision") -> str:
     """Return the reason, trimmed; refuse a decision without one, and one of more than 2,000 characters."""
     if not reason.strip() or len(reason) > MAX_REASON:
-        raise Invalid("a decision without a reason", rule="decision.reason", accepted=f"1 to {MAX_REASON} characters")
+        raise Invalid(f"{what} without a reason", rule="decision.reason", accepted=f"1 to {MAX_REASON} characters")
     return reason.strip()
 
 
@@ -303,7 +303,11 @@ def check_withheld(request: ExportRequest, choice: Choice, withheld: Mapping[str
             f"cannot withhold these outputs of {request.id}", rule="export.withheld",
             accepted="with an approval, some of the request's outputs; to hold all back ask for changes, or reject",
         )  # fmt: skip
-    return tuple(Withheld(f.name, check_reason(withheld[f.name])) for f in request.files if f.name in withheld)
+    return tuple(
+        Withheld(f.name, check_reason(withheld[f.name], f"withholding `{f.name}`"))
+        for f in request.files
+        if f.name in withheld
+    )
 
 
 def check_comment(request: ExportRequest, text: str, file: str) -> str:
@@ -344,8 +348,14 @@ def as_seen_by(request: ExportRequest, account: str, organisation: str = "") -> 
     """Return the request without what this person may not know of it.
 
     Until two votes are in, every vote but his own, and what other reviewers remark to each other; and for the author's
-    unit, remarks that are not meant for it, at any time.
+    unit, remarks that are not meant for it, at any time, and what would let data out that nobody has released: labels
+    and figures in findings (advice in its workspace has them), and the specifications and contexts of outputs that have
+    not left, which a notebook's code wrote after it saw the data.
     """
+    if organisation == request.organisation:
+        told = {(one.rule, one.severity, one.file, one.place, one.accepted): one for one in _told(request)}
+        files = tuple(_outside(file, request.state) for file in request.files)
+        request = replace(request, files=files, findings=tuple(told.values()))
     blind = request.state in (*IN_REVIEW, ExportState.HELD) and len(request.round_votes) < REVIEWERS
     comments = tuple(
         one
@@ -362,6 +372,16 @@ def as_seen_by(request: ExportRequest, account: str, organisation: str = "") -> 
         step for step in request.steps if step.verb != "review" or step.by == account or step.at < _since(request)
     )
     return replace(request, votes=shown, steps=steps)
+
+
+def _told(request: ExportRequest) -> tuple[Finding, ...]:
+    return tuple(finding.outside() for finding in request.findings)
+
+
+def _outside(file: ExportFile, state: ExportState) -> ExportFile:
+    """Return an output as its unit may read of it outside of the workspace."""
+    left = state in (ExportState.RELEASED, ExportState.RECALLED) and not file.withheld
+    return file if left else replace(file, specification="", context="")
 
 
 def _since(request: ExportRequest) -> dt.datetime:

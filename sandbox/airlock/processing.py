@@ -62,8 +62,9 @@ class Processing(Desk):
         if run.state is not RunState.DONE:
             cell = f" at cell {run.failed.cell} ({run.failed.error})" if run.failed else ""
             return self._return(actor, request, f"the notebook {_ENDED[run.state]}{cell}", {"run": note})
-        judged = self._parts.screener.judge_all(request, run.outputs.declared, self._allows(actor, request))
-        return self._screened(actor, request, note, run, judged)
+        screener = self._screener()
+        judged = screener.judge_all(request, run.outputs.declared, self._allows(actor, request))
+        return self._screened(actor, request, note, run, judged, screener.rules.version)
 
     def finish(self, export_id: str) -> ExportRequest:
         """Seal an approved request with its signed record, then release it; return it as it stands then.
@@ -76,14 +77,17 @@ class Processing(Desk):
             request = work.get(EXPORTS, export_id)
         if request.state not in (ExportState.APPROVED, ExportState.SEALED):
             return request
-        with self._parts.screener.leaving(request) as (leaving, found):
+        with self._screener(request.rules_version).leaving(request) as (leaving, found):
             if found:
                 return self._turn_back(actor, request, found)
-            return self._release(actor, export_id, leaving)
+            return self._release(actor, request, leaving)
 
-    def _release(self, actor: Actor, export_id: str, leaving: Leaving) -> ExportRequest:
+    def _release(self, actor: Actor, compared: ExportRequest, leaving: Leaving) -> ExportRequest:
         with self._database.work(actor) as work:
-            request = work.get(EXPORTS, export_id)
+            request = work.get(EXPORTS, compared.id)
+            if (request.round, request.leaving) != (compared.round, compared.leaving):
+                # Returned, submitted and approved anew meanwhile: what was compared is not what would leave.
+                return request
             if request.state is ExportState.APPROVED:
                 request = self._seal(work, actor, request)
             if request.state is not ExportState.SEALED:
@@ -110,7 +114,7 @@ class Processing(Desk):
             )  # fmt: skip
 
     def _screened(
-        self, actor: Actor, request: ExportRequest, note: RunNote, run: Run, judged: tuple[Judged, ...]
+        self, actor: Actor, request: ExportRequest, note: RunNote, run: Run, judged: tuple[Judged, ...], version: str
     ) -> ExportRequest:
         files = tuple(one.file for one in judged)
         found = [finding for one in judged for finding in one.findings]
@@ -127,7 +131,7 @@ class Processing(Desk):
         findings, verdict = kept_findings(found), worst(found)
         changes = {
             "run": note, "files": files, "findings": findings, "verdict": verdict.value,
-            "rules_version": self._parts.screener.rules.version,
+            "rules_version": version,
         }  # fmt: skip
         if verdict is Verdict.BLOCK:
             rules = sorted({finding.rule for finding in findings if finding.severity is Severity.BLOCK})
@@ -168,7 +172,7 @@ class Processing(Desk):
                 raise Invalid(f"file {file.name} of {request.id} was changed", rule="vault.address")
         agreement = work.get(AUTHORIZATIONS, request.authorization).document
         inputs = [self._input(release) for release in request.releases]
-        rules, now = self._parts.screener.rules, work.now()
+        rules, now = self.rules.of_version(request.rules_version), work.now()
         record = write_record(request, rules, agreement=agreement, inputs=inputs, sealed_at=now.isoformat())
         signature = sign_record(record, self._parts.keys.signing_key(SIGNING_KEY))
         address = self._vault.put(record)

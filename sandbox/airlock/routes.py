@@ -44,12 +44,38 @@ class Remark:
     private: bool = False
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class RuleChange:
+    """Parameters of the disclosure rules by their dotted names, to be in force from now on, and why."""
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - read by pydantic from a dataclass
+    changes: dict[str, int | float]
+    reason: str
+
+
 def make_router(service: AirlockService, actor: ActorDependency) -> APIRouter:
     """Return the routes below `/exports`. A request is submitted from its workspace, not here."""
     router = APIRouter(prefix="/exports", tags=["exports"])
+    _add_rules(router, service, actor)
     _add_reading(router, service, actor)
     _add_deciding(router, service, actor)
     return router
+
+
+def _add_rules(router: APIRouter, service: AirlockService, actor: ActorDependency) -> None:
+    @router.get("/rules")
+    def get_rules(who: Actor = Depends(actor)) -> dict[str, Any]:
+        rules, sets = service.rules.describe(who)
+        return {"version": rules.version, "values": rules.as_dict(), "sets": _builtins(sets)}
+
+    @router.post("/rules")
+    def set_rules(body: RuleChange, who: Actor = Depends(actor)) -> dict[str, Any]:
+        found: dict[str, Any] = _builtins(service.rules.set_rules(who, body.changes, body.reason))
+        return found
+
+
+def _builtins(value: Any) -> Any:
+    return msgspec.to_builtins(value)
 
 
 def _add_reading(router: APIRouter, service: AirlockService, actor: ActorDependency) -> None:

@@ -141,11 +141,16 @@ NOTES: Final[tuple[RuleNote, ...]] = (
     ),
     RuleNote("unknown_aggregate", (), Severity.BLOCK, "a figure that no rule here covers does not pass", "Shuzha"),
     RuleNote("specification", (), Severity.BLOCK, "a specification is of the grammar and fits the data", "Shuzha"),
-    RuleNote("checker_failed", (), Severity.BLOCK, "a check that failed has not passed", "Shuzha"),
-    RuleNote("label_pii", (), Severity.BLOCK, "no identifier stands in a heading, label, cell or file name", "Shuzha"),
-    RuleNote("file_type", (), Severity.BLOCK, "the content is of a type on the list, whatever the name says", "Shuzha"),
     RuleNote(
-        "canonical", (), Severity.NOTE,
+        "checker_failed", ("files.seconds",), Severity.BLOCK, "a check that failed has not passed", "Shuzha",
+    ),
+    RuleNote("label_pii", (), Severity.BLOCK, "no identifier stands in a heading, label, cell or file name", "Shuzha"),
+    RuleNote(
+        "file_type", ("files.depth",), Severity.BLOCK,
+        "the content is of a type on the list, whatever the name says", "Shuzha",
+    ),
+    RuleNote(
+        "canonical", ("files.digits", "files.integer_digits"), Severity.NOTE,
         "a file leaves as the platform writes it; the figure says how many values that changed", "Shuzha",
     ),
     RuleNote(
@@ -156,20 +161,27 @@ NOTES: Final[tuple[RuleNote, ...]] = (
         "hidden_text", (), Severity.REVIEW, "no word mixes letters of scripts that look alike", "Shuzha",
     ),
     RuleNote(
-        "picture_detail", (), Severity.BLOCK,
+        "picture_detail", ("files.picture_bits",), Severity.BLOCK,
         "a picture compresses as a chart does: noise and photographs may hold anything", "Shuzha",
     ),
     RuleNote(
-        "row_overlap", (), Severity.BLOCK,
+        "row_overlap", ("files.overlap_rows", "files.overlap_share"), Severity.BLOCK,
         "no rows of a granted release are found again, in whatever dress; fewer than ten such rows need review",
         "Shuzha",
     ),
     RuleNote(
-        "row_risk", (), Severity.BLOCK,
+        "row_risk", ("files.audience",), Severity.BLOCK,
         "a table that consists of a release's rows has classes as large as its audience's mode asks for",
         "GB/T 42460 annex D (k and tau)",
     ),
-    RuleNote("file_size", (), Severity.BLOCK, "rows, bytes and number of files stay within the limits", "Shuzha"),
+    RuleNote(
+        "file_size",
+        (
+            "files.files", "files.bytes", "files.rows", "files.columns", "files.cell", "files.pixels",
+            "files.elements",
+        ),
+        Severity.BLOCK, "rows, bytes and number of files stay within the limits", "Shuzha",
+    ),
     RuleNote("scope", (), Severity.BLOCK, "a specification reads only what the grant gives", "Shuzha"),
     RuleNote(
         "kernel_differs", (), Severity.REVIEW,

@@ -7,7 +7,6 @@ compared with that and dropped. Whatever goes wrong while one output is judged b
 from __future__ import annotations
 
 import hashlib
-import io
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,12 +14,13 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 import msgspec
-import polars as pl
 
 from sandbox.airlock import claims, content, differencing, disclosure, labels
 from sandbox.airlock.computed import Computable, Computed, bound, compute
+from sandbox.airlock.faults import log_fault
 from sandbox.airlock.findings import Finding, Severity, Verdict, worst
 from sandbox.airlock.inputs import Inputs, Source, find_source
+from sandbox.airlock.kernel_bytes import same_table
 from sandbox.airlock.memory.service import Compared, Leaving, Memory, Output
 from sandbox.airlock.model import KEPT_FINDINGS, ExportFile, ExportRequest
 from sandbox.airlock.models.gate import ModelGate
@@ -42,7 +42,6 @@ from shuzha.core.errors import Invalid, ShuzhaError
 
 log = logging.getLogger(__name__)
 
-TOLERANCE: Final = 1e-6
 _FORMS: Final = {
     content.FileType.PNG: "figure", content.FileType.SVG: "figure", content.FileType.JSON: "text",
     content.FileType.NOTEBOOK: "text", content.FileType.REPORT: "text",
@@ -102,6 +101,13 @@ class Screener:
         self._memory = memory
         self._models = models or ModelGate(rules.models)
 
+    def with_rules(self, rules: Rules) -> Screener:
+        """Return this screener, judging by other parameters."""
+        return Screener(
+            self.inputs, self._vault, rules, self._limits, counts=self._counts, memory=self._memory,
+            models=self._models.with_rules(rules.models),
+        )  # fmt: skip
+
     def advisor(self) -> Screener:
         """Return a screener for advice: it keeps nothing, and says nothing of how many a claim is true of.
 
@@ -120,11 +126,11 @@ class Screener:
         return _with(judged, [note.with_file(declared.name)] if judged.output is not None else [])
 
     def judge_all(self, request: ExportRequest, declared: Sequence[Declared], allows: Allows) -> tuple[Judged, ...]:
-        """Return each output that the request means, judged; one that is meant and missing blocks."""
+        """Return each output that the request means, judged; one meant and missing blocks, and one too many."""
         meant = [one for one in declared if not request.outputs or one.name in request.outputs]
-        if len(meant) > self._limits.files:
-            meant = meant[: self._limits.files]
-        judged = [self.judge(request, one, allows) for one in meant]
+        most = self._limits.files
+        judged = [self.judge(request, one, allows) for one in meant[:most]]
+        judged += [_one_too_many(one.name, len(meant), most) for one in meant[most:]]
         made = {one.name for one in declared}
         judged += [_missing(name) for name in request.outputs if name not in made]
         return tuple(self._compare(judged, request))
@@ -142,8 +148,8 @@ class Screener:
                 raise Invalid("this screener has no memory of earlier outputs", rule=differencing.RULE)
             least = self.rules.min_difference
             compared = self._memory.compare(outputs, least, export=request.id, unit=unit if own else None)
-        except Exception:  # The boundary of the comparison: a check that failed has not passed.
-            log.exception("comparing the outputs of %s failed", request.id)
+        except Exception as error:  # The boundary of the comparison: a check that failed has not passed.
+            log_fault(log, error, "comparing the outputs of %s failed", request.id)
             failed = differencing.not_compared([one.name for one in outputs])
             return [_with(one, failed.get(one.file.name, ())) for one in judged]
         found = {one.name: one for one in compared}
@@ -184,7 +190,7 @@ class Screener:
         """Return a judged output, computed again from its specification."""
         specification = parse(file.specification.encode())
         if isinstance(specification, VerificationSpecification):
-            return Output(file.name, specification, self.inputs.entry(file.release))
+            return _claims(file.name, specification, self.inputs.entry(file.release))
         source = self.inputs.release(file.release)
         made = compute(specification, source.frame, entity=source.entity, rules=self.rules)
         if hashlib.sha256(made.content or b"").hexdigest() != file.sha256:
@@ -200,8 +206,8 @@ class Screener:
             judged = Judged(
                 blank, (Finding("specification", Severity.BLOCK, error.accepted or "", place=error.message),)
             )
-        except Exception:  # The boundary of one output: a check that failed has not passed.
-            log.exception("screening an output of %s failed", request.id)
+        except Exception as error:  # The boundary of one output: a check that failed has not passed.
+            log_fault(log, error, "screening an output of %s failed", request.id)
             judged = Judged(blank, (Finding("checker_failed", Severity.BLOCK, "an output that the checker can judge"),))
         findings = [
             *judged.findings,
@@ -297,7 +303,7 @@ class Screener:
         kept = replace(
             file, type="json", rows=len(verification.claims), sha256=self._vault.put(written), size=len(written)
         )
-        return Judged(kept, tuple(findings), Output(blank.name, verification, source))
+        return Judged(kept, tuple(findings), _claims(blank.name, verification, source))
 
     def _free_form(self, request: ExportRequest, declared: Declared, blank: ExportFile) -> Judged:
         found = content.inspect_apart(declared.content or b"", self._limits)
@@ -327,29 +333,6 @@ def kept_findings(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(findings, key=lambda finding: order[finding.severity])[:KEPT_FINDINGS])
 
 
-def same_table(data: bytes, result: pl.DataFrame) -> bool:
-    """Return whether a CSV says what the platform computed: headings, labels and, within rounding, figures.
-
-    The order of rows does not matter; anything that cannot be read does not agree.
-    """
-    try:
-        theirs = pl.read_csv(io.BytesIO(data), infer_schema=False)
-        figure, names = result.columns[-1], result.columns[:-1]
-        if set(theirs.columns) != set(result.columns) or theirs.height != result.height:
-            return False
-        if names and theirs.select(names).n_unique() != theirs.height:
-            return False
-        ours = pl.read_csv(io.BytesIO(result.write_csv().encode()), infer_schema=False)
-        pairs = ours.join(theirs, on=names, how="inner", nulls_equal=True) if names else ours.join(theirs, how="cross")
-        if pairs.height != result.height:
-            return False
-        mine, other = (pl.col(name).cast(pl.Float64, strict=False) for name in (figure, f"{figure}_right"))
-        close = (mine - other).abs() <= TOLERANCE * pl.max_horizontal(mine.abs(), pl.lit(1.0))
-        return bool(pairs.select((close.fill_null(value=False) | mine.is_null()).all()).item())
-    except pl.exceptions.PolarsError:
-        return False
-
-
 def _scope(source: Source, operation: str, kind: str, columns: frozenset[str], allows: Allows) -> list[Finding]:
     reason = allows(source, operation, kind, columns)
     return [] if reason is None else [Finding("scope", Severity.BLOCK, "what the grant allows", place=reason)]
@@ -364,9 +347,14 @@ def _describe(blank: ExportFile, source: Source, columns: frozenset[str], specif
 
 def _output(name: str, exact: Computable, source: Source, made: Computed) -> Output:
     """Return a computed output as the memory of earlier ones takes it."""
+    content = hashlib.sha256(made.content).hexdigest() if made.content is not None else ""
     if made.table is None or made.rows is None:
-        return Output(name, exact, source)
-    return Output(name, made.table, replace(source, frame=made.rows), made.shown)
+        return Output(name, exact, source, content=content)
+    return Output(name, made.table, replace(source, frame=made.rows), made.shown, content)
+
+
+def _claims(name: str, exact: VerificationSpecification, source: Source) -> Output:
+    return Output(name, exact, source, content=hashlib.sha256(encode(exact)).hexdigest())
 
 
 def _form(declared: Declared) -> str:
@@ -382,8 +370,14 @@ def _with(judged: Judged, more: Sequence[Finding]) -> Judged:
     return replace(judged, file=replace(judged.file, verdict=worst(findings)), findings=findings)
 
 
+def _one_too_many(name: str, count: int, most: int) -> Judged:
+    return _not_judged(Finding("file_size", Severity.BLOCK, f"at most {most} outputs", None, count, most, file=name))
+
+
 def _missing(name: str) -> Judged:
-    finding = Finding(
-        "rerun_differs", Severity.BLOCK, "an output that the notebook declares when it is run again", file=name
-    )
-    return Judged(ExportFile(name, "text", "", "", disclosure.Verdict.BLOCK), (finding,))
+    accepted = "an output that the notebook declares when it is run again"
+    return _not_judged(Finding("rerun_differs", Severity.BLOCK, accepted, file=name))
+
+
+def _not_judged(finding: Finding) -> Judged:
+    return Judged(ExportFile(finding.file, "text", "", "", disclosure.Verdict.BLOCK), (finding,))

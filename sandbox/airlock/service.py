@@ -137,9 +137,19 @@ class AirlockService(Submitting, Processing, Reviewing):
         return self._content(request, file)
 
     def read_notebook(self, actor: Actor, export_id: str) -> bytes:
-        """Return the submitted notebook."""
+        """Return the submitted notebook, for whoever is not of its author's unit.
+
+        The unit has it in its workspace, where what is shown is counted. Code could write rows into a notebook, submit
+        it and have them read here without anybody's review.
+        """
         with self._database.read() as work:
-            return self._vault.get(self._get_seen(work, actor, export_id).notebook)
+            request = self._get_seen(work, actor, export_id)
+        if actor.organisation == request.organisation:
+            raise NotAllowed(
+                f"the notebook of {export_id} is read in its workspace", rule="export.notebook",
+                accepted="its reviewers",
+            )  # fmt: skip
+        return self._vault.get(request.notebook)
 
     def read_record(self, actor: Actor, export_id: str) -> SignedRecord:
         """Return the signed record of a sealed or released request."""

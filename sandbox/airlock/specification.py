@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from sandbox.airlock.files.letters import plain_text
 from sandbox.airlock.formula import parse_formula
 from sandbox.airlock.grammar import (
     Aggregate,
@@ -40,6 +41,8 @@ MAX_BYTES: Final = 64 * 1024
 MAX_LISTED: Final = 1_000
 MAX_CLAIMS: Final = 8
 MAX_EDGES: Final = 61
+MAX_TEXT: Final = 200
+ROUND: Final = 1e-12
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
@@ -168,6 +171,7 @@ def _check_repairs(table: TableSpecification) -> None:
             "a table merges a label twice, or too many", rule=RULE, accepted=f"each once, {MAX_LISTED} in all"
         )
     for one in table.merges:
+        _check_text(one.into, "a table merges labels into one")
         if one.column not in table.dimensions:
             raise Invalid(f"a table merges labels of `{one.column}`", rule=RULE, accepted=", ".join(table.dimensions))
     if table.coding is not None:
@@ -178,10 +182,18 @@ def _check_coding(coding: Coding, value: str | None) -> None:
     given = [one for one in (coding.bottom, coding.top, coding.step) if one is not None]
     if value is None or not given or not all(math.isfinite(one) for one in given):
         raise Invalid("a table codes no value", rule=RULE, accepted="`value`, and a finite bottom, top or step")
-    if (coding.step is not None and coding.step <= 0) or (
-        coding.bottom is not None and coding.top is not None and coding.bottom >= coding.top
-    ):
+    if coding.step is not None and not _is_round(coding.step):
+        # A step of 1.0000001 moves everybody a little, so that nobody sees of whom more was cut off.
+        raise Invalid("a table's step is no round number", rule=RULE, accepted="1, 2, 2.5 or 5 times a power of ten")
+    if coding.bottom is not None and coding.top is not None and coding.bottom >= coding.top:
         raise Invalid("a table's coding is out of order", rule=RULE, accepted="bottom < top, a step above zero")
+
+
+def _is_round(step: float) -> bool:
+    if not 1e-12 < step < 1e15:
+        return False
+    first = step / 10.0 ** math.floor(math.log10(step))
+    return any(abs(first - one) < ROUND for one in (1, 2, 2.5, 5, 10))
 
 
 def _check_verification(verification: VerificationSpecification) -> None:
@@ -201,6 +213,7 @@ def _check_verification(verification: VerificationSpecification) -> None:
             raise Invalid(
                 "a claim has a name that no address can hold", rule=RULE, accepted="a-z, 0-9 and _, at most 40"
             )
+        _check_text(claim.title, f"claim `{claim.name}` has a title")
         if not claim.where:
             raise Invalid(f"claim `{claim.name}` is true of everybody", rule=RULE, accepted="at least one condition")
         asked = {one.column for one in claim.where}.intersection(verification.subject)
@@ -211,6 +224,15 @@ def _check_verification(verification: VerificationSpecification) -> None:
                 accepted="conditions on columns that do not name the subject",
             )  # fmt: skip
         _check_conditions(claim.where)
+
+
+def _check_text(text: str, what: str) -> None:
+    """Refuse text of the specification's own that people would read and that could hold what they cannot see."""
+    if plain_text(text) != text or len(text) > MAX_TEXT:
+        raise Invalid(
+            f"{what} that people cannot read as it is", rule=RULE,
+            accepted=f"at most {MAX_TEXT} letters: single blanks, no unseen characters, no long fractions",
+        )  # fmt: skip
 
 
 def _check_conditions(conditions: list[Condition]) -> None:

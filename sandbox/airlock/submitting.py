@@ -98,7 +98,8 @@ class Submitting(Desk):
             )  # fmt: skip
             return self._check_export(actor, draft, source, asked)
 
-        judged = self._parts.screener.advisor().advise(draft, declared, allows)
+        screener = self._screener()
+        judged = screener.advisor().advise(draft, declared, allows)
         findings = [finding.as_dict() for finding in judged.findings]
         repairs = [one.as_dict() for one in judged.repairs]
         return {
@@ -106,6 +107,7 @@ class Submitting(Desk):
             "findings": findings,
             "rows": judged.file.rows,
             "repairs": repairs,
+            "rules": screener.rules.as_dict() | {"version": screener.rules.version},
         }
 
     def _submitted(self, work: Work, actor: Actor, request: ExportRequest) -> ExportRequest:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
@@ -22,12 +23,25 @@ from sandbox.airlock.model import (
     ExportState,
     check_reviewer,
 )  # fmt: skip
-from sandbox.airlock.rules import NOTES
+from sandbox.airlock.rulebook import RULES, flatten
+from sandbox.airlock.rules import NOTES, Rules
 from shuzha.core.actor import Actor
 from shuzha.core.calendar import Due
 from shuzha.core.errors import NotAllowed, NotFound
 from shuzha.portal.desk import Desk, Show, Verb, actor_of, parse, progress
-from shuzha.portal.reading import is_table, is_verification, read_cells, read_claims, read_subject, read_table
+from shuzha.portal.reading import (
+    Cell,
+    Grounds,
+    is_picture,
+    is_table,
+    is_verification,
+    read_cells,
+    read_claims,
+    read_grounds,
+    read_number,
+    read_subject,
+    read_table,
+)
 from shuzha.portal.services import Services
 
 _E = ExportState
@@ -46,7 +60,7 @@ CHOICES = (
     (Choice.CHANGES, "Ask for changes", "plain"),
     (Choice.REJECT, "Reject", "bad"),
 )
-VIEWS = ("review", "mine", "all", "fared")
+VIEWS = ("review", "mine", "all", "fared", "rules")
 MOST_RELATED = 12
 _KINDS = {"csv": "text/csv; charset=utf-8", "json": "application/json", "png": "image/png", "svg": "image/svg+xml"}
 
@@ -63,6 +77,7 @@ class ExportPages:
         """Return the routes of these pages."""
         router = APIRouter()
         router.add_api_route("/exports", self.show_list, methods=["GET"])
+        router.add_api_route("/exports/rules", self.set_rule, methods=["POST"])
         router.add_api_route("/exports/{export_id}", self.show, methods=["GET"])
         router.add_api_route("/exports/{export_id}/files/{name}", self.download, methods=["GET"])
         router.add_api_route("/exports/{export_id}/record", self.record, methods=["GET"])
@@ -83,12 +98,35 @@ class ExportPages:
                 request, "exports_fared.html", chosen=chosen, views=self._views(actor), fared=fared,
                 meanings={note.rule: note.meaning for note in NOTES},
             )  # fmt: skip
+        if chosen == "rules":
+            return self._rules(request)
         found = self._airlock.list_to_review(actor) if chosen == "review" else self._airlock.list_exports(actor)
         if chosen == "mine":
             found = tuple(one for one in found if one.author == actor.id)
         return self._desk.page(
             request, "exports.html", exports=found, chosen=chosen, views=self._views(actor), left=self._left
         )
+
+    def set_rule(
+        self, request: Request, parameter: Annotated[str, Form()] = "", value: Annotated[str, Form()] = "",
+        reason: Annotated[str, Form()] = "",
+    ) -> Response:  # fmt: skip
+        """Put one parameter of the rules in force."""
+        actor, rules = actor_of(request), self._airlock.rules
+        return self._desk.attempt(
+            request, lambda: rules.set_rules(actor, {parameter: read_number(value)}, reason), "/exports?show=rules",
+            lambda errors, status: self._rules(request, errors, status), "set",
+        )  # fmt: skip
+
+    def _rules(self, request: Request, errors: Sequence[str] = (), status: int = 200) -> Response:
+        """Show the rules with the parameters in force, and every change that the authority made."""
+        actor, book = actor_of(request), self._airlock.rules
+        rules, sets = book.describe(actor)
+        return self._desk.page(
+            request, "exports_rules.html", status, errors=errors, chosen="rules", views=self._views(actor), notes=NOTES,
+            version=rules.version, values=flatten(rules), defaults=flatten(Rules()), sets=sets,
+            may_set=book.can_set(actor),
+        )  # fmt: skip
 
     def show(self, request: Request, export_id: str, file: str = "") -> Response:
         """Show one request, with one of its files."""
@@ -169,8 +207,12 @@ class ExportPages:
         return lambda errors, status: self._export(request, export_id, errors, status)
 
     def _views(self, actor: Actor) -> list[tuple[str, str]]:
-        names = {"review": "Awaiting my review", "mine": "My requests", "all": "All", "fared": "How requests fare"}
-        may = {"review": actor.has("checker"), "mine": actor.has("analyst"), "all": True, "fared": True}
+        names = {
+            "review": "Awaiting my review", "mine": "My requests", "all": "All", "fared": "How requests fare",
+            "rules": "Rules in force",
+        }  # fmt: skip
+        may = dict.fromkeys(VIEWS, True) | {"review": actor.has("checker"), "mine": actor.has("analyst")}
+        may["rules"] = self._desk.can(actor, "rules:view", RULES)
         return [(view, names[view]) for view in VIEWS if may[view]]
 
     def _left(self, found: ExportRequest) -> int | None:
@@ -191,12 +233,15 @@ class ExportPages:
             request, "export.html", status, errors=errors, export=found, chosen=chosen, verbs=verbs,
             steps=progress(EXPORT, WAY, found.state), moving=found.state in MOVING, left=self._left(found),
             content=self._content(actor, found, chosen) if chosen else {}, choices=CHOICES,
+            grounds=self._grounds(actor, found, chosen) if chosen else None,
             findings=[one for one in found.findings if chosen is None or one.file in ("", chosen.name)],
             opens=self._desk.reachable(actor, export_resource(found)), voting=self._voting(actor, found),
             demand=next((one.demand for one in found.files if one.demand), ""),
             votes=found.round_votes, reviewers=REVIEWERS,
             complete=len(found.round_votes) >= REVIEWERS or found.state not in IN_REVIEW,
-            cells=read_cells(self._airlock.read_notebook(actor, found.id)), record=self._record(actor, found),
+            cells=self._cells(actor, found), record=self._record(actor, found),
+            meanings={note.rule: note.meaning for note in NOTES},
+            rules_now=self._airlock.rules.in_force().version,
             related=self._airlock.list_related(actor, found.id)[:MOST_RELATED],
             may_comment=found.state not in ENDED and self._desk.can(actor, "export:comment", export_resource(found)),
             may_private=actor.organisation != found.organisation,
@@ -212,9 +257,25 @@ class ExportPages:
             return {"refusal": error.message}
         if is_table(chosen):
             return {"table": read_table(content)}
+        if is_picture(chosen):
+            return {"picture": f"/exports/{found.id}/files/{quote(chosen.name, safe='')}"}
         if is_verification(chosen):
             return {"claims": read_claims(content), "subject": read_subject(content)}
         return {"size": len(content)}
+
+    def _grounds(self, actor: Actor, found: ExportRequest, chosen: ExportFile) -> Grounds | None:
+        """Return what the cells of a file rest on, for a reviewer; None for the author's unit, which may not see it."""
+        try:
+            return read_grounds(self._airlock.read_evidence(actor, found.id, chosen.name))
+        except (NotAllowed, NotFound):
+            return None
+
+    def _cells(self, actor: Actor, found: ExportRequest) -> list[Cell]:
+        """Return the cells of the submitted notebook; none for the author's unit, which has it in its workspace."""
+        try:
+            return read_cells(self._airlock.read_notebook(actor, found.id))
+        except NotAllowed:
+            return []
 
     def _voting(self, actor: Actor, found: ExportRequest) -> dict[str, str] | None:
         """Return how the vote form stands for this person: None for nobody's form, else why it is closed, or ''."""
@@ -230,7 +291,8 @@ class ExportPages:
         if not found.record:
             return None
         signed = self._airlock.read_record(actor, found.id)
-        return {"holds": signed.holds(), "signature": signed.signature, "facts": json.loads(signed.content)}
+        facts, key = json.loads(signed.content), signed.public_key.hex()
+        return {"holds": signed.holds(), "signature": signed.signature, "key": key, "facts": facts}
 
 
 def _is_operator(actor: Actor, found: ExportRequest) -> bool:

@@ -85,7 +85,7 @@ _SOURCE = (
     re.compile(r'EntryState\.\w+: "([^"]+)"'),
     re.compile(r'^\s+\("(By [a-z ]+)", _rows', re.MULTILINE),
     re.compile(r'AssessmentState\.[A-Z]+: "([^"]+)"'),
-    re.compile(r'"(?:review|mine|all)": "([^"]+)"'),
+    re.compile(r'"(?:review|mine|all|fared|rules)": "([^"]+)"'),
     re.compile(r'Choice\.[A-Z]+, "([^"]+)"'),
     re.compile(r'\b40[0-9]: "([^"]+)"'),
 )

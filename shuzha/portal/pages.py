@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from fastapi import APIRouter, Depends
 
+from shuzha.core.clock import OffsetClock
 from shuzha.core.errors import NotFound
 from shuzha.people.service import People
 from shuzha.portal.accounts import AccountPages
@@ -68,7 +69,11 @@ def make_desk(services: Services) -> Desk:
     """Return the pages' common ground."""
     settings = services.settings
     names = _Names(services.people)
-    renderer = Renderer(NAVIGATION, sandbox_url=settings.sandbox_url, demo=settings.demo, name_of=names.organisation)
+    clock = services.clock
+    renderer = Renderer(
+        NAVIGATION, sandbox_url=settings.sandbox_url, demo=settings.demo, name_of=names.organisation,
+        days_ahead=lambda: clock.offset().days if isinstance(clock, OffsetClock) else 0,
+    )  # fmt: skip
     renderer.add_helpers(who=names.account, word=word, tone=tone, label=label)
     return Desk(renderer, services.policies, services.clock, services.law)
 

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.airlock.model import ExportFile
+from shuzha.core.errors import Invalid
 
 MOST_ROWS = 200
 MOST_COLUMNS = 40
+MOST_GROUNDS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,30 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     total: int
     numeric: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What one cell of an output rests on: distinct entities, and what the largest two hold of it (0 to 1)."""
+
+    labels: tuple[str | None, ...]
+    entities: int
+    share: float | None
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """The cells that rest on the fewest entities; `more` counts the others."""
+
+    heads: tuple[str, ...]
+    cells: tuple[Ground, ...]
+    more: int
+
+    @property
+    def has_shares(self) -> bool:
+        """Whether values were added up, so that one entity can hold most of a cell."""
+        return any(one.share is not None for one in self.cells)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +83,14 @@ def read_subject(content: bytes) -> list[str]:
     return [str(one) for one in json.loads(content).get("subject", ())]
 
 
+def read_number(text: str) -> int | float:
+    """Return the number that somebody typed, whole where it is written so; refuses anything else."""
+    try:
+        return int(text) if text.strip().lstrip("+-").isdigit() else float(text)
+    except ValueError:
+        raise Invalid("the value is no number", rule="form.number", accepted="a number such as 12 or 0.85") from None
+
+
 def condition_text(condition: dict[str, Any]) -> str:
     """Return a condition as one reads it."""
     signs = {"eq": "=", "ne": "≠", "gt": ">", "ge": "≥", "lt": "<", "le": "≤", "in": "∈", "is_null": "is null"}
@@ -72,6 +106,23 @@ def read_cells(notebook: bytes) -> list[Cell]:
     except (ValueError, KeyError, TypeError):
         return []
     return [Cell(str(cell.get("cell_type", "")), _text(cell.get("source", ""))) for cell in cells]
+
+
+def read_grounds(evidence: bytes) -> Grounds | None:
+    """Return what the rules wrote of the cells of a table or figure; None where they wrote of no cells."""
+    found = json.loads(evidence).get("grounds")
+    if not found:
+        return None
+    cells = tuple(
+        Ground(tuple(one["labels"]), one["entities"], one["share"], one["verdict"])
+        for one in found["cells"][:MOST_GROUNDS]
+    )
+    return Grounds(tuple(found["labels"]), cells, found["more"] + len(found["cells"]) - len(cells))
+
+
+def is_picture(file: ExportFile) -> bool:
+    """Return whether a browser draws a file: the airlock has written it anew, and it can run nothing."""
+    return file.type in ("svg", "png")
 
 
 def is_table(file: ExportFile) -> bool:

@@ -55,11 +55,13 @@ class Renderer:
 
     def __init__(
         self, navigation: Sequence[NavItem], *, sandbox_url: str, demo: bool,
+        days_ahead: Callable[[], int] = lambda: 0,
         name_of: Callable[[str, str], str] = lambda organisation, _language: organisation,
     ) -> None:  # fmt: skip
         self._name_of = name_of
         self._navigation = tuple(navigation)
         self._demo = demo
+        self._days_ahead = days_ahead
         self._headers = {name: text.replace("{sandbox}", sandbox_url) for name, text in SECURITY_HEADERS.items()}
         self._environment = Environment(
             loader=FileSystemLoader(_TEMPLATES),
@@ -91,6 +93,7 @@ class Renderer:
             path=request.url.path,
             languages=LANGUAGES,
             demo=self._demo,
+            days_ahead=self._days_ahead() if self._demo else 0,
             **facts,
         )
         return HTMLResponse(html, status, headers=self._headers)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
+from sandbox.airlock.model import ExportRequest
 from shuzha.core.actor import Actor
 from shuzha.core.clock import city_date
 from shuzha.portal.awaiting import Awaiting
 from shuzha.portal.desk import Desk, actor_of
+from shuzha.portal.lately import list_happened
 from shuzha.portal.services import Services
 
 LINKS: dict[str, tuple[tuple[str, str], ...]] = {
@@ -57,8 +59,12 @@ class TaskPages:
         links = [link for role, found in LINKS.items() if actor.has(role) for link in found]
         return self._desk.page(
             request, "tasks.html", tasks=tasks, links=list(dict.fromkeys(links)), figures=self._figures(actor),
+            lately=list_happened(actor, self._exports(actor), self._desk.clock.now()),
             late=sum(1 for task in tasks if task.left is not None and task.left < 0),
         )  # fmt: skip
+
+    def _exports(self, actor: Actor) -> tuple[ExportRequest, ...]:
+        return self._services.airlock.list_exports(actor) if actor.roles & {"analyst", "checker", "authority"} else ()
 
     def _figures(self, actor: Actor) -> dict[str, int]:
         """Return the figures of this month for those who may see usage."""

@@ -18,7 +18,8 @@ LAYERS = (
     "network namespace", "mount namespace", "process namespace", "user of its own", "read-only mount",
     "mount without links", "seccomp", "no new privileges", "Landlock", "control group", "process limit", "disk image",
     "memory file system", "jailer", "gate", "out gate", "server", "platform", "hub", "outbox reader", "clean room",
-    "disclosure rules", "differencing memory", "privacy budget", "model gate", "file gate", "vault",
+    "disclosure rules", "differencing memory", "privacy budget", "model gate", "file gate", "airlock service",
+    "vault",
 )  # fmt: skip
 """What may refuse. A new layer is named here and on the pages of the sandbox."""
 

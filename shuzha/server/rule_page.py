@@ -1,36 +1,40 @@
 """The page of every rule of the airlock, with examples that tests try: what passes at the boundary, and what fails.
 
-A test says what it tries in a marker, `@pytest.mark.boundary(rule=..., passes=..., fails=...)`, all three in plain
-text. Definition, parameters, severity and source come from the rules; the tests are read without running them.
+A test says what it tries in a marker, `@pytest.mark.boundary(rule=..., passes=..., fails=...)`, all in plain text, with
+`parameter=` (one name, or several with commas) where the rule has more than one. Definition, parameters, severity and
+source come from the rules; the tests are read without running them. A rule or parameter that no test tries is refused.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sandbox.airlock.rules import NOTES, RuleNote, Rules
+from sandbox.airlock.handbook import defaults, shown
+from sandbox.airlock.rules import NOTES, RuleNote
 
 TESTS = Path(__file__).parents[2] / "tests"
 FOLDERS = (TESTS / "unit" / "airlock", TESTS / "integration" / "airlock")
 FIELDS = ("rule", "passes", "fails")
+PARAMETER = "parameter"
 
 
 class BadBoundary(ValueError):
-    """A marker does not say which rule, what passes and what fails; the message names its test."""
+    """A marker says too little, or a rule has none; the message names the test, or the rule and parameter."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Boundary:
-    """What a test tries on both sides of one rule's boundary."""
+    """What a test tries on both sides of one rule's boundary, and which of the rule's parameters set it there."""
 
     rule: str
     passes: str
     fails: str
     test: str
+    parameters: tuple[str, ...] = ()
 
 
 def read_boundaries(folders: Sequence[Path] = FOLDERS) -> tuple[Boundary, ...]:
@@ -42,40 +46,42 @@ def read_boundaries(folders: Sequence[Path] = FOLDERS) -> tuple[Boundary, ...]:
     return tuple(one for file in files for one in _of_module(file))
 
 
+def untried(boundaries: Iterable[Boundary], notes: Iterable[RuleNote] = NOTES) -> tuple[str, ...]:
+    """Return each rule, and each parameter of a rule (`rule: parameter`), that none of these tests tries."""
+    tried = list(boundaries)
+    missing: list[str] = []
+    for note in notes:
+        own = [one for one in tried if one.rule == note.rule]
+        named = {name for one in own for name in one.parameters}
+        missing += [note.rule] if not own else []
+        missing += [f"{note.rule}: {name}" for name in note.parameters if own and name not in named]
+    return tuple(missing)
+
+
 def rules_page() -> str:
-    """Return the page of all rules."""
+    """Return the page of all rules; refuses (`BadBoundary`) while a rule or a parameter has no test of its boundary."""
     boundaries = read_boundaries()
-    defaults = _flat(Rules().as_dict())
+    if missing := untried(boundaries):
+        raise BadBoundary(f"no test is marked to try the boundary of {', '.join(missing)}")
+    values = defaults()
     parts = [
         "# The rules of the airlock", "",
         "Made from `sandbox.airlock.rules` and from the tests that try each rule on both sides of its boundary, by",
-        "`python -m shuzha.server.housekeeping`. Every parameter is the authority's; these are the defaults.",
+        "`python -m shuzha.server.housekeeping`. Parameters are the authority's; these are the defaults. Those named",
+        "`files.` are the platform's own limits of the file gate and are changed with its code alone.",
         "How the rules are applied is in [the airlock](airlock.md).",
     ]  # fmt: skip
     for note in NOTES:
-        parts += _section(note, defaults, [one for one in boundaries if one.rule == note.rule])
+        parts += _section(note, values, [one for one in boundaries if one.rule == note.rule])
     return "\n".join(parts) + "\n"
 
 
-def _section(note: RuleNote, defaults: Mapping[str, Any], examples: Sequence[Boundary]) -> Iterator[str]:
-    given = ", ".join(f"`{name}` = {_shown(defaults[name])}" for name in note.parameters) or "none"
+def _section(note: RuleNote, values: Mapping[str, Any], examples: Sequence[Boundary]) -> Iterator[str]:
+    given = ", ".join(f"`{name}` = {shown(values[name])}" for name in note.parameters) or "none"
     yield from ("", f"## `{note.rule}`", "", f"{note.meaning[0].upper()}{note.meaning[1:]}.", "")
     yield f"Severity: {note.severity.value}. Parameters: {given}. Source: {note.source}."
-    if examples:
-        yield from ("", "| passes | fails | test |", "|---|---|---|")
-        yield from (f"| {one.passes} | {one.fails} | `{one.test}` |" for one in examples)
-
-
-def _flat(values: Mapping[str, Any], ahead: str = "") -> dict[str, Any]:
-    """Return the parameters by their dotted names."""
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        found |= _flat(value, f"{ahead}{name}.") if isinstance(value, Mapping) else {f"{ahead}{name}": value}
-    return found
-
-
-def _shown(value: object) -> str:
-    return "none declared" if value == () else str(value)
+    yield from ("", "| passes | fails | test |", "|---|---|---|")
+    yield from (f"| {one.passes} | {one.fails} | `{one.test}` |" for one in examples)
 
 
 def _of_module(file: Path) -> Iterator[Boundary]:
@@ -89,12 +95,22 @@ def _of_test(file: Path, test: ast.FunctionDef) -> Iterator[Boundary]:
         if not (isinstance(one, ast.Call) and isinstance(one.func, ast.Attribute) and one.func.attr == "boundary"):
             continue
         said = {key.arg: key.value.value for key in one.keywords if isinstance(key.value, ast.Constant)}
-        words = {name: said.get(name) for name in FIELDS}
         name = f"{file.name}::{test.name}"
-        if set(said) != set(FIELDS) or not all(isinstance(text, str) and text.strip() for text in words.values()):
+        plain = all(isinstance(text, str) and text.strip() for text in said.values())
+        if set(said) - {PARAMETER} != set(FIELDS) or not plain:
             raise BadBoundary(f"the marker of {name} needs {', '.join(FIELDS)} in plain text")
-        if words["rule"] not in {note.rule for note in NOTES}:
-            raise BadBoundary(f"{name} names the rule {words['rule']!r}, which the airlock does not have")
-        if any("|" in str(text) for text in words.values()):
+        if any("|" in str(text) for text in said.values()):
             raise BadBoundary(f"the marker of {name} has a | in it, which would break its table")
-        yield Boundary(str(words["rule"]), str(words["passes"]), str(words["fails"]), name)
+        rule, passes, fails = (str(said[field]) for field in FIELDS)
+        yield Boundary(rule, passes, fails, name, _parameters(rule, str(said.get(PARAMETER, "")), name))
+
+
+def _parameters(rule: str, said: str, test: str) -> tuple[str, ...]:
+    """Return the parameters that a marker tries: those it names, else the only one of its rule."""
+    note = next((one for one in NOTES if one.rule == rule), None)
+    if note is None:
+        raise BadBoundary(f"{test} names the rule {rule!r}, which the airlock does not have")
+    named = tuple(one.strip() for one in said.split(",") if one.strip())
+    if unknown := set(named) - set(note.parameters):
+        raise BadBoundary(f"{test} names the parameter {min(unknown)!r}, which the rule {rule} does not have")
+    return named or (note.parameters if len(note.parameters) == 1 else ())

@@ -17,6 +17,7 @@ from alembic.script import ScriptDirectory
 import products.consumers.store
 import products.registry.store
 import sandbox.airlock.memory.records
+import sandbox.airlock.rulebook
 import sandbox.airlock.store
 import sandbox.inbound.store
 import sandbox.workspaces.compute_store
@@ -37,7 +38,8 @@ from shuzha.core.work import Database
 
 # Imported so that METADATA holds every room's tables.
 STORES = (
-    products.registry.store, products.consumers.store, sandbox.airlock.memory.records, sandbox.airlock.store,
+    products.registry.store, products.consumers.store, sandbox.airlock.memory.records, sandbox.airlock.rulebook,
+    sandbox.airlock.store,
     sandbox.inbound.store, sandbox.workspaces.store, sandbox.workspaces.screen_store, sandbox.workspaces.compute_store,
     shuzha.authorization.holds, shuzha.authorization.store, shuzha.budgets.store, shuzha.catalog.store,
     shuzha.exits.store, shuzha.people.staff_store, shuzha.people.store, shuzha.releases.store, shuzha.settlement.store,

@@ -5,8 +5,11 @@ Nothing here needs root: notebooks run as scripts, and the platform computes, ju
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airlock_kit import TABLE, AirlockCity
@@ -15,7 +18,7 @@ from budgets_kit import BudgetCity
 from releases_kit import payments
 
 from sandbox.airlock.memory.records import KeptOutput
-from sandbox.airlock.memory.service import Memory
+from sandbox.airlock.memory.service import Leaving, Memory
 from sandbox.airlock.model import Choice, ExportRequest, ExportState
 from shuzha.catalog.store import ENTRIES
 from shuzha.core.actor import Actor
@@ -143,6 +146,57 @@ def test_a_new_version_does_not_tell_who_is_new(one_unit: Twice) -> None:
     city.ingest(entry, payments(604), "bat_more")
     one_unit = replace(one_unit, second=city.built(grant))
     assert one_unit.try_both([TABLE], TABLE) == {"differencing"}
+
+
+class SlowMemory(Memory):
+    """Takes so long over the last comparison that much happens meanwhile."""
+
+    meanwhile: Callable[[], None] = staticmethod(lambda: None)
+
+    @contextmanager
+    def leaving(self, *outputs: Any, **words: Any) -> Iterator[Leaving]:
+        with super().leaving(*outputs, **words) as found:
+            self.meanwhile()
+            yield found
+
+
+def _exchanged(one_unit: Twice, monkeypatch: pytest.MonkeyPatch) -> tuple[ExportRequest, list[KeptOutput]]:
+    """Return a request whose outputs were exchanged, by way of everybody's verbs, while the first were compared."""
+    city = one_unit.city
+    service, release = city.airlock, one_unit.first
+    request = city.request_at(ExportState.APPROVED, release, only(PENSION))
+
+    def exchange() -> None:
+        service.return_for_changes(city.authority, request.id, "another look")
+        few = only(f'{PENSION}, ("base", ">=", 4600)')
+        service.process(service.resubmit(city.analyst, request.id, city.submission(release, few)).id)
+        for checker in (city.checker, city.second):
+            service.vote(checker, request.id, Choice.APPROVE, "counts are large")
+
+    memory = service._parts.screener._memory
+    assert memory is not None
+    slow = SlowMemory(memory._database, memory._zone, memory._identities)
+    slow.meanwhile = exchange  # type: ignore[method-assign]
+    monkeypatch.setattr(service._parts.screener, "_memory", slow)
+    left = service.finish(request.id)
+    slow.meanwhile = lambda: None  # type: ignore[method-assign]
+    return left, list(memory.list_kept(left.files[0].entry))
+
+
+@pytest.mark.attack(
+    what="outputs exchanged by return, new submission and approval while the first ones were compared",
+    route="a request on its way out", layer="airlock service",
+    control="the first ones leave when nothing happens meanwhile, and the new ones by a job of their own",
+)  # fmt: skip
+def test_what_was_compared_is_what_leaves(one_unit: Twice, monkeypatch: pytest.MonkeyPatch) -> None:
+    left, kept = _exchanged(one_unit, monkeypatch)
+    assert (left.state, left.round, kept) == (ExportState.APPROVED, 2, [])
+    again = one_unit.city.airlock.finish(left.id)
+    assert again.state is ExportState.RELEASED
+    memory = one_unit.city.airlock._parts.screener._memory
+    assert memory is not None
+    (one,) = memory.list_kept(left.files[0].entry)
+    assert one.specification == again.files[0].specification
 
 
 def _average(city: BudgetCity, times: int) -> tuple[float, int]:

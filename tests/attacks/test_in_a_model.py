@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import models_kit
 import numpy as np
 import onnx
 import polars as pl
@@ -36,10 +37,12 @@ from sklearn.tree import DecisionTreeClassifier
 
 from sandbox.airlock.files.apart import can_jail
 from sandbox.airlock.findings import Severity
+from sandbox.airlock.grammar import Condition
 from sandbox.airlock.models import apart, judging
 from sandbox.airlock.models.gate import ModelGate, ModelVerdict
 from sandbox.airlock.models.rules import ModelRules
 from sandbox.airlock.models.specification import Layer
+from shuzha.core.conditions import Op
 
 pytestmark = pytest.mark.skipif(not can_jail(), reason="needs bubblewrap and a host that lets it make jails")
 CITY = world()
@@ -114,6 +117,37 @@ def test_rows_among_weights_do_not_leave() -> None:
     assert blocked(passed) == set()
     assert passed.content is not None
     assert rows_of(given_back(passed.content)[1].coefs_[0].T) == 6
+
+
+def network(rows: Any) -> tuple[bytes, dict[str, Any]]:
+    """Return a network whose first layer is these rows, and what is declared of it."""
+    tensors = {"a": np.asarray(rows, np.float32).T.copy(), "b": np.zeros((len(rows), 1), np.float32)}
+    layers = [Layer("a", "", "relu", "inputs"), Layer("b", "", "sigmoid", "inputs")]
+    return safetensors.numpy.save(tensors), {"architecture": layers, "classes": ["0", "1"]}
+
+
+@pytest.mark.attack(
+    what="rows beside those that the model is said to be trained on, and a column of values where rows have but two",
+    route="a declared model", layer="model gate",
+    control="without the rule of rows the same file would leave, and they are read out of what leaves",
+)  # fmt: skip
+@pytest.mark.slow
+def test_rows_that_the_model_is_not_said_to_be_of_do_not_leave() -> None:
+    beside = Condition("age", Op.LT, 60)
+    old = CITY.frame.filter(pl.col("age") >= 60).select(models_kit.COLUMNS).head(6).to_numpy()
+    narrow = World(CITY.frame.select("person", "income", "place", pl.col("late").cast(pl.Boolean)))
+    values = narrow.frame.select("income").head(12).to_numpy()
+    for city, held, declared in (
+        (CITY, old, {"where": [beside]}),
+        (narrow, values, {"columns": ["income"]}),
+    ):
+        data, told = network(held)
+        told |= declared
+        assert blocked(judge(data, city=city, **told)) == {"model_rows"}
+        passed = judge(data, replace(ModelRules(), overlap_people=10**9), city, **told)
+        assert blocked(passed) == set()
+        assert passed.content is not None
+        assert np.array_equal(safetensors.numpy.load(passed.content)["a"].T, held.astype(np.float32))
 
 
 @pytest.mark.attack(

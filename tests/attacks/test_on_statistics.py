@@ -220,6 +220,80 @@ def test_class_disclosure_holds_a_mean_that_is_everybodys_own(attack: Callable[.
 
 
 @pytest.mark.attack(
+    what="a count of three, said as the sum of a yes and no", route="a specification", layer="disclosure rules",
+    control="without class_disclosure it leaves, and says 3",
+)  # fmt: skip
+def test_a_sum_of_yes_and_no_is_held_like_a_count(attack: Callable[..., Attack]) -> None:
+    frame = people().with_columns(ill=pl.col("person") < 3)
+    asked = table(value="ill", aggregate="sum")
+    assert attack(frame).held_by(asked) == {"class_disclosure"}
+    assert figure(attack(frame).leaves_without("class_disclosure", asked)) == 3
+
+
+def hidden_in_the_sum(people_above: int) -> pl.DataFrame:
+    """People of whom some earn just above 50,000, and the victim more."""
+    above = pl.when(pl.col("person") < people_above).then(50_000.0 + pl.col("person"))
+    salary = pl.when(pl.col("person") == VICTIM).then(83_210.0).otherwise(above.otherwise("salary"))
+    return people().with_columns(salary=salary)
+
+
+@pytest.mark.attack(
+    what="everybody's salary cut below at what all but one earn, so that the sum is theirs and the victim's",
+    route="a specification", layer="disclosure rules",
+    control="without class_disclosure and the rules on what is cut the sum less 4,000 for each is the victim's salary",
+)  # fmt: skip
+def test_values_cut_to_one_floor_do_not_hide_who_is_above_it(attack: Callable[..., Attack]) -> None:
+    frame = hidden_in_the_sum(1)
+    assert attack(frame).held_by(table(value="salary", aggregate="sum")) == set()
+    asked = table(value="salary", aggregate="sum", coding={"bottom": 4_000})
+    held = attack(frame).held_by(asked)
+    assert held >= {"class_disclosure", "min_count"}
+    left = figure(attack(frame).leaves_without(" ".join(held), asked))
+    assert left - 4_000 * (frame.height - 1) == 83_210
+
+
+@pytest.mark.attack(
+    what="how many earn 80,000 or more, asked as a mean of values cut at 79,999 and 80,000", route="a specification",
+    layer="disclosure rules", control="without class_disclosure and the rules on what is cut the mean says: one does",
+)  # fmt: skip
+def test_values_cut_to_two_are_a_count(attack: Callable[..., Attack]) -> None:
+    asked = table(value="salary", aggregate="mean", coding={"bottom": 79_999, "top": 80_000})
+    frame = hidden_in_the_sum(1)
+    held = attack(frame).held_by(asked)
+    assert held >= {"class_disclosure", "min_count"}
+    left = figure(attack(frame).leaves_without(" ".join(held), asked))
+    assert (left - 79_999) * frame.height == pytest.approx(1, abs=0.001)
+
+
+@pytest.mark.attack(
+    what="a floor above which there are twelve, one of whom has nearly all that is above it", route="a specification",
+    layer="disclosure rules", control="without dominance the sum less 50,000 for each is the victim's to a hundredth",
+)  # fmt: skip
+def test_what_is_above_a_floor_is_no_one_persons(attack: Callable[..., Attack]) -> None:
+    frame = hidden_in_the_sum(12)
+    asked = table(value="salary", aggregate="sum", coding={"bottom": 50_000})
+    assert attack(frame).held_by(asked) == {"dominance_nk", "dominance_p"}
+    left = figure(attack(frame).leaves_without("dominance_nk dominance_p", asked))
+    assert left - 50_000 * (frame.height - 1) == pytest.approx(83_210, rel=0.01)
+
+
+@pytest.mark.attack(
+    what="a step that changes three, beside the sum without it", route="two specifications",
+    layer="differencing memory", control="without differencing both leave: the difference is what the three have",
+)  # fmt: skip
+def test_a_step_does_not_change_a_few(attack: Callable[..., Attack]) -> None:
+    number = pl.col("person")
+    owed = pl.when(number < 3).then(5.0).when(number < 20).then(100.0).otherwise(0.0)
+    frame = people().with_columns(owed=owed)
+    plain = table(value="owed", aggregate="sum")
+    stepped = plain | {"coding": {"step": 100}}
+    assert attack(frame).held_by(plain) == set()
+    assert attack(frame).held_by(stepped) == {"differencing"}
+    both = [figure(attack(frame).leaves_without("differencing", asked)) for asked in (plain, stepped)]
+    assert both[0] - both[1] == 15
+
+
+@pytest.mark.attack(
     what="the largest salary", route="a specification", layer="disclosure rules",
     control="without extreme it leaves, and is the victim's",
 )  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import tempfile
 from pathlib import Path
 
@@ -65,10 +64,17 @@ FRAMES = {
 
 
 def held_by_driver(frame: str, said_bytes: int) -> tuple[RunState, int]:
-    """Return how a run ended, and by how many MiB the memory of its driver, this process, has ever grown in it."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    """Return how a run ended, and by how many MiB the memory of its driver, this process, grew in it at the most."""
+    Path("/proc/self/clear_refs").write_text("5")  # The peak is counted anew from here on.
+    before = read_peak()
     run = run_room(ENDLESS.format(frame=frame, most=200), said_bytes=said_bytes)
-    return run.state, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024
+    return run.state, (read_peak() - before) // 1024
+
+
+def read_peak() -> int:
+    """Return the most memory, in KiB, that this process has held since the peak was counted anew."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
 
 
 @pytest.mark.parametrize("kind", FRAMES)
@@ -105,3 +111,31 @@ def test_message_out_of_turn_ends_its_own_run_at_most(kind: str) -> None:
 @pytest.mark.works
 def test_notebook_that_says_nothing_odd_runs_to_its_end() -> None:
     assert run_room("kernel = get_ipython().kernel", "print(1)", said_bytes=1_000_000).state is RunState.DONE
+
+
+SECRET = 1_735
+SAYING = """
+import os, time
+secret = 1734 + 1
+for number in range(secret):
+    open(f"/job/outbox/{number:05d}_{secret}.json", "w").close()
+print("it is", secret)
+time.sleep(secret % 7 / 10)
+raise type(f"Error{secret}", (Exception,), {})(f"it is {secret}")
+"""
+
+
+@pytest.mark.attack(
+    what="a value in an error's name and text, in what is printed, in names and number of declarations, in the time",
+    route="a clean room's kernel", layer="clean room",
+    control="the executed copy, which reviewers alone read, has the value",
+)  # fmt: skip
+def test_what_is_told_of_a_run_holds_no_value() -> None:
+    run = run_room(SAYING, said_bytes=1_000_000)
+    said = [*run.log, *run.outputs.problems, str(run.failed)]
+    assert (run.state, run.failed is not None) == (RunState.FAILED, True)
+    assert str(SECRET) not in " ".join(said)
+    assert (len(said) < 100, max(map(len, said)) < 300) == (True, True)
+    # Time is told in whole seconds, of the run and of each cell.
+    assert all(isinstance(seconds, int) for seconds in (run.seconds, *(one.seconds for one in run.timings)))
+    assert f"it is {SECRET}" in run.notebook.decode(), "the control"

@@ -110,7 +110,8 @@ def test_a_decision_is_made_without_scripts(visit, city: PortalCity) -> None:
 
 
 @pytest.mark.parametrize(("login", "path"), [
-    ("authority", "/tasks"), ("checker1", "/exports/{export.screened}"), ("consumer", "/products/{product}"),
+    ("authority", "/tasks"), ("authority", "/exports?show=rules"),
+    ("checker1", "/exports/{export.screened}"), ("consumer", "/products/{product}"),
     ("regulator", "/oversight"), ("operator", "/statements/{statement.authorization}"),
     ("provider", "/entries/{entry}"),
 ])  # fmt: skip
@@ -122,6 +123,9 @@ def test_no_page_is_wider_than_a_phone(visit, city: PortalCity, login: str, path
         page = person.go(path)
         person.picture(f"phone-{login}")
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        # Columns beside each other fit too, and nobody can read a column of one letter.
+        shown = "all => all.map(one => one.getBoundingClientRect().width).filter(width => width > 0)"
+        assert min(page.locator("main section").evaluate_all(shown), default=PHONE["width"]) > PHONE["width"] / 2
         assert person.violations() == []
 
 

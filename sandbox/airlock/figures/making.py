@@ -127,6 +127,7 @@ def _box(asked: FigureSpecification, frame: pl.LazyFrame, entity: str | None, ru
     for part in parts[1:]:
         shown = shown.with_columns(part.to_series(-1))
     evidence = checked.report.as_dict() | {
+        "grounds": checked.report.list_grounds(),
         "aggregate": "box", "verdict": worst(findings).value, "findings": [finding.as_dict() for finding in findings],
     }  # fmt: skip
     return Made(shown, asked.table, frame, tuple(findings), evidence, checked)

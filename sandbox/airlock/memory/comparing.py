@@ -220,4 +220,4 @@ def _names(outputs: Sequence[int], used: Sequence[str]) -> tuple[str, ...]:
 
 def _counts(layers: Layers) -> bool:
     """Return whether an output's figures say exactly how many there are: sums and claims do not."""
-    return layers.exact and layers.family.startswith(("entities", "rows", "values"))
+    return layers.exact and layers.family in ("entities", "rows")

@@ -12,7 +12,8 @@ from shuzha.core.records import Noun
 class KeptOutput:
     """One released output as the memory keeps it; recalled ones stay, since they were seen.
 
-    `sha256` is of the population's file in the memory zone, `fingerprint` of what it says. `rows_are_entities` holds
+    `sha256` is of the population's file in the memory zone, `fingerprint` of what it says, `content` of the bytes that
+    left (empty for what left before that was kept). `rows_are_entities` holds
     for an entry without an entity key: such a population can be compared within its release only.
     """
 
@@ -32,6 +33,7 @@ class KeptOutput:
     sha256: str
     kept_at: dt.datetime
     rows_are_entities: bool = False
+    content: str = ""
     revision: int = 1
 
 

@@ -34,12 +34,16 @@ SAME_REQUEST = "file:"
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A new output: what describes it, what it is computed from, and for a table the result as it would leave."""
+    """A new output: what describes it, what it is computed from, and for a table the result as it would leave.
+
+    `content` is the SHA-256 of the bytes that would leave, empty where they are not known.
+    """
 
     name: str
     specification: Specification
     source: Source
     result: pl.DataFrame | None = None
+    content: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +201,8 @@ class Memory:
                         name, other.layers.family, other.layers.fingerprint(), partial(_same, other.layers)
                     )
                     comparisons[place].meet(before, other.layers)
-            near = comparisons[place].conclude()
+            # What left before, byte for byte about the same entities, tells nothing new when it leaves again.
+            near = () if any(_is_again(one, record) for record in kept) else comparisons[place].conclude()
             used = {name: named[name] for each in near for name in each.earlier if name in named}
             claims = one.layers.family == CLAIMS
             yield Compared(one.output.name, near, _labels(one, near), used, unlike[place], claims)
@@ -216,7 +221,21 @@ class Memory:
                 specification=encode(one.output.specification).decode(), family=layers.family, cells=layers.count,
                 entities=int(layers.present().sum()), fingerprint=layers.fingerprint(),
                 sha256=self._zone.write(entry, kept, layers), kept_at=now, rows_are_entities=source.entity is None,
+                content=one.output.content,
             )  # fmt: skip
+
+
+def _is_again(placed: _Placed, record: KeptOutput) -> bool:
+    """Return whether an output is the very one that left: bytes, specification, release and who is in which cell."""
+    new = placed.output
+    return (
+        bool(new.content)
+        and record.content == new.content
+        and record.release == new.source.release
+        and record.raw_version == new.source.version
+        and record.specification == encode(new.specification).decode()
+        and record.fingerprint == placed.layers.fingerprint()
+    )
 
 
 def _by_entry(outputs: Sequence[Output]) -> dict[str, list[Output]]:

@@ -62,6 +62,10 @@ class ModelGate:
         self._worker = worker
         self._folder = folder
 
+    def with_rules(self, rules: ModelRules) -> ModelGate:
+        """Return this gate, judging by other parameters."""
+        return ModelGate(rules, self._caps, self._worker, folder=self._folder)
+
     def judge(
         self, data: bytes, specification: ModelSpecification, source: Source, others: Sequence[Source] = ()
     ) -> ModelVerdict:
@@ -74,8 +78,10 @@ class ModelGate:
         with self._space() as folder:
             table = Path(folder) / "rows.parquet"
             write_rows(specification, source, table)
-            also = [Path(folder) / f"other-{place}.parquet" for place in range(len(others))]
-            for other, path in zip(others, also, strict=True):
+            # Of the declared release too: rows beside those that the model is said to be of may be in it.
+            read = [source, *others]
+            also = [Path(folder) / f"other-{place}.parquet" for place in range(len(read))]
+            for other, path in zip(read, also, strict=True):
                 write_numbers(other, path)
             try:
                 answer = self._worker(

@@ -33,7 +33,7 @@ def write_rows(specification: ModelSpecification, source: Source, path: Path) ->
     """Write the rows of a model as the worker reads them; raises Invalid for columns that the release has not.
 
     `x0` … are the model's columns in order, `target` its target, `entity` a number of whose the row is, `member`
-    whether the model may have seen it, `n0` … every numeric column of the release, for rows among the weights.
+    whether the model may have seen it.
     """
     schema = source.frame.collect_schema()
     check_columns(sorted(specification.used_columns), schema)
@@ -51,18 +51,22 @@ def write_rows(specification: ModelSpecification, source: Source, path: Path) ->
     wanted = [
         *(_plain(name, schema[name]).alias(f"x{place}") for place, name in enumerate(specification.columns)),
         _plain(specification.target, schema[specification.target]).alias("target"), "entity", "member",
-        *_numbers(source),
     ]  # fmt: skip
     made = keyed.join(people.lazy(), left_on=key, right_on="key", how="inner").select(wanted)
     made.collect(engine="streaming").write_parquet(path)
 
 
 def write_numbers(source: Source, path: Path) -> None:
-    """Write the numbers of another release of the request, with whose each row is, as the worker looks for them."""
-    rows = source.frame.with_row_index("_row") if source.entity is None else source.frame
-    key = pl.col("_row" if source.entity is None else source.entity)
-    told = [key.cast(pl.String).hash().alias("entity"), pl.lit(value=True).alias("member"), *_numbers(source)]
-    rows.filter(key.is_not_null()).select(told).collect(engine="streaming").write_parquet(path)
+    """Write all numbers of a release of the request, with whose each row is, as the worker looks for them.
+
+    A row of nobody is somebody of its own: it may be in a model as any other.
+    """
+    rows = source.frame.with_row_index("_row")
+    number = pl.format("row {}", "_row").hash()
+    who = number if source.entity is None else pl.col(source.entity).cast(pl.String)
+    who = who if source.entity is None else pl.when(who.is_not_null()).then(who.hash()).otherwise(number)
+    told = [who.alias("entity"), pl.lit(value=True).alias("member"), *_numbers(source)]
+    rows.select(told).collect(engine="streaming").write_parquet(path)
 
 
 def _numbers(source: Source) -> list[pl.Expr]:

@@ -57,7 +57,7 @@ class Design:
             _check_type(factor, schema)
         self.formula = formula
         self.entity = entity
-        self.rows = frame.filter(_whole(formula))
+        self.rows = frame.filter(whole_rows(formula))
         self.levels = {name: _levels(self.rows, name) for name in formula.categories}
         self.columns = (Column(INTERCEPT, -1, pl.lit(1.0), dummy=False), *self._columns())
         if len(self.columns) > MAX_COLUMNS:
@@ -127,7 +127,7 @@ def _check_type(factor: Factor, schema: pl.Schema) -> None:
         raise Invalid(f"column `{factor.column}` is no number", rule=RULE, accepted=f"C({factor.column}), or a number")
 
 
-def _whole(formula: Formula) -> pl.Expr:
+def whole_rows(formula: Formula) -> pl.Expr:
     """Return whether a row has every column of the formula, as finite numbers or categories."""
     factors = {formula.outcome, *(one for term in formula.terms for one in term)}
     there = [

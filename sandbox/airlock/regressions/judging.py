@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -77,8 +77,10 @@ def _of_outcome(design: Design, asked: RegressionSpecification, entity: str | No
     """Yield what the rules say of the outcome over all rows: its mean follows from any fit."""
     name = design.formula.outcome.column
     if asked.model is Model.LINEAR:
+        # Of an outcome of zero and one any share may be explained, if it is not that of a few.
+        rules = replace(rules, share_low=0.0, share_high=1.0)
         report = check_table(design.rows, rows=[], value=name, aggregate="mean", entity=entity, rules=rules)
-        wanted = {"dominance_nk", "dominance_p", "min_count", "zero_cell"}
+        wanted = {"dominance_nk", "dominance_p", "min_count", "zero_cell", "class_disclosure"}
         yield from (finding for finding in report.findings if finding.rule in wanted)
         return
     sides = design.rows.with_columns(pl.col(name).cast(pl.Float64).cast(pl.Int64).alias(name))

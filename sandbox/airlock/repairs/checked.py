@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+import msgspec
 import numpy as np
 import polars as pl
 
@@ -15,13 +16,15 @@ from sandbox.airlock.findings import Finding, Severity, Verdict, worst
 from sandbox.airlock.repairs.grid import Flags, make_grid, show
 from sandbox.airlock.repairs.suppression import Suppression, suppress
 from sandbox.airlock.rules import Rules
-from sandbox.airlock.specification import Repair, TableSpecification
+from sandbox.airlock.specification import Aggregate, Repair, TableSpecification
 
 _SAID: Final = {
     Repair.SUPPRESS: "left out by suppression",
     Repair.ROUND: "left out; every other figure is rounded",
     Repair.MIDPOINT6: "left out; every other figure is the middle of six",
 }
+_BEYOND: Final = frozenset({"min_count", "dominance_nk", "dominance_p"})
+_SUMMED: Final = frozenset({Aggregate.SUM, Aggregate.MEAN, Aggregate.STD, Aggregate.VAR})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ def compute_checked(
         recompute.population(table, frame), rows=table.rows, columns=table.columns, value=table.value,
         aggregate=table.aggregate.value, entity=entity, rules=rules, labels=labels,
     )  # fmt: skip
+    report = _with_coded(table, frame, entity, rules, report)
     if table.repair is Repair.NONE or not table.dimensions or report.facts.is_empty():
         return Checked(result, report)
     blocked = bool((report.cells["verdict"] == Verdict.BLOCK.value).any())
@@ -62,6 +66,46 @@ def compute_checked(
     findings = _settle(report, found, table)
     shown = _apply(table, result, report, found.hidden, rules)
     return Checked(shown, replace(report, verdict=worst(findings), findings=findings), int(found.hidden.sum()))
+
+
+def _with_coded(
+    table: TableSpecification, frame: pl.LazyFrame, entity: str | None, rules: Rules, report: Report
+) -> Report:
+    """Return the report with what the rules say of sums and means of coded values.
+
+    The sum of values cut below at 4,000 is as many times 4,000, and what is above it: that is judged alone, at each
+    end. A step that changes few would be their sum beside the table without it.
+    """
+    coding, name = table.coding, table.value
+    if coding is None or name is None or table.aggregate not in _SUMMED:
+        return report
+
+    def judge(part: pl.LazyFrame, aggregate: str) -> Report:
+        return check_table(
+            part, rows=table.rows, columns=table.columns, value=name, aggregate=aggregate, entity=entity, rules=rules
+        )
+
+    findings = list(report.findings)
+    rows = recompute.population(table, frame)
+    for end in (coding.bottom, coding.top):
+        if end is not None:
+            beyond = (pl.col(name) - recompute.code(pl.lit(end), coding)).abs()
+            part = rows.with_columns(pl.when(beyond > 0).then(beyond).alias(name))
+            found = judge(part, "sum").findings
+            findings += [replace(one, place=f"beyond {end:g}") for one in found if one.rule in _BEYOND]
+    if coding.step is not None:
+        moved = (recompute.code(pl.col(name), coding) - pl.col(name)).abs() > recompute.TINY
+        cut = msgspec.structs.replace(coding, step=None)
+        uncoded = msgspec.structs.replace(table, coding=cut if (cut.bottom, cut.top) != (None, None) else None)
+        part = recompute.population(uncoded, frame).with_columns(pl.when(moved).then(1.0).alias(name))
+        few = judge(part, "entities").cells.filter(pl.col("entities").is_between(1, rules.min_difference - 1))
+        if few.height:
+            accepted = f"a step that changes nobody, or at least {rules.min_difference} entities of each cell"
+            least = int(few["entities"].min())  # type: ignore[arg-type]
+            findings.append(
+                Finding("differencing", Severity.BLOCK, accepted, None, least, rules.min_difference, place="step")
+            )
+    return replace(report, verdict=worst(findings), findings=tuple(findings))
 
 
 def _apply(

@@ -73,7 +73,8 @@ def collect(outbox: Path, caps: OutboxCaps | None = None) -> Collected:
     declared: dict[str, Declared] = {}
     problems: list[str] = []
     if len(files) > caps.declarations:
-        problems.append(f"{len(files)} outputs are declared; at most {caps.declarations} are accepted in one request")
+        # How many more is not said: it would be a number of the notebook's choosing.
+        problems.append(f"more than {caps.declarations} outputs are declared, which is the most in one request")
     left = caps.total_bytes
     for place, file in enumerate(files[: caps.declarations], start=1):
         try:

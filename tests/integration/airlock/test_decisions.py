@@ -149,6 +149,9 @@ def test_evidence_is_for_reviewers(city: AirlockCity) -> None:
     request = city.request_at(ExportState.SCREENED, release)
     report = json.loads(city.airlock.read_evidence(city.checker, request.id, "by_district"))
     assert report["verdict"] == "pass"
+    fewest = [one["entities"] for one in report["grounds"]["cells"]]
+    assert fewest == sorted(fewest)
+    assert fewest[0] >= 10
     with pytest.raises(NotAllowed):
         city.airlock.read_evidence(city.analyst, request.id, "by_district")
     with pytest.raises(NotFound):

@@ -83,6 +83,10 @@ def test_reviewers_read_what_the_author_is_not_told(city: AirlockCity) -> None:
         city.airlock.read_evidence(city.analyst, second.id, "by_district")
 
 
+@pytest.mark.boundary(
+    rule="differencing_later", passes="a submission: outputs of all units are compared",
+    fails="advice: those of the own unit alone, and a note says so",
+)  # fmt: skip
 def test_another_units_output_stands_in_the_way_and_is_not_told(city: AirlockCity) -> None:
     city.airlock.finish(approved(city, screened(city, TABLE)).id)
     with city.database.work(city.platform) as work:

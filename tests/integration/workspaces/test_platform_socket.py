@@ -43,7 +43,7 @@ class Desk:
     def check(self, workspace: str, specification: dict[str, Any]) -> dict[str, Any]:
         return {"kind": specification["kind"], "verdict": "pass", "findings": [], "rows": 2}
 
-    def submit(self, workspace: str, notebook: str, outputs: list[str], context: str) -> dict[str, Any]:
+    def submit(self, workspace: str, notebook: str, outputs: dict[str, str], context: str) -> dict[str, Any]:
         if notebook == "none.ipynb":
             raise Invalid("there is no such notebook", rule="workspace.notebook", accepted="a saved notebook")
         self.asked.append(("submit", workspace, notebook, *outputs, context))
@@ -74,7 +74,7 @@ async def say(folder: Path, *lines: bytes, workspace: str = "w-one") -> list[dic
 
 async def test_verb_is_answered_for_the_workspace_of_the_socket(place: tuple[Path, Desk, PlatformSockets]) -> None:
     folder, desk, sockets = place
-    call = {"verb": "submit", "notebook": "a.ipynb", "outputs": ["insured"], "context": "loan review"}
+    call = {"verb": "submit", "notebook": "a.ipynb", "outputs": {"insured": "0" * 64}, "context": "loan review"}
     answers = await say(folder, b'{"verb": "datasets"}\n', json.dumps(call).encode() + b"\n")
     assert answers[0]["result"][0]["name"] == "social_insurance"
     assert answers[1]["result"]["export"] == "exp_1"

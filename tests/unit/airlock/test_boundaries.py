@@ -115,7 +115,7 @@ def test_a_type_is_told_by_content(data: bytes) -> None:
 
 
 @pytest.mark.boundary(
-    rule="file_size", passes="a file of just as many bytes as the limit",
+    rule="file_size", parameter="files.bytes", passes="a file of just as many bytes as the limit",
     fails="one byte more",
 )  # fmt: skip
 def test_bytes_are_limited() -> None:

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from sandbox.airlock import handbook
+from sandbox.airlock.files.kinds import Limits
 from sandbox.airlock.models.rules import ModelRules
 from sandbox.airlock.rules import NOTES, Rules
 
@@ -25,7 +26,9 @@ def test_the_page_has_the_diagram_of_states() -> None:
 def test_every_parameter_belongs_to_a_rule() -> None:
     named = {name for note in NOTES for name in note.parameters}
     own = {field.name for field in dataclasses.fields(Rules)} - {"models"}
-    assert named == own | {f"models.{field.name}" for field in dataclasses.fields(ModelRules)}
+    models = {f"models.{field.name}" for field in dataclasses.fields(ModelRules)}
+    files = {f"files.{field.name}" for field in dataclasses.fields(Limits)}
+    assert named == own | models | files == set(handbook.defaults())
 
 
 def test_every_rule_that_the_code_names_is_in_the_table() -> None:

@@ -24,9 +24,11 @@ from sandbox.airlock.memory.overlap import compare
 from sandbox.airlock.memory.service import Output
 from sandbox.airlock.specification import (
     Claim,
+    Coding,
     RegressionSpecification,
     TableSpecification,
     VerificationSpecification,
+    check_specification,
 )
 from shuzha.core.errors import Invalid, NotFound, Unavailable
 
@@ -61,6 +63,10 @@ def below(level: int, *rows: str, **changes: Any) -> TableSpecification:
 # pairs -----------------------------------------------------------------
 
 
+@pytest.mark.boundary(
+    rule="differencing", passes="two tables whose populations, or whose cells, differ by 10 people or by none",
+    fails="by 9, in either order",
+)  # fmt: skip
 @pytest.mark.parametrize(
     ("first", "second", "least"),
     [
@@ -135,6 +141,70 @@ def test_advice_compares_with_the_own_units_outputs_alone(city: Remembering) -> 
 
 
 # what entities add -------------------------------------------------------
+
+
+def persons(few: int) -> pl.DataFrame:
+    """Return people of whom a few have no wage, earn far more than all others, or owe what they did not pay."""
+    number = pl.col("level")
+    return people().with_columns(
+        known=pl.when(number >= few).then("wage"), paid=number % 2 == 0, owed=pl.col("wage"),
+        settled=pl.when(number < few).then(pl.col("wage") - 500).otherwise("wage"),
+        income=pl.when(number < few).then(80_000 + number).otherwise(pl.col("wage") + 0.25),
+    )  # fmt: skip
+
+
+ALL, SUM = table(), {"aggregate": "sum"}
+
+
+@pytest.mark.parametrize("few", [3, 10])
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (ALL, table(value="known")),  # who has no wage
+        (ALL, table(value="known", aggregate="count")),
+        (ALL, table(value="known", aggregate="mean")),
+        (table(aggregate="count"), table(value="known", aggregate="count")),
+        (table(value="owed", **SUM), table(value="settled", **SUM)),  # who has not paid all
+        (table(value="income", **SUM), table(value="income", **SUM, coding=Coding(top=50_000))),
+        (table(value="income", **SUM), table(value="income", **SUM, coding=Coding(top=50_000, step=10))),
+        (table(value="income", **SUM, coding=Coding(step=10)), table(value="income", **SUM, coding=Coding(top=50_000))),
+    ],
+)
+def test_figures_of_the_same_people_do_not_tell_of_a_few(
+    city: Remembering, first: TableSpecification, second: TableSpecification, few: int
+) -> None:
+    one = source(persons(few))
+    for number, (before, after) in enumerate(((first, second), (second, first))):
+        fresh = Remembering(city.folder / f"{number}")
+        fresh.release(output("one", before, one))
+        assert fresh.near(output("two", after, one)) == ({("pair", few)} if few < 10 else set())
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        table(value="paid", **SUM), table(value="paid", aggregate="mean"), table("place", value="paid", **SUM),
+        table(value="level", aggregate="mean", coding=Coding(bottom=199, top=200)),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("few", [3, 10])
+def test_a_sum_of_two_values_is_compared_with_counts(city: Remembering, asked: TableSpecification, few: int) -> None:
+    yes = where("level", "ge", 200) if asked.coding else where("paid", "eq", True)
+    counted = table(where=[yes, where("level", "lt", 400 - few * (1 if asked.coding else 2))])
+    one = source(persons(3))
+    for number, (before, after) in enumerate(((asked, counted), (counted, asked))):
+        fresh = Remembering(city.folder / f"{number}")
+        fresh.release(output("one", before, one))
+        near = fresh.near(output("two", after, one))
+        assert {figure for _, figure in near} == ({few} if few < 10 else set())
+
+
+def test_a_step_that_hardly_rounds_is_refused() -> None:
+    for step in (0.1, 1, 2.5, 500):
+        check_specification(table(value="wage", **SUM, coding=Coding(step=step)))
+    for step in (1.0000001, 7, 499.9999):
+        with pytest.raises(Invalid, match="no round number"):
+            check_specification(table(value="wage", **SUM, coding=Coding(top=50_000, step=step)))
 
 
 def visits(more: int = 0, raised: int = 0) -> pl.DataFrame:
@@ -265,6 +335,38 @@ def test_claims_are_compared_with_claims(city: Remembering) -> None:
     assert city.near(output("three", below(201), FRAME)) == set()
 
 
+@pytest.mark.parametrize(("few", "near"), [(3, {("pair", 3)}), (10, set())])
+def test_who_has_no_logarithm_is_in_no_fit(city: Remembering, few: int, near: set[tuple[str, int]]) -> None:
+    frame = source(
+        people().with_columns(gain=pl.when(pl.col("level") < few).then(-1.0).otherwise(1.0 + pl.col("level")))
+    )
+    city.release(Output("all", RegressionSpecification("rel_1", "wage ~ C(place)"), frame))
+    assert city.near(Output("fewer", RegressionSpecification("rel_1", "wage ~ log(gain)"), frame)) == near
+
+
+@pytest.mark.parametrize(
+    ("formula", "kept", "rest", "near"),
+    [
+        ("wage ~ 1", "lt", [where("level", "ge", 200)], ("combination", 3)),  # its intercept is a mean
+        ("wage ~ C(place)", "ge", [], ("pair", 3)),  # so is each category's
+        ("wage ~ C(place) + known", "ge", [], ("pair", 3)),
+    ],
+)
+@pytest.mark.parametrize("few", [3, 10])
+def test_what_a_regression_says_of_groups_is_compared_with_tables(
+    city: Remembering, formula: str, kept: str, rest: list[Any], near: tuple[str, int], few: int
+) -> None:
+    frame = source(persons(0))
+    asked = RegressionSpecification("rel_1", formula, where=[where("level", kept, 200 if kept == "lt" else 0)])
+    city.release(Output("fit", asked, frame))
+    if rest:
+        city.release(output("half", table(value="wage", **SUM, where=rest), frame))
+        after = table(value="wage", **SUM, where=[where("level", "ge", few)])
+    else:
+        after = table(value="wage", **SUM, where=[where("place", "eq", "x"), where("level", "ge", 4 * few)])
+    assert city.near(output("after", after, frame)) == ({near} if few < 10 else set())
+
+
 def test_regressions_are_compared_by_whose_rows_they_use(city: Remembering) -> None:
     def fitted(level: int) -> Output:
         asked = RegressionSpecification("rel_1", "wage ~ level", where=[where("level", "lt", level)])
@@ -365,6 +467,10 @@ def _cut(*populations: Layers) -> Atoms:
     return cutter.atoms()
 
 
+@pytest.mark.boundary(
+    rule="differencing", passes="counts that leave ten and more possible sizes to a group of two",
+    fails="counts that leave nine",
+)  # fmt: skip
 @pytest.mark.parametrize(("few", "possible"), [(6, 9), (8, None)])
 def test_counts_tell_a_group_that_no_combination_isolates(few: int, possible: int | None) -> None:
     """Two people in both of two counts, `few` more in each of them alone, and a third count of all the others.

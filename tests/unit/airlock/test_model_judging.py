@@ -34,11 +34,13 @@ GOOD = Evidence(
 ANSWER = Answer("skops", b"x" * 100, ("LogisticRegression",), "linear", 3, ("0", "1"), GOOD)
 
 
-def judged(specification: ModelSpecification = DECLARED, *, answer: Any = None, **changes: Any) -> dict[str, Severity]:
+def judged(
+    specification: ModelSpecification = DECLARED, *, answer: Any = None, rules: ModelRules = RULES, **changes: Any
+) -> dict[str, Severity]:
     """Return the severity of each rule that speaks, notes left out."""
     evidence = msgspec.structs.replace(GOOD, **changes)
     answer = answer or msgspec.structs.replace(ANSWER, evidence=evidence)
-    found = judging.judge_answer(answer, specification, RULES)
+    found = judging.judge_answer(answer, specification, rules)
     return {one.rule: one.severity for one in found if one.severity is not Severity.NOTE}
 
 
@@ -51,11 +53,13 @@ def test_judge_has_nothing_against_a_good_model() -> None:
 
 
 @pytest.mark.boundary(
-    rule="membership", passes="an attack whose interval ends low at .55",
+    rule="membership", parameter="models.auc_review, models.auc_block",
+    passes="an attack whose interval ends low at .55",
     fails="at .5501 (review), at .6001 (block); an AUC of .9 with a wide interval passes",
 )  # fmt: skip
 @pytest.mark.boundary(
-    rule="membership_tail", passes="5 % of members found at 1 % false alarms (lower end)",
+    rule="membership_tail", parameter="models.tpr_review, models.tpr_block",
+    passes="5 % of members found at 1 % false alarms (lower end)",
     fails="above it (review), above 10 % (block)",
 )  # fmt: skip
 @pytest.mark.boundary(
@@ -63,7 +67,7 @@ def test_judge_has_nothing_against_a_good_model() -> None:
     fails="9 people; a leaf of nobody",
 )  # fmt: skip
 @pytest.mark.boundary(
-    rule="model_budget", passes="525 fitted numbers for 2,100 cells",
+    rule="model_budget", parameter="models.number_share", passes="525 fitted numbers for 2,100 cells",
     fails="526",
 )  # fmt: skip
 @pytest.mark.boundary(
@@ -131,6 +135,10 @@ def test_judge_at_each_boundary(changes: dict[str, Any], found: dict[str, str]) 
     assert judged(**changes) == found
 
 
+@pytest.mark.boundary(
+    rule="model_budget", parameter="models.bytes_per_number, models.bytes_beside",
+    passes="16 bytes for each number and 32,768 beside", fails="one byte more",
+)  # fmt: skip
 def test_judge_blocks_more_bytes_than_the_numbers_need() -> None:
     most = RULES.bytes_beside + 3 * RULES.bytes_per_number
     assert judged(answer=msgspec.structs.replace(ANSWER, content=b"x" * most)) == {}
@@ -154,7 +162,8 @@ def test_judge_blocks_what_was_not_measured() -> None:
 
 
 @pytest.mark.boundary(
-    rule="attribute_inference", passes="an advantage over outsiders of .05 (lower end)",
+    rule="attribute_inference", parameter="models.advantage_review, models.advantage_block",
+    passes="an advantage over outsiders of .05 (lower end)",
     fails="of .0501 (review), of .1001 (block)",
 )  # fmt: skip
 @pytest.mark.parametrize(("low", "found"), [(0.05, {}), (0.0501, "review"), (0.10, "review"), (0.1001, "block")])
@@ -187,6 +196,10 @@ def test_accountant_composes_laplace_and_knows_no_other() -> None:
     assert math.isinf(spent_epsilon(Privacy(1.0, 0, "rdp", "gaussian", 1.0, 5)))
 
 
+@pytest.mark.boundary(
+    rule="model_privacy", passes="an epsilon of 2.597 for a training that spends 2.59698",
+    fails="one of 2.5969; an attack that finds more than it allows",
+)  # fmt: skip
 def test_judge_blocks_an_epsilon_below_what_the_training_spends() -> None:
     def said(epsilon: float, **changes: Any) -> dict[str, Severity]:
         private = msgspec.structs.replace(PRIVATE, epsilon=epsilon)
@@ -200,6 +213,66 @@ def test_judge_blocks_an_epsilon_below_what_the_training_spends() -> None:
     assert said(2.6, **attacked(tpr_1_low=most + 0.001))["model_privacy"] == "block"
     loose = Privacy(50.0, 1e-5, "rdp", "gaussian", 1.0, 1000, 0.05)
     assert judged(msgspec.structs.replace(DECLARED, privacy=loose)) == {"model_privacy": "review"}
+
+
+def composed(epsilon: float, steps: int) -> ModelSpecification:
+    """Return a declaration of so many Laplace steps of one each."""
+    return msgspec.structs.replace(DECLARED, privacy=Privacy(epsilon, 0.0, "composition", "laplace", 1.0, steps))
+
+
+@pytest.mark.boundary(
+    rule="model_privacy", passes="a training that spends an epsilon of 10",
+    fails="of 11: people judge (review)",
+)  # fmt: skip
+@pytest.mark.parametrize(("steps", "found"), [(10, {}), (11, {"model_privacy": "review"})])
+def test_judge_asks_people_about_a_large_epsilon(steps: int, found: dict[str, str]) -> None:
+    assert judged(composed(steps, steps)) == found
+
+
+MOVED: list[tuple[ModelRules, dict[str, Any], dict[str, Any], dict[str, str]]] = [
+    (ModelRules(leaf_entities=12), {"leaf": 12}, {"leaf": 11}, {"model_leaf": "block"}),
+    (
+        ModelRules(min_dof=20), {"entities": 120, "cells": 10_000, "free": 100},
+        {"entities": 119, "cells": 10_000, "free": 100}, {"model_dof": "block"},
+    ),
+    (ModelRules(number_share=0.1), {"free": 210}, {"free": 211}, {"model_budget": "block"}),
+    (ModelRules(auc_review=0.52), attacked(low=0.52), attacked(low=0.5201), {"membership": "review"}),
+    (ModelRules(auc_block=0.56), attacked(low=0.54), attacked(low=0.5601), {"membership": "block"}),
+    (ModelRules(tpr_review=0.02), attacked(tpr_1_low=0.02), attacked(tpr_1_low=0.03), {"membership_tail": "review"}),
+    (ModelRules(tpr_block=0.06), attacked(tpr_1_low=0.05), attacked(tpr_1_low=0.07), {"membership_tail": "block"}),
+    (
+        ModelRules(overlap_people=2), {"overlap_people": 0}, {"overlap_people": 2, "overlap_share": 0.001},
+        {"model_rows": "block"},
+    ),
+    (
+        ModelRules(holdout_gain=0.2), {"holdout_gain": 0.5, "holdout_error": 0.1},
+        {"holdout_gain": 0.51, "holdout_error": 0.1}, {"model_holdout": "block"},
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rules", "passes", "fails", "found"), MOVED)
+def test_another_parameter_moves_its_boundary(
+    rules: ModelRules, passes: dict[str, Any], fails: dict[str, Any], found: dict[str, str]
+) -> None:
+    assert judged(rules=rules, **passes) == {}
+    assert judged(rules=rules, **fails) == found
+
+
+def test_parameters_of_declarations_and_bytes_move_their_boundaries() -> None:
+    sensitive = msgspec.structs.replace(DECLARED, sensitive=["rooms"])
+    for rules, low, found in (
+        (ModelRules(advantage_review=0.01), 0.01, {}),
+        (ModelRules(advantage_review=0.01), 0.02, {"attribute_inference": "review"}),
+        (ModelRules(advantage_block=0.06), 0.07, {"attribute_inference": "block"}),
+    ):
+        assert judged(sensitive, rules=rules, attributes=(Attribute("rooms", low, low),)) == found
+    assert judged(composed(3, 3), rules=ModelRules(epsilon_review=3)) == {}
+    assert judged(composed(4, 4), rules=ModelRules(epsilon_review=3)) == {"model_privacy": "review"}
+    few = ModelRules(bytes_per_number=2, bytes_beside=50)
+    for size, told in ((56, {}), (57, {"model_budget": "block"})):
+        answer = msgspec.structs.replace(ANSWER, content=b"x" * size)
+        assert judged(answer=answer, rules=few) == told
 
 
 def test_decode_refuses_what_is_not_the_agreed_answer() -> None:

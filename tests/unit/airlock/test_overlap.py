@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 
 from sandbox.airlock.content import Limits
-from sandbox.airlock.overlap import aligning
+from sandbox.airlock.overlap import aligning, checking
 from sandbox.airlock.overlap.checking import Overlap, check_overlap, find_overlap
 
 ROWS = 24_000
@@ -57,6 +57,20 @@ def hashed(columns: list[str], function: Callable[[bytes], str], separator: str 
     joined = TAKEN.select(pl.concat_str([pl.col(name).cast(pl.String) for name in columns], separator=separator))
     return pl.DataFrame({"k": [function(one.encode()) for one in joined.to_series().to_list()]})
 
+
+SOME = TAKEN.head(150)
+TEXTS = SOME.select(
+    pl.format("r{}", pl.int_range(pl.len())).alias("k"), pl.col("district", "base", "paid").cast(pl.String)
+)
+SHAPES: dict[str, pl.DataFrame] = {
+    "lying on its side": SOME.select("district", "base", "paid").cast(pl.String).transpose(include_header=True),
+    "numbers alone on their side": SOME.select("base", "paid").transpose(),
+    "a value a row": TEXTS.unpivot(index="k"),
+    "a value a row, of which kind is not said": TEXTS.unpivot(index="k").select("k", "value").sort("k", "value"),
+    "running sums": SOME.select(pl.col("base").cum_sum(), pl.col("paid").floor().cast(pl.Int64).cum_sum()),
+    "sentences": SOME.select(k=pl.format("in {} paid {} of {}", "district", "paid", "base")),
+}
+"""Shapes that a few lines of a notebook make, and one of the reader's undoes."""
 
 DRESSES: dict[str, pl.DataFrame] = {
     "as it is": TAKEN,
@@ -169,6 +183,10 @@ def judged(frame: pl.DataFrame, **limits: object) -> dict[str, str]:
     return {finding.rule: finding.severity.value for finding in findings}
 
 
+@pytest.mark.boundary(
+    rule="row_overlap", parameter="files.overlap_rows", passes="figures about groups",
+    fails="9 rows of a release among 190 others (review), 10 (block)",
+)  # fmt: skip
 def test_ten_rows_block_and_fewer_among_many_are_for_people() -> None:
     made_up = TAKEN.select(pl.col(name).shuffle(seed=place) for place, name in enumerate(TAKEN.columns))
     for rows, severity in ((10, "block"), (9, "review")):
@@ -178,6 +196,22 @@ def test_ten_rows_block_and_fewer_among_many_are_for_people() -> None:
     assert judged(FIGURES["counts"]) == {}
 
 
+@pytest.mark.boundary(
+    rule="row_overlap", parameter="files.overlap_share", passes="3 rows of a release in a file of seven (review)",
+    fails="3 in a file of six: half of it (block)",
+)  # fmt: skip
+@pytest.mark.parametrize(("rows", "of", "severity"), [(3, 7, "review"), (3, 6, "block"), (2, 2, "review")])
+def test_three_rows_block_when_they_are_half_of_the_file(
+    monkeypatch: pytest.MonkeyPatch, rows: int, of: int, severity: str
+) -> None:
+    monkeypatch.setattr(checking, "find_overlap", lambda *_: Overlap("rel_1", rows, rows / of, ("base = base",)))
+    assert judged(TAKEN.head(of)) == {"row_overlap": severity}
+
+
+@pytest.mark.boundary(
+    rule="row_risk", passes="rows for the public of which 20 share all their values",
+    fails="of which 19 do",
+)  # fmt: skip
 @pytest.mark.parametrize(("size", "passes"), [(19, False), (20, True)])
 def test_rows_must_meet_the_limits_of_their_audience(size: int, passes: bool) -> None:
     """k = 20 and tau = 0.05 for the public (rules.md section 3): 19 that share all values do not pass, 20 do."""
@@ -190,7 +224,12 @@ def test_rows_must_meet_the_limits_of_their_audience(size: int, passes: bool) ->
     assert "row_overlap" not in {finding.rule for finding in findings}
 
 
+@pytest.mark.boundary(
+    rule="checker_failed", parameter="files.seconds", passes="a comparison with a release that ends in its time",
+    fails="one that does not",
+)  # fmt: skip
 def test_a_comparison_that_takes_too_long_blocks() -> None:
+    assert "checker_failed" not in judged(TAKEN)
     assert judged(TAKEN, seconds=0.0) == {"checker_failed": "block"}
 
 
@@ -198,3 +237,17 @@ def test_findings_hold_no_value_of_the_data() -> None:
     (finding, *_) = check_overlap([written(TAKEN)], [Release(RELEASE.lazy())], Limits(), LEAST)
     assert re.match(r"release rel_1: (39\d|400) rows, by .*base = base", finding.place)
     assert not any(value in finding.place for value in TAKEN["person"].to_list())
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_rows_in_another_shape_are_found(shape: str) -> None:
+    assert judged(SHAPES[shape]).get("row_overlap") == "block"
+
+
+@pytest.mark.parametrize("figures", [
+    RELEASE.group_by("district", "month").agg(pl.len(), pl.col("base").mean()).pivot("month", index="district"),
+    RELEASE.group_by("district", "kind").agg(pl.col("paid").sum()),
+    RELEASE.group_by("month").agg(pl.col("paid").sum().cum_sum(), pl.col("base").sum() * 1_000),
+])  # fmt: skip
+def test_tables_of_figures_are_let_be_in_each_shape(figures: pl.DataFrame) -> None:
+    assert "row_overlap" not in judged(figures)

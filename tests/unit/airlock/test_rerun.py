@@ -75,6 +75,10 @@ def test_no_more_than_fifty_cells_are_named() -> None:
     assert len(rerun.compare_cells(before, notebook(*(cell("x", stream("z")) for _ in range(80))))) == rerun.MOST_CELLS
 
 
+@pytest.mark.boundary(
+    rule="session_differs", passes="the output that the session had declared, or one that it had not",
+    fails="another one of the same name (review)",
+)  # fmt: skip
 def test_an_output_that_was_another_in_the_session_needs_review() -> None:
     told = {"same": rerun.digest(SPECIFICATION, None), "other": rerun.digest(SPECIFICATION | {"share": 0.2}, None)}
     declared = [table("same", SPECIFICATION), table("other", SPECIFICATION), file("new", b"1")]

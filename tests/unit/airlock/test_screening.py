@@ -12,9 +12,10 @@ import pytest
 
 from sandbox.airlock.findings import Finding, Severity
 from sandbox.airlock.inputs import Source, find_source
+from sandbox.airlock.kernel_bytes import same_table
 from sandbox.airlock.model import KEPT_FINDINGS, ExportRequest, ExportState
 from sandbox.airlock.rules import Rules
-from sandbox.airlock.screening import Judged, Screener, kept_findings, same_table
+from sandbox.airlock.screening import Judged, Screener, kept_findings
 from sandbox.airlock.vault import Vault
 from sandbox.workspaces.clean_room.outbox import Declared, OutputKind
 from shuzha.core.errors import Invalid

@@ -79,6 +79,8 @@ def test_encode_gives_what_parse_reads(document: dict[str, Any]) -> None:
         {"merges": [{"column": "base", "labels": ["a"], "into": "b"}]},
         {"merges": [{"column": "kind", "labels": [], "into": "b"}]},
         {"merges": [{"column": "kind", "labels": ["a", "a"], "into": "b"}]},
+        {"merges": [{"column": "kind", "labels": ["a"], "into": "b\u200b\u200d"}]},  # bits that nobody sees
+        {"merges": [{"column": "kind", "labels": ["a"], "into": "b" * 201}]},
         {"repair": "suppress", "rows": [], "columns": [], "aggregate": "sum"},
         {"where": [{"column": "a", "op": "like", "value": "x"}]},
         {"where": [{"column": "a", "op": "eq"}]},
@@ -106,6 +108,7 @@ def test_parse_refuses_what_the_grammar_does_not_know(changes: dict[str, Any]) -
         {"claims": []},
         {"claims": [VERIFICATION["claims"][0]] * 2},
         {"claims": [{"name": "all", "title": "x", "where": []}]},
+        {"claims": [VERIFICATION["claims"][0] | {"title": "x\U000e0041"}]},
         {"claims": [{"name": "Insured!", "title": "x", "where": VERIFICATION["claims"][0]["where"]}]},
         {"release": "rel_1"},
     ],

@@ -82,6 +82,7 @@ def test_a_second_vote_is_greyed_with_why(sign_in, city: PortalCity) -> None:
 
 def test_the_authors_unit_reads_no_content_before_the_release(sign_in, city: PortalCity) -> None:
     page = sign_in("analyst").get(f"/exports/{city.made['export.screened']}").text
+    assert 'id="grounds"' not in page, "what cells rest on has figures of what has not left"
     assert "it has not left yet" in page
     assert '<table class="sheet">' not in page
     assert sign_in("analyst").get(f"/exports/{city.made['export.screened']}/files/by_district").status_code == 403
@@ -160,3 +161,36 @@ def test_a_regulator_walks_a_bills_line_back_to_the_providers_file(sign_in, city
     answer = client.get(f"/oversight/uses?usage_id=usg_{usage_id}")
     assert answer.headers["location"] == f"/oversight/uses/usg_{usage_id}"
     assert sign_in("consumer").get(f"/oversight/uses/usg_{usage_id}").status_code == 403
+
+
+def test_reviewer_sees_what_each_cell_rests_on(sign_in, city: PortalCity) -> None:
+    page = sign_in("checker1", "en").get(f"/exports/{city.made['export.screened']}").text
+    table = page.partition('id="grounds"')[2].partition("</section>")[0]
+    assert "Distinct entities" in table
+    assert table.count("<tr>") > 1
+    assert "never sees these figures" in table
+
+
+def test_only_the_authority_changes_a_rule_and_everybody_sees_it(sign_in, city: PortalCity) -> None:
+    asked = {"parameter": "min_entities", "value": "12", "reason": "a new handbook"}
+    assert post(sign_in("checker1"), "/exports/rules", **asked).status_code == 403
+    authority = sign_in("authority", "en")
+    for value in ("1.5", "twelve", "10", "-1"):
+        assert post(authority, "/exports/rules", **(asked | {"value": value})).status_code == 422
+    assert post(authority, "/exports/rules", **asked).status_code in (200, 303)
+    page = sign_in("analyst", "en").get("/exports?show=rules").text
+    assert "a new handbook" in page
+    assert "default 10" in page
+    assert 'name="parameter"' not in page
+    back = asked | {"value": "10", "reason": "the handbook was withdrawn"}
+    assert post(authority, "/exports/rules", **back).status_code in (200, 303)
+
+
+def test_tasks_tell_what_others_did_to_ones_requests(sign_in, city: PortalCity) -> None:
+    page = sign_in("analyst", "en").get("/tasks").text
+    lately = page.partition('id="lately"')[2].partition("</section>")[0]
+    assert f"/exports/{city.made['export.returned']}" in lately
+    assert ">returned</span>" in lately
+    assert f"/exports/{city.made['export']}" not in lately, "it left long ago"
+    assert f"/exports/{city.made['export.screened']}" not in lately, "nobody has done anything to it"
+    assert 'id="lately"' not in sign_in("consumer").get("/tasks").text

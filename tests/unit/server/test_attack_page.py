@@ -17,10 +17,10 @@ def read(folder: Path, decorators: str) -> tuple[str, ...]:
 
 
 def test_every_attack_of_the_suite_names_layer_and_control() -> None:
-    attacks = read_attacks()
+    attacks, page = read_attacks(), attacks_page()
     assert len(attacks) > 60
     assert {one.layer for one in attacks} == set(LAYERS), "a layer that refuses nothing is no layer"
-    assert all(f"`{one.test}`" in attacks_page() for one in attacks)
+    assert all(f"`{one.test}`" in page for one in attacks)
 
 
 def test_marker_is_read_whole(tmp_path: Path) -> None:

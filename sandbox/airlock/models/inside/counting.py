@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ WINDOW: Final = 3
 """How many values in a row make a trace of a row."""
 
 MOST_WINDOWS: Final = 2_000_000
+_THRESHOLDS: Final = f"{TREES} threshold"
 
 
 @dataclass(slots=True)
@@ -89,38 +90,108 @@ def count_classes(target: Array, codes: Array, classes: int) -> int:
     return min((len(np.unique(codes[target == one])) for one in range(classes)), default=0)
 
 
-def overlap(program: Program, columns: tuple[Array, ...], codes: Array) -> tuple[int, float]:
-    """Return how many people have a row that stands among the program's numbers, and the share of all that is.
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Mean, deviation, smallest and largest value of each numeric column of a whole release."""
 
-    A trace is three neighbouring numeric values of a row, as they are, standardised or scaled to their range, in the
-    order of the columns or of the rows' next column but one, that fewer than ten people share.
+    mean: Array
+    deviation: Array
+    low: Array
+    high: Array
+
+
+def spread_of(table: Array) -> Spread:
+    """Return the spread of these rows."""
+    return Spread(table.mean(axis=0), table.std(axis=0), table.min(axis=0), table.max(axis=0))
+
+
+def overlap(program: Program, numeric: Sequence[Array], codes: Array, spread: Spread | None = None) -> set[int]:
+    """Return the people (by code) of whom a row, or a run of a column, stands among the program's numbers.
+
+    A trace of a row is three neighbouring numeric values of it, as they are, standardised or scaled to their range (by
+    `spread`, that of these rows where none is given), that fewer than ten people share. A trace of a column is three
+    neighbouring numbers of the program that are such values of one column, digit for digit.
     """
-    numeric = [column.astype(np.float64) for column in columns if column.dtype.kind in "fiu"]
-    if len(numeric) < WINDOW:
-        return 0, 0.0
-    table = np.nan_to_num(np.stack(numeric, axis=1))
+    if not numeric or not len(codes):
+        return set()
+    table = np.nan_to_num(np.stack([column.astype(np.float64) for column in numeric], axis=1))
+    found = _runs(program, table, codes)
     held = np.unique(np.concatenate([_windows(array) for array in _vectors(program)] or [np.zeros(0, np.uint64)]))
-    if not len(held):
-        return 0, 0.0
-    people: set[int] = set()
-    for form in _forms(table):
+    if not len(held) or table.shape[1] < WINDOW:
+        return found
+    for form in _forms(table, spread or spread_of(table)):
         for start in range(form.shape[1] - WINDOW + 1):
             part = form[:, start : start + WINDOW]
             hashed = _hash(part)
             telling = (np.abs(part) > 1e-12).all(axis=1) & (np.ptp(part, axis=1) > 0)
             hit = np.isin(hashed, held) & telling
             if hit.any():
-                keys, inverse = np.unique(hashed[hit], return_inverse=True)
-                pairs = np.unique(np.stack([inverse, codes[hit]], axis=1), axis=0)
-                few = np.bincount(pairs[:, 0], minlength=len(keys)) < FEW
-                people |= set(pairs[few[pairs[:, 0]], 1].tolist())
-    return len(people), len(people) / max(1, len(np.unique(codes)))
+                found |= _of_few(hashed[hit], codes[hit])
+    return found
 
 
-def _forms(table: Array) -> Iterator[Array]:
+def _of_few(keys: Array, codes: Array) -> set[int]:
+    """Return the people of those keys that fewer than ten people share."""
+    kept, inverse = np.unique(keys, return_inverse=True)
+    pairs = np.unique(np.stack([inverse, codes], axis=1), axis=0)
+    few = np.bincount(pairs[:, 0], minlength=len(kept)) < FEW
+    return set(pairs[few[pairs[:, 0]], 1].tolist())
+
+
+def _runs(program: Program, table: Array, codes: Array) -> set[int]:
+    """Return the people whose values of one column stand beside each other in the program.
+
+    Thresholds of trees are left out: good ones lie between values, and may be some. So are columns whose values fill
+    the grid that they lie on: among them any whole number is somebody's.
+    """
+    vectors = [one.astype(np.float32).ravel() for name, one in _named(program) if not name.endswith(_THRESHOLDS)]
+    vectors = [one for one in vectors if len(one) >= WINDOW]
+    if not vectors:
+        return set()
+    numbers = np.unique(np.concatenate(vectors))
+    found: set[int] = set()
+    for column in table.T:
+        values = column.astype(np.float32)
+        hit = np.isin(values, numbers) & (values != 0)
+        if not hit.any() or _is_dense(column):
+            continue
+        few = _of_few_values(values[hit], codes[hit])
+        for vector in vectors:
+            there = np.isin(vector, few)
+            run = np.lib.stride_tricks.sliding_window_view(there, WINDOW).all(axis=-1)
+            inside = np.convolve(run, np.ones(WINDOW)) > 0
+            told = np.unique(vector[inside])
+            if len(told) >= WINDOW:
+                found |= set(codes[np.isin(values, told)].tolist())
+    return found
+
+
+def _of_few_values(values: Array, codes: Array) -> Array:
+    """Return those values that fewer than ten people have."""
+    kept, inverse = np.unique(values, return_inverse=True)
+    pairs = np.unique(np.stack([inverse, codes], axis=1), axis=0)
+    return kept[np.bincount(pairs[:, 0], minlength=len(kept)) < FEW]
+
+
+def _is_dense(column: Array) -> bool:
+    """Say whether a column has a tenth or more of the values of its grid (whole numbers, or hundredths)."""
+    known = np.unique(column)
+    grid = 1.0 if np.allclose(known, np.round(known)) else 0.01
+    return len(known) * grid * 10 >= float(np.ptp(known))
+
+
+def _named(program: Program) -> Iterator[tuple[str, Array]]:
+    for name, array in program.arrays():
+        if array.dtype.kind in "fiu" and array.size >= WINDOW:
+            yield name, array
+            if array.ndim == 2:
+                yield name, np.ascontiguousarray(array.T)
+
+
+def _forms(table: Array, spread: Spread) -> Iterator[Array]:
     yield table
-    yield (table - table.mean(axis=0)) / np.maximum(table.std(axis=0), 1e-12)
-    yield (table - table.min(axis=0)) / np.maximum(np.ptp(table, axis=0), 1e-12)
+    yield (table - spread.mean) / np.maximum(spread.deviation, 1e-12)
+    yield (table - spread.low) / np.maximum(spread.high - spread.low, 1e-12)
 
 
 def _vectors(program: Program) -> Iterator[Array]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -42,36 +42,33 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The rows that a model is about: columns, target, whose each row is, members by person, numbers of the release."""
+    """The rows that a model is about: columns, target, whose each row is, members by person."""
 
     columns: tuple[Array, ...]
     target: Array
     codes: Array
     member: Array
-    numeric: tuple[Array, ...]
 
     def of(self, chosen: Array) -> Rows:
         """Return the chosen rows, with people numbered anew."""
         kept, codes = np.unique(self.codes[chosen], return_inverse=True)
         return Rows(
             tuple(one[chosen] for one in self.columns), self.target[chosen], codes, self.member[kept],
-            tuple(one[chosen] for one in self.numeric),
         )  # fmt: skip
 
 
 def load(path: str, columns: int) -> Rows:
-    """Return the rows that the platform prepared: `x0` … of the model, `target`, `entity`, `member`, `n0` …."""
+    """Return the rows that the platform prepared: `x0` … of the model, `target`, `entity`, `member`."""
     frame = pl.read_parquet(path, glob=False)
     if frame.height > _COUNTED_ROWS:
-        # Fewer rows can only make a place look thinner than it is: what passes on them passes on all.
+        # Fewer rows can only make a place look thinner than it is: what passes on them passes on all. Rows among the
+        # program's numbers are looked for in files of their own (`find_rows`), of which none is left out.
         frame = frame.sample(_COUNTED_ROWS, seed=0)
     _, codes = np.unique(frame["entity"].to_numpy(), return_inverse=True)
     member = np.zeros(int(codes.max(initial=-1)) + 1, dtype=bool)
     member[codes] = frame["member"].to_numpy()
     given = tuple(_array(frame[f"x{place}"]) for place in range(columns))
-    numeric = tuple(_array(frame[name]) for name in frame.columns if name.startswith("n"))
-    target = _array(frame["target"]) if columns else np.zeros(frame.height)
-    return Rows(given, target, codes, member, numeric)
+    return Rows(given, _array(frame["target"]), codes, member)
 
 
 def _array(series: pl.Series) -> Array:
@@ -83,13 +80,13 @@ def _array(series: pl.Series) -> Array:
 def measure(program: Program, rows: Rows, asked: Asked, also: Sequence[str] = ()) -> dict[str, Any]:
     """Return every figure of `Evidence`; raises Unmeasured or ProgramFault with the step that cannot be done.
 
-    `also` are files with the numbers of other releases, which are looked for among the program's too.
+    `also` are files with the numbers of all releases that the notebook could read: they are looked for in the program.
     """
     inside = rows.of(rows.member[rows.codes])
     if len(inside.member) < LEAST_PEOPLE or len(rows.member) - len(inside.member) < LEAST_PEOPLE:
         raise Unmeasured(f"fewer than {LEAST_PEOPLE} people to train on or held out")
     counts = counting.count(program, inside.columns, inside.codes, asked.least)
-    people, share = max(_overlaps(program, rows, also))
+    people, share = max((find_rows(program, path) for path in also), default=(0, 0.0))
     seed = np.random.default_rng(asked.seed)
     classes = _classes(program, rows, asked)
     sample = _sample(rows, classes, seed)
@@ -104,12 +101,28 @@ def measure(program: Program, rows: Rows, asked: Asked, also: Sequence[str] = ()
     return found | _attacked(program, sample, classes, counts, asked, seed)
 
 
-def _overlaps(program: Program, rows: Rows, also: Sequence[str]) -> Iterator[tuple[int, float]]:
-    """Yield of how many people of each release a row stands among the program's numbers, and their share."""
-    yield counting.overlap(program, rows.numeric, rows.codes)
-    for path in also:
-        other = load(path, 0)
-        yield counting.overlap(program, other.numeric, other.codes)
+def find_rows(program: Program, path: str) -> tuple[int, float]:
+    """Return of how many people of a release a row stands among the program's numbers, and their share.
+
+    Every row is looked at, a part after the other: which rows a sample had, whoever hides others could know.
+    """
+    rows = pl.scan_parquet(path, glob=False)
+    names = [name for name in rows.collect_schema().names() if name.startswith("n")]
+    if not names:
+        return 0, 0.0
+    plain = pl.col(names).fill_null(0.0).fill_nan(0.0)
+    ends = rows.select(
+        plain.mean().name.suffix(" m"), plain.std(ddof=0).name.suffix(" d"), plain.min().name.suffix(" l"),
+        plain.max().name.suffix(" h"), pl.col("entity").n_unique().alias("people"), pl.len().alias("rows"),
+    ).collect(engine="streaming").row(0, named=True)  # fmt: skip
+    mean, deviation, low, high = (np.array([ends[f"{name} {end}"] or 0.0 for name in names]) for end in "mdlh")
+    spread = counting.Spread(mean, deviation, low, high)
+    found: set[int] = set()
+    for start in range(0, int(ends["rows"]), _COUNTED_ROWS):
+        part = rows.slice(start, _COUNTED_ROWS).collect(engine="streaming")
+        numeric = [_array(part[name]) for name in names]
+        found |= counting.overlap(program, numeric, part["entity"].to_numpy().view(np.int64), spread)
+    return len(found), len(found) / max(1, int(ends["people"]))
 
 
 def _attacked(

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "a91f4d7c3e02"
-down_revision = "e8b3f6a1d027"
+down_revision = "a6e20c5b9f17"
 branch_labels = None
 depends_on = None
 
