@@ -17,7 +17,7 @@ LOGINS = (
     "auditor", "admin",
 )  # fmt: skip
 FIRST = frozenset({"provider", "authority", "operator", "checker1", "consumer"})
-"""Whose pages between them are of every kind; the others' are looked at with `--full`."""
+"""Whose pages between them are of nearly every kind; the others' are looked at with `--full`."""
 
 
 @pytest.mark.parametrize(
