@@ -66,7 +66,7 @@ for line in sys.stdin:
         nowhere = os.open(os.devnull, os.O_RDWR)
         for number in range(3):
             os.dup2(nowhere, number)
-        os.environ["SHUZHA_OUTBOX"] = asked["outbox"]
+        os.environ.update(asked["environment"])
         exec(compile(asked["script"], "<notebook>", "exec"), {"__name__": "__main__"})
         break
     print(os.waitpid(child, 0)[1], flush=True)
@@ -109,7 +109,9 @@ class UnjailedRoom:
         host = find_host()
         assert host.stdin is not None
         assert host.stdout is not None
-        host.stdin.write(json.dumps({"script": script, "outbox": str(outbox)}) + "\n")
+        told = {name: value for name, value in os.environ.items() if name.startswith("SHUZHA_")}
+        told["SHUZHA_OUTBOX"] = str(outbox)
+        host.stdin.write(json.dumps({"script": script, "environment": told}) + "\n")
         host.stdin.flush()
         return int(host.stdout.readline()) == 0
 
