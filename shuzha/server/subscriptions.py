@@ -92,7 +92,7 @@ def job_handlers(platform: Platform) -> Handlers:
 
 
 def suspension_handlers(platform: Platform) -> Handlers:
-    """Return what follows at once when data rights are held, restored or ended: workspaces, then export requests."""
+    """Return what follows at once when data rights are held, restored or ended, or what was released is recalled."""
 
     def exports(event: Event) -> None:
         reason = str(event.data.get("reason", "")) or event.tag
@@ -103,7 +103,8 @@ def suspension_handlers(platform: Platform) -> Handlers:
 
     follow = {tag: [platform.workspaces.follow] for tag in workspaces.FOLLOWED_TAGS}
     # A person who may not work any more loses his workspace too, whatever the sandbox still knows of him.
-    return {**follow, "authorization:*": [platform.workspaces.follow, exports]}
+    recalled: dict[str, list[Handler]] = {"export:recall": [platform.registry.follow_recall]}
+    return {**follow, **recalled, "authorization:*": [platform.workspaces.follow, exports]}
 
 
 def _asks(ask: Callable[..., None], job: str) -> Handler:
