@@ -6,6 +6,9 @@ tests of its own and needs root.
 
 from __future__ import annotations
 
+import atexit
+import functools
+import json
 import os
 import subprocess
 import sys
@@ -53,6 +56,34 @@ def notebook(*cells: str) -> bytes:
     return nbformat.writes(made).encode()
 
 
+HOST = """
+import json, os, sys
+import polars, workbench  # Once for all runs: each is a fork, before polars has started a thread.
+code = None
+for line in sys.stdin:
+    asked = json.loads(line)
+    if (child := os.fork()) == 0:
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for number in range(3):
+            os.dup2(nowhere, number)
+        os.environ.update(asked["environment"])
+        exec(compile(asked["script"], "<notebook>", "exec"), {"__name__": "__main__"})
+        break
+    print(os.waitpid(child, 0)[1], flush=True)
+"""
+
+
+@functools.cache
+def find_host() -> subprocess.Popen[str]:
+    """Return the process of this test process that runs the code of notebooks."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "notebooks" / "workbench")}
+    host = subprocess.Popen(
+        [sys.executable, "-c", HOST], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    atexit.register(host.kill)
+    return host
+
+
 class UnjailedRoom:
     """Runs the code of a notebook as a script, in a process of its own and without a jail."""
 
@@ -67,20 +98,22 @@ class UnjailedRoom:
         with tempfile.TemporaryDirectory() as folder:
             outbox = Path(folder) / "outbox"
             outbox.mkdir()
-            script = "\n".join(cell.source for cell in cells)
-            environment = {
-                **os.environ,
-                "SHUZHA_OUTBOX": str(outbox),
-                "PYTHONPATH": str(ROOT / "notebooks" / "workbench"),
-            }
-            done = subprocess.run(
-                [sys.executable, "-c", script], env=environment, check=False, capture_output=True, timeout=60
-            )
-            state = RunState.DONE if done.returncode == 0 else RunState.FAILED
-            failed = None if done.returncode == 0 else FailedCell(1, "", "an error of the notebook's own")
+            done = self._execute("\n".join(cell.source for cell in cells), outbox)
+            state = RunState.DONE if done else RunState.FAILED
+            failed = None if done else FailedCell(1, "", "an error of the notebook's own")
             self.before_end()
             executed = self.executed or content
             return Run(f"room-{self.runs}", state, 1, "", "environment", (), failed, collect(outbox), (), executed)
+
+    def _execute(self, script: str, outbox: Path) -> bool:
+        host = find_host()
+        assert host.stdin is not None
+        assert host.stdout is not None
+        told = {name: value for name, value in os.environ.items() if name.startswith("SHUZHA_")}
+        told["SHUZHA_OUTBOX"] = str(outbox)
+        host.stdin.write(json.dumps({"script": script, "environment": told}) + "\n")
+        host.stdin.flush()
+        return int(host.stdout.readline()) == 0
 
 
 class BrokenRoom:

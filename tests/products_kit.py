@@ -56,11 +56,15 @@ class Shelf:
     """Released files by export and name."""
 
     files: dict[tuple[str, str], ReleasedFile] = field(default_factory=dict)
+    recalled: dict[str, str] = field(default_factory=dict)
 
     def read_released(self, actor: Actor, export_id: str, file: str) -> ReleasedFile:
         if (export_id, file) not in self.files:
             raise NotFound(f"no export with id {export_id}")
         return self.files[export_id, file]
+
+    def recall_of(self, export_id: str) -> str | None:
+        return self.recalled.get(export_id)
 
 
 @dataclass

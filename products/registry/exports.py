@@ -29,6 +29,10 @@ class ReleasedFiles(Protocol):
         """Return a released file; raises NotFound for an unknown export or file, Invalid for one not released."""
         ...
 
+    def recall_of(self, export_id: str) -> str | None:
+        """Return why an export was recalled, or None where it was not."""
+        ...
+
 
 class AirlockFiles:
     """The airlock as the registry sees it."""
@@ -44,3 +48,7 @@ class AirlockFiles:
             found.entry,
         )  # fmt: skip
         return ReleasedFile(found.form, found.content, found.sha256, found.record_sha256, found.organisation, lineage)
+
+    def recall_of(self, export_id: str) -> str | None:
+        """Return why an export was recalled, or None where it was not."""
+        return self._airlock.recall_of(export_id)

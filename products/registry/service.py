@@ -17,14 +17,14 @@ from products.registry.exports import ReleasedFile, ReleasedFiles
 from products.registry.model import PRODUCT, REGISTRATION, Evidence, Product, ProductState, Registration, Sheet
 from products.registry.store import PRODUCTS, next_sequence
 from sandbox.airlock.specification import VerificationSpecification, parse
-from shuzha.core.actor import Actor
+from shuzha.core.actor import Actor, platform_actor
 from shuzha.core.clock import city_date
 from shuzha.core.errors import Invalid, NotAllowed, NotFound
 from shuzha.core.ids import new_id
 from shuzha.core.lawbook import LawBook
 from shuzha.core.lifecycle import Move
 from shuzha.core.money import Price
-from shuzha.core.work import Database, Work
+from shuzha.core.work import Database, Event, Work
 
 _FORMS = {
     ProductKind.VERIFICATION: ("verification",),
@@ -131,6 +131,7 @@ class RegistryService:
             # The state is asked first: a product that is not on notice is told so, not that its notice runs.
             REGISTRATION.next(product.registration, "code", product.id)
             self._allow(work, actor, "code", product)
+            self._check_not_recalled(product)
             model.check_notice_over(product, city_date(work.now()))
             code = make_code(self._settings.city_code, self._settings.industry, product.kind, next_sequence(work))
             changes = {"code": code, "coded_at": work.now()}
@@ -158,6 +159,7 @@ class RegistryService:
         with self._database.work(actor) as work:
             product = work.get(PRODUCTS, product_id)
             self._allow(work, actor, "list", product)
+            self._check_not_recalled(product)
             move = PRODUCT.next(product.state, "list", product.id)
             model.check_can_list(product)
             model.check_waiver(product, waived_purposes)
@@ -191,6 +193,18 @@ class RegistryService:
     def restore(self, actor: Actor, product_id: str, reason: str) -> Product:
         """Return the suspended product in service again."""
         return self._serve(actor, product_id, "restore", "restored", reason=reason)
+
+    def follow_recall(self, event: Event) -> None:
+        """Suspend what is listed or in service of a recalled export; bears a repeat.
+
+        The rest needs no verb: a product whose export was recalled can no longer be coded, listed, started or restored.
+        """
+        actor, reason = platform_actor("registry"), f"its export was recalled: {event.data.get('reason', '')}"
+        with self._database.read() as work:
+            found = work.list(PRODUCTS, authorization=str(event.data.get("authorization", "")))
+        for one in found:
+            if one.evidence.lineage.export == event.subject and PRODUCT.can(one.state, "suspend"):
+                self.suspend(actor, one.id, reason)
 
     def delist(self, actor: Actor, product_id: str, reason: str) -> Product:
         """Return the product delisted, for good."""
@@ -292,6 +306,7 @@ class RegistryService:
             self._allow(work, actor, verb, product)
             move = PRODUCT.next(product.state, verb, product.id)
             if move.target is ProductState.IN_SERVICE:
+                self._check_not_recalled(product)
                 model.check_can_start(product)
             if verb == "restore":
                 supervises = actor.has("authority") or actor.has("platform")
@@ -308,6 +323,15 @@ class RegistryService:
         self._allow(work, actor, verb, product)
         move: Move[Registration] = REGISTRATION.next(product.registration, verb, product.id)
         return self._store(work, product, verb, content, {**changes, "registration": move.target}, data=data)
+
+    def _check_not_recalled(self, product: Product) -> None:
+        export = product.evidence.lineage.export
+        reason = self._released.recall_of(export)
+        if reason is not None:
+            raise Invalid(
+                f"product {product.id} rests on {export}, which was recalled: {reason}",
+                rule="product.recalled (W25 art. 27)", accepted="a product of an export that stands released",
+            )  # fmt: skip
 
     def _allow(self, work: Work, actor: Actor, verb: str, product: Product) -> None:
         self._policies.check(actor, f"product:{verb}", product_resource(product), Context(at=work.now()))

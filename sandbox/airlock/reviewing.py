@@ -154,7 +154,7 @@ class Reviewing(Desk):
             return tuple(self._resume(work, actor, one, reason) for one in held)
 
     def recall(self, actor: Actor, export_id: str, reason: str) -> ExportRequest:
-        """Return a released request recalled; products and buyers hear of it by `export:recall`."""
+        """Return a released request recalled; the registry hears of it and suspends the products made of it."""
         reason = check_reason(reason)
         with self._database.work(actor) as work:
             request = self._get_seen(work, actor, export_id)

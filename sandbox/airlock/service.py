@@ -179,6 +179,12 @@ class AirlockService(Submitting, Processing, Reviewing):
             authorization=request.authorization, entry=found.entry,
         )  # fmt: skip
 
+    def recall_of(self, export_id: str) -> str | None:
+        """Return why a request was recalled, or None where it was not: for the platform's own rooms."""
+        with self._database.read() as work:
+            request = work.get(EXPORTS, export_id)
+        return request.reason if request.state is ExportState.RECALLED else None
+
     def _content(self, request: ExportRequest, file: str) -> bytes:
         found = request.find_file(file)
         if found is None or not found.sha256:

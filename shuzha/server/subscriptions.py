@@ -97,7 +97,7 @@ def job_handlers(platform: Platform) -> Handlers:
 
 
 def suspension_handlers(platform: Platform) -> Handlers:
-    """Return what follows at once when data rights are held, restored or ended: workspaces, then export requests."""
+    """Return what follows at once when data rights are held, restored or ended, or what was released is recalled."""
 
     def exports(event: Event) -> None:
         reason = str(event.data.get("reason", "")) or event.tag
@@ -109,7 +109,8 @@ def suspension_handlers(platform: Platform) -> Handlers:
 
     follow = {tag: [platform.workspaces.follow] for tag in workspaces.FOLLOWED_TAGS}
     # A person who may not work any more loses his workspace too, whatever the sandbox still knows of him.
-    orders = {tag: [platform.rights.follow_order] for tag in ORDERS}
+    orders: dict[str, list[Handler]] = {tag: [platform.rights.follow_order] for tag in ORDERS}
+    orders["export:recall"] = [platform.registry.follow_recall]
     return {**orders, **follow, "authorization:*": [platform.workspaces.follow, exports]}
 
 

@@ -34,14 +34,15 @@ _OF_ROOT = frozenset({"HOME", "USER", "LOGNAME", "MAIL", "SUDO_COMMAND", "SUDO_G
 class Unit:
     """One process: its command, what it adds to the environment, and a probe that is true once it answers.
 
-    One that `needs_root` keeps what the supervisor has.
+    One that `needs_root` keeps what the supervisor has. One that ends while it starts is told at once, so
+    `ready_seconds` may be what a busy machine needs.
     """
 
     name: str
     command: Sequence[str]
     is_ready: Callable[[], bool]
     environment: Mapping[str, str] = field(default_factory=dict)
-    ready_seconds: float = 30.0
+    ready_seconds: float = 90.0
     stop_seconds: float = 10.0
     needs_root: bool = False
 
@@ -137,7 +138,12 @@ class Supervisor:
     def _hint(self, unit: Unit) -> str:
         with acting_as(self._user):
             tail = (self._folder / f"{unit.name}.log").read_text(errors="replace").strip().splitlines()[-3:]
-        return f"see {self._folder.name}/{unit.name}.log, which ends: " + " | ".join(tail)
+        said = (
+            f"which ends: {' | '.join(tail)}"
+            if tail
+            else "which says nothing yet: the machine may be busy, start again"
+        )
+        return f"see {self._folder}/{unit.name}.log, {said}"
 
     def _watch(self) -> None:
         while not self._stopping.wait(0.05):

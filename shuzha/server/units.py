@@ -52,7 +52,6 @@ def make_units(platform: Platform, settings_file: Path) -> tuple[Unit, ...]:
             [python, "-m", "jupyterhub", "-f", str(_HUB_CONFIG)],
             lambda: HubClient(platform.hub_token, socket=platform.hub_settings.hub_socket).is_up(),
             {**environment, HUB_VARIABLE: str(hub_file)},
-            ready_seconds=60.0,
         ),
     )
 

@@ -395,3 +395,18 @@ def test_what_is_left_out_is_not_reckoned_back(attack: Callable[..., Attack], mo
     monkeypatch.setattr("sandbox.airlock.repairs.checked.suppress", alone)
     shown = pl.read_csv(io.BytesIO(attack(frame).leaves_without("", asked)))
     assert total - shown["entities"].sum() == 7
+
+
+OF_THE_STANDARD = "11010519491231002X"
+"""The example of the standard (GB 11643): nobody's number."""
+
+
+@pytest.mark.attack(
+    what="a person's number as the label of a group that is large enough", route="a specification",
+    layer="disclosure rules", control="without label_pii the number leaves",
+)  # fmt: skip
+def test_a_number_of_a_person_leaves_as_no_label(attack: Callable[..., Attack]) -> None:
+    frame = people().with_columns(pl.col("place").replace({"A": OF_THE_STANDARD}))
+    asked = table(rows=["place"], aggregate="entities")
+    assert attack(frame).held_by(asked) == {"label_pii"}
+    assert OF_THE_STANDARD.encode() in attack(frame).leaves_without("label_pii", asked)

@@ -16,9 +16,13 @@ LOGINS = (
     "provider", "authority", "operator", "analyst", "checker1", "checker2", "registry", "consumer", "regulator",
     "auditor", "admin", "expert1", "expert2",
 )  # fmt: skip
+FIRST = frozenset({"provider", "authority", "operator", "checker1", "consumer"})
+"""Whose pages between them are of nearly every kind; the others' are looked at with `--full`."""
 
 
-@pytest.mark.parametrize("login", LOGINS)
+@pytest.mark.parametrize(
+    "login", [one if one in FIRST else pytest.param(one, marks=pytest.mark.slow) for one in LOGINS]
+)
 def test_no_page_of_a_person_violates_wcag(visit, city: PortalCity, login: str) -> None:
     found = {}
     with visit() as person:

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from products.registry.exports import AirlockFiles
 from sandbox.airlock import rerun
 from sandbox.airlock.model import Choice, ExportState
 from shuzha.core.errors import Conflict, Invalid, NotAllowed, NotFound
@@ -36,6 +37,17 @@ def test_an_output_that_both_reviewers_withhold_stays_behind(city: AirlockCity) 
     assert kept.sha256 not in json.dumps(record), "a small output could be guessed from its hash"
     (told,) = [event for event in city.database.events_after(0) if event.tag == "export:release"]
     assert set(told.data["outputs"]) == {"by_district"}
+
+
+def test_registry_is_told_why_an_export_was_recalled(city: AirlockCity) -> None:
+    _, release = city.ready()
+    request = city.request_at(ExportState.RELEASED, release)
+    files = AirlockFiles(city.airlock)
+    assert files.recall_of(request.id) is None
+    city.airlock.recall(city.authority, request.id, "wrong period")
+    assert files.recall_of(request.id) == "wrong period"
+    (told,) = [event for event in city.database.events_after(0) if event.tag == "export:recall"]
+    assert (told.data["authorization"], told.data["reason"]) == (request.authorization, "wrong period")
 
 
 def test_approvals_that_withhold_different_outputs_are_consolidated(city: AirlockCity) -> None:

@@ -173,6 +173,8 @@ def test_resume_lets_processes_run_on(hub: RunningHub) -> None:
     wait_until(group.is_frozen, 2, "freezing")
     hub.controls.resume(name)
     wait_until(lambda: not group.is_frozen(), 2, "thawing")
+    with httpx.Client(headers=hub.headers()) as browser:
+        wait_until(lambda: browser.get(f"{hub.path('acc_carol', name)}/api/kernels").status_code == 200, 2, "the gate")
     assert hub.run_code("acc_carol", name, "print(6 * 7)").text.strip() == "42"
 
 

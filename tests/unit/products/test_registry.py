@@ -6,11 +6,12 @@ import pytest
 
 from policies import Permission
 from products.registry.codes import ProductKind, is_code
-from products.registry.model import PRODUCT, REGISTRATION, ProductState, Registration
+from products.registry.model import PRODUCT, REGISTRATION, Product, ProductState, Registration
 from products.registry.service import encode_evidence
 from shuzha.core.clock import city_date, end_of_day
 from shuzha.core.errors import Invalid, NotAllowed, NotFound, TransitionNotAllowed
 from shuzha.core.money import Price
+from shuzha.core.work import Event
 from tests.products_kit import SHEET, ProductCity, insured
 
 
@@ -153,6 +154,36 @@ def test_a_suspension_by_the_authority_is_not_lifted_by_the_operator(city):
     with pytest.raises(NotAllowed, match="another organisation suspended it"):
         city.registry.restore(city.operator, product.id, "please")
     assert city.registry.restore(city.authority, product.id, "mended").state is ProductState.IN_SERVICE
+
+
+def recall(city, product: Product) -> Event:
+    """Recall the export of a product; return the event that the airlock makes of it."""
+    export, reason = product.evidence.lineage.export, "wrong period"
+    city.shelf.recalled[export] = reason
+    with city.database.work(city.authority) as work:
+        data = {"authorization": product.authorization, "reason": reason}
+        work.emit("export:recall", export, "export recalled", data=data)
+    return city.database.events_after(0)[-1]
+
+
+def test_recall_of_an_export_suspends_its_product_for_good(city):
+    entry, grant = city.granted()
+    product, other = (city.in_service(city.deposited(grant, insured(entry))) for _ in range(2))
+    event = recall(city, product)
+    for _ in range(2):  # A durable follower may hear of it twice.
+        city.registry.follow_recall(event)
+    held = city.registry.get_product(city.operator, product.id)
+    assert (held.state, held.state_reason) == (ProductState.SUSPENDED, "its export was recalled: wrong period")
+    assert city.registry.get_product(city.operator, other.id).state is ProductState.IN_SERVICE
+    with pytest.raises(Invalid, match="which was recalled: wrong period"):
+        city.registry.restore(city.authority, product.id, "please")
+
+
+def test_product_of_a_recalled_export_is_neither_coded_nor_listed(city, product):
+    city.coded(product)
+    recall(city, product)
+    with pytest.raises(Invalid, match="which was recalled"):
+        city.registry.list_product(city.operator, product.id, Price(120))
 
 
 def test_cancel_takes_the_product_out_of_service(city):
