@@ -103,7 +103,7 @@ ATTRIBUTES: tuple[Attribute, ...] = (
 class CompiledScope:
     """One version of one grant's scope as its own tiny Casbin enforcers; never changed, only replaced."""
 
-    __slots__ = ("_allowing", "_enforcers", "_hours", "_numbers", "_refusing", "scope")
+    __slots__ = ("_allowing", "_enforcers", "_hours", "_numbers", "_refusing", "_timed", "scope")
 
     def __init__(self, scope: Scope, calendar: WorkingCalendar | None = None) -> None:
         if scope.version != scope.computed_version():
@@ -111,6 +111,8 @@ class CompiledScope:
         self.scope = scope
         known = calendar or WorkingCalendar()
         self._hours = tuple(OpenHours(line.hours, known) for line in scope.lines)
+        # Lines mostly share their hours: each once is enough to know when an answer ends.
+        self._timed = tuple({each.hours: each for each in self._hours if each.hours is not None}.values())
         lines = [columns_of(scope, line, hours) for line, hours in zip(scope.lines, self._hours, strict=True)]
         self._numbers = {line: number for number, line in enumerate(lines)}
         # Casbin walks all lines of an enforcer: one for each kind of deed has only those that could allow it.
@@ -191,10 +193,9 @@ class CompiledScope:
                 starts = edge
             else:
                 ends = min(ends, edge)
-        for hours in self._hours:
-            if hours.hours is not None:
-                start, end = hours.around(at)
-                starts, ends = max(starts, start), min(ends, end)
+        for hours in self._timed:
+            start, end = hours.around(at)
+            starts, ends = max(starts, start), min(ends, end)
         return starts, ends
 
     def _find_mismatch(self, permission: str, resource: Resource, context: Context) -> tuple[str, str, str] | None:

@@ -12,9 +12,9 @@ import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from policies.decisions import Context, Resource
+from policies.decisions import Context, Decision, Resource
 from policies.explain import line_text
-from policies.scopecheck import REQUIRED, CompiledScope
+from policies.scopecheck import REQUIRED, CompiledScope, Segment
 from policies.scopes import Scope, seal_scope
 from policies.windows import OpenHours
 from shuzha.core.calendar import WorkingCalendar
@@ -120,16 +120,25 @@ def compare_scopes(before: Scope, after: Scope | None, calendar: WorkingCalendar
 
 def questions(*scopes: Scope, calendar: WorkingCalendar | None = None) -> Iterator[tuple[str, Context]]:
     """Yield every question that one of the scopes can answer otherwise than another, at most `MOST_QUESTIONS`."""
-    return itertools.islice(_questions(scopes, calendar or WorkingCalendar()), MOST_QUESTIONS)
+    known = calendar or WorkingCalendar()
+    moments = _moments(scopes, known)
+    found = ((permission, replace(asked, at=at)) for permission, asked in _questions(scopes) for at in moments)
+    return itertools.islice(found, MOST_QUESTIONS)
 
 
-def _questions(scopes: tuple[Scope, ...], calendar: WorkingCalendar) -> Iterator[tuple[str, Context]]:
-    words = {name: sorted(frozenset[str]().union(*(getattr(scope, name) for scope in scopes))) for name in _SETS}
-    partners = sorted({partner for scope in scopes for line in scope.lines for partner in line.partners})
+def _moments(scopes: tuple[Scope, ...], calendar: WorkingCalendar) -> list[dt.datetime]:
+    """Return when each question is asked, in order: beside the edges of the terms, and of the first hours between."""
     edges = sorted({edge for scope in scopes for edge in (scope.valid_from, scope.valid_until)})
     hours = {line.hours: OpenHours(line.hours, calendar) for scope in scopes for line in scope.lines if line.hours}
     turns = [turn for each in hours.values() for pair in itertools.pairwise(edges) for turn in _turns(each, *pair)]
-    moments = sorted({at + step for at in (*edges, *turns) for step in (-_TICK, dt.timedelta(0))})
+    return sorted({at + step for at in (*edges, *turns) for step in (-_TICK, dt.timedelta(0))})
+
+
+def _questions(scopes: tuple[Scope, ...]) -> Iterator[tuple[str, Context]]:
+    """Yield each question once, at some moment."""
+    words = {name: sorted(frozenset[str]().union(*(getattr(scope, name) for scope in scopes))) for name in _SETS}
+    partners = sorted({partner for scope in scopes for line in scope.lines for partner in line.partners})
+    at, entry = scopes[0].valid_from, scopes[0].entry
     for permission, needed in REQUIRED.items():
         # What a permission does not ask for is left unsaid once, too: a line may hold it against the request.
         pools = [
@@ -142,8 +151,7 @@ def _questions(scopes: tuple[Scope, ...], calendar: WorkingCalendar) -> Iterator
         ]
         for place, operation, kind, purpose, partner, column in itertools.product(*pools):
             columns, joined = frozenset({column} - {""}), frozenset({partner} - {""})
-            for at in moments:
-                yield permission, Context(at, scopes[0].entry, columns, operation, kind, purpose, place, joined)
+            yield permission, Context(at, entry, columns, operation, kind, purpose, place, joined)
 
 
 def _turns(hours: OpenHours, start: dt.datetime, end: dt.datetime) -> tuple[dt.datetime, ...]:
@@ -160,18 +168,35 @@ def _turns(hours: OpenHours, start: dt.datetime, end: dt.datetime) -> tuple[dt.d
 def _ask_both(before: Scope, after: Scope | None, calendar: WorkingCalendar) -> tuple[int, tuple[Flip, ...]]:
     resource = Resource("data", organisation=before.holder, authorization=before.authorization, grant=before.grant)
     old, new = CompiledScope(before, calendar), CompiledScope(after, calendar) if after else None
-    asked, flips = 0, []
-    for permission, context in questions(*(scope for scope in (before, after) if scope), calendar=calendar):
-        asked += 1
-        was = old.decide(permission, resource, context).decision
-        is_now = new.decide(permission, resource, context).decision if new else None
-        if is_now is None and was.allowed:
-            flips.append(
-                Flip(permission, context, allowed=False, reason="nothing of the grant would be left", rule=was.rule)
-            )
-        elif is_now is not None and was.allowed is not is_now.allowed:
-            flips.append(Flip(permission, context, is_now.allowed, is_now.reason, is_now.rule))
+    scopes = (before, after) if after else (before,)
+    moments = _moments(scopes, calendar)
+    asked: int = 0
+    flips: list[Flip] = []
+    for permission, context in _questions(scopes):
+        left = moments[: MOST_QUESTIONS - asked]
+        asked += len(left)
+        was_at = _answers(old, permission, resource, context, left)
+        is_at = _answers(new, permission, resource, context, left) if new else itertools.repeat(None)
+        for at, was, is_now in zip(left, was_at, is_at, strict=False):
+            if is_now is None and was.allowed:
+                reason = "nothing of the grant would be left"
+                flips.append(Flip(permission, replace(context, at=at), allowed=False, reason=reason, rule=was.rule))
+            elif is_now is not None and was.allowed is not is_now.allowed:
+                flips.append(Flip(permission, replace(context, at=at), is_now.allowed, is_now.reason, is_now.rule))
+        if asked == MOST_QUESTIONS:
+            break
     return asked, tuple(flips)
+
+
+def _answers(
+    scope: CompiledScope, permission: str, resource: Resource, context: Context, moments: list[dt.datetime]
+) -> Iterator[Decision]:
+    """Yield the answer at each moment; what is still the answer at the next one is not asked again."""
+    segment: Segment | None = None
+    for at in moments:
+        if segment is None or not segment.starts <= at < segment.ends:
+            segment = scope.decide(permission, resource, replace(context, at=at))
+        yield segment.decision
 
 
 def _part(name: str, before: frozenset[str], after: frozenset[str]) -> Part:

@@ -71,7 +71,7 @@ def test_a_line_allows_exactly_where_the_decision_does():
 
     policies = Policies(Grants())
     analyst = Actor("acc_1", "x", "org_1", frozenset({"analyst", "operator", "consumer"}), "api")
-    for _ in range(800):
+    for _ in range(300):
         resource, context = random_request(chance, chance.choice(makings))
         found = explain(policies, analyst, chance.choice(scope_permissions()).value, resource, context)
         if found.missing or found.decision.code in ("scope.authorization", "relation.own"):

@@ -19,7 +19,10 @@ def sources():
 def asked_permissions():
     """Yield each permission written in a call of check, decide or can, with its place."""
     for path in sources():
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        text = path.read_text("utf-8")
+        if not any(f".{name}(" in text for name in ASKING):  # most files ask nothing, and parsing takes its time
+            continue
+        for node in ast.walk(ast.parse(text)):
             if (
                 not isinstance(node, ast.Call)
                 or not isinstance(node.func, ast.Attribute)

@@ -203,13 +203,14 @@ def test_make_scope_refuses_a_term_that_is_naive_or_empty(make_grant):
         make_grant(valid_from=dt.datetime(2026, 1, 1))  # noqa: DTZ001
 
 
-def test_eight_threads_of_must_deny_calls_allow_none(policies, grants, make_grant, person):
+@pytest.mark.parametrize("calls", [400, pytest.param(6_000, marks=pytest.mark.slow)])
+def test_eight_threads_of_must_deny_calls_allow_none(policies, grants, make_grant, person, calls):
     for number in range(8):
         grants.put(make_grant(grant=f"grt_{number}", operations=["view"] if number % 2 else ["aggregate"]))
     analyst, wrong, missed = person("analyst"), [], []
 
     def ask(seed):
-        for step in range(1500):
+        for step in range(calls):
             number = (seed * 7 + step) % 8
             resource = dataclasses.replace(RELEASE, grant=f"grt_{number}")
             operation = "view" if (number % 2) != (step % 2) else "aggregate"
@@ -255,7 +256,8 @@ def test_one_enforcer_shared_by_eight_threads_mixes_no_requests(make_grant):
     assert wrong == []
 
 
-def test_no_decision_fails_while_other_threads_parse_python(make_grant, monkeypatch):
+@pytest.mark.parametrize("made", [10, pytest.param(150, marks=pytest.mark.slow)])
+def test_no_decision_fails_while_other_threads_parse_python(make_grant, monkeypatch, made):
     # CPython 3.11's parser fails now and then when two threads use it; Casbin would use it on each call.
     monkeypatch.setattr("policies.enforcers._prototype", enforcers._prototype.__wrapped__)
     monkeypatch.setattr("policies.enforcers.compile_matcher", enforcers.compile_matcher.__wrapped__)
@@ -275,7 +277,7 @@ def test_no_decision_fails_while_other_threads_parse_python(make_grant, monkeypa
             failures.append(str(error))
 
     def ask_all():
-        for number in range(40):
+        for number in range(made):
             compiled = CompiledScope(make_grant(grant=f"grt_{number}"))
             resource = dataclasses.replace(RELEASE, grant=f"grt_{number}")
             answers = [compiled.decide("data:open", resource, OPEN).decision for _ in range(5)]

@@ -5,8 +5,8 @@ import random
 
 import pytest
 
-from policies import Hours, make_scope
-from policies.scopecheck import REQUIRED
+from policies import Hours, Resource, make_scope
+from policies.scopecheck import REQUIRED, CompiledScope
 from policies.whatif import MOST_QUESTIONS, compare_scopes, cut_scope, questions
 from shuzha.core.errors import Invalid
 from tests.policies_kit import random_made
@@ -73,9 +73,10 @@ def half(chance, values):
     return frozenset(chance.sample(sorted(values), len(values) // 2))
 
 
-def test_a_cut_scope_allows_nothing_that_the_whole_one_does_not():
+@pytest.mark.parametrize("scopes", [8, pytest.param(100, marks=pytest.mark.slow)])
+def test_a_cut_scope_allows_nothing_that_the_whole_one_does_not(scopes):
     chance, narrowed = random.Random(5), 0
-    for number in range(25):
+    for number in range(scopes):
         scope = make_scope(**random_made(chance, number))
         parts = {name: half(chance, getattr(scope, name)) for name in ("columns", "operations", "purposes")}
         cut = cut_scope(scope, **parts)
@@ -84,7 +85,26 @@ def test_a_cut_scope_allows_nothing_that_the_whole_one_does_not():
         assert not found.widens
         assert all(getattr(cut, name) <= kept for name, kept in parts.items())
         narrowed += found.narrows
-    assert narrowed > 3
+    assert narrowed > 1
+
+
+def test_the_flips_are_the_questions_that_are_answered_otherwise_when_each_is_asked_alone():
+    chance, flips = random.Random(7), 0
+    for number in range(3):
+        scope = make_scope(**random_made(chance, number))
+        cut = cut_scope(scope, operations=half(chance, scope.operations), purposes=half(chance, scope.purposes))
+        found, old, new = compare_scopes(scope, cut), CompiledScope(scope), CompiledScope(cut)
+        resource = Resource("data", organisation=scope.holder, authorization="aut_1", grant=scope.grant)
+        said = {(flip.permission, flip.context, flip.reason) for flip in found.flips}
+        apart = set()
+        asked = list(questions(scope, cut))
+        for permission, context in asked:
+            was, is_now = (each.decide(permission, resource, context).decision for each in (old, new))
+            if was.allowed is not is_now.allowed:
+                apart.add((permission, context, is_now.reason))
+        assert (said, found.asked) == (apart, len(asked))
+        flips += len(said)
+    assert flips
 
 
 def test_questions_are_bounded(make_grant):
