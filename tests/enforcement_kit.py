@@ -343,9 +343,10 @@ def jobs_of(service: Any) -> Iterator[tuple[str, Any]]:
 
 def rooms_of(platform: Any) -> Iterator[tuple[str, Any]]:
     """Yield every room that the composition root builds, with its name there."""
-    for name, made in vars(type(platform)).items():
-        if isinstance(made, functools.cached_property):
-            yield name, getattr(platform, name)
+    for part in reversed(type(platform).__mro__):
+        for name, made in vars(part).items():
+            if isinstance(made, functools.cached_property):
+                yield name, getattr(platform, name)
 
 
 def routes_of(app: Any) -> Iterator[tuple[str, Any]]:
