@@ -59,6 +59,7 @@ EXCUSED_JOBS = {
     "People.sign_out": OWN,
     "Provider.exchange": HUB,
     "Provider.issue_code": HUB,
+    "RegistryService.follow_recall": UNDONE,
     "ReleaseService.run_destroy": UNDONE,
     "ScreenService.record_closed": BOOKS,
     "ScreenService.record_due": BOOKS,
