@@ -48,7 +48,8 @@ class Decision:
     `version` is the hash of the grant's scope (empty for decisions by role alone); the answer may be kept until
     `valid_until`, the next edge of the grant's term or hours. `code` is stable, for translations. `clause` and
     `article` are the agreement's clause and the article behind the answer; `rule` names them too, with the policy line.
-    `quota` is what the limiter has to count a use against, and `line` the number of the policy line that allows.
+    `quota` is what the limiter has to count a use against, together with all uses of the grant as one of `counted`, the
+    output kinds whose lines have the same quota; `line` is the number of the policy line that allows.
     """
 
     allowed: bool
@@ -61,3 +62,4 @@ class Decision:
     article: str = ""
     quota: Quota | None = None
     line: int | None = None
+    counted: frozenset[str] = frozenset()

@@ -10,7 +10,7 @@ from typing import Any
 
 from policies.decisions import Context, Decision, Resource
 from policies.enforcers import TinyEnforcer
-from policies.scopes import Citation, Deed, Line, Scope
+from policies.scopes import Citation, Deed, Line, Quota, Scope
 from policies.windows import EARLIEST, LATEST, OpenHours
 from shuzha.core.calendar import WorkingCalendar
 
@@ -178,10 +178,12 @@ class CompiledScope:
     def _allow(self, at: dt.datetime, number: int) -> Segment:
         scope, line = self.scope, self.scope.lines[number]
         cited, (starts, ends) = scope.cite(line.part), self._stretch(at)
-        rule = self.rule(scope.cite("entries"), cited, line=number)
+        quota = () if line.quota is None else (scope.cite("quota"),)
+        rule = self.rule(scope.cite("entries"), cited, *quota, line=number)
+        counted = _EMPTY if line.quota is None else _counted_with(scope, line.quota)
         decision = Decision(
             True, f"within grant {scope.grant}", rule, scope.version, ends, "allowed", cited.clause, cited.article,
-            line.quota, number,
+            line.quota, number, counted,
         )  # fmt: skip
         return Segment(decision, starts, ends)
 
@@ -223,6 +225,10 @@ def columns_of(scope: Scope, line: Line, hours: OpenHours) -> tuple[Any, ...]:
         scope.grant, scope.holder, line.deeds, line.operations, scope.entry, line.columns, line.partners,
         line.output_kinds, line.purposes, line.places, scope.valid_from, scope.valid_until, hours,
     )  # fmt: skip
+
+
+def _counted_with(scope: Scope, quota: Quota) -> frozenset[str]:
+    return _EMPTY.union(*(line.output_kinds for line in scope.lines if line.quota == quota))
 
 
 def _count_holding(line: Line, ask: Ask) -> int:

@@ -43,7 +43,7 @@ def make_app(parts: Parts, *, raw: bool = True) -> App:
     """Return the app; without `raw` every call goes through the documented route, which tests hold equal to it."""
     metrics = Metrics()
     usage = UsageFolder(parts.usage_folder)
-    gate = Gate(parts.state, parts.policies, parts.scopes, parts.clock, usage.used_on)
+    gate = Gate(parts.state, parts.policies, parts.scopes, parts.clock, usage)
     recorder = Recorder(gate, parts.meter)
     digests = Digests(parts.keys.derive("usage-digests"))
     verification = Verification(gate, recorder, digests)

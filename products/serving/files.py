@@ -48,7 +48,7 @@ class Files:
             request_digest=self._digests.of(b"file", product.id.encode(), name.encode(), purpose.encode()),
             consent="", idempotency_key=idempotency_key(call.idempotency_key), at=self._gate.clock.now(),
         )  # fmt: skip
-        (done,) = await self._recorder.record(limit, [event])
+        (done,) = await self._recorder.record(limit, [event], self._gate.ration(offer, decision))
         kind = path.suffix or _suffix_of(content)
         headers: Headers = [
             (b"content-type", _TYPES.get(kind, b"application/octet-stream")),

@@ -8,16 +8,18 @@ from __future__ import annotations
 import datetime as dt
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from policies import Context, Decision, Policies, ScopeSource
+from policies import Context, Decision, Period, Policies, Quota, ScopeSource
 from products.consumers.model import ApiKey, KeyState, digest_of, is_secret
 from products.registry.model import ProductState
-from products.serving.limits import AddressLimits, KeyLimit
+from products.serving.limits import AddressLimits, Allowance, GrantLimits, KeyLimit, Pool, Span, span_of
 from products.serving.state import Caller, Offer, ServingState
 from products.serving.wire import Refusal
-from shuzha.core.clock import Clock, city_date
+from shuzha.core.clock import Clock
+from shuzha.metering.events import UsageEvent
 
 _BEARER = "bearer "
 _MAX_AUTHORIZATION = 200
@@ -35,6 +37,31 @@ class Call:
     body: bytes = b""
 
 
+class Used(Protocol):
+    """What was metered already: `products.serving.lists.UsageFolder` in the platform."""
+
+    def used_on(self, key: ApiKey, day: dt.date) -> int:
+        """Return how many uses of a key were metered on a day."""
+        ...
+
+    def used_in(self, products: Sequence[str], span: Span) -> int:
+        """Return how many uses of some products were metered in a span of days; callable from any thread."""
+        ...
+
+    def has(self, event: UsageEvent) -> bool:
+        """Return whether the meter knows a use: whether this would be a repeat of it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ration:
+    """A quota of a grant that a use is counted against: which uses count together, and the rule to quote."""
+
+    pool: Pool
+    quota: Quota
+    rule: str
+
+
 class Gate:
     """The checks, and the limits that they count in."""
 
@@ -44,13 +71,14 @@ class Gate:
         policies: Policies,
         scopes: ScopeSource,
         clock: Clock,
-        used_on: Callable[[ApiKey, dt.date], int],
+        usage: Used,
     ) -> None:
         self.state = state
         self.clock = clock
         self._policies = policies
         self._scopes = scopes
-        self._used_on = used_on
+        self._usage = usage
+        self._grants = GrantLimits(self._used_of)
         self._addresses = AddressLimits()
         self._limits: dict[str, KeyLimit] = {}
 
@@ -76,9 +104,9 @@ class Gate:
         key = caller.key
         found = self._limits.get(key.id)
         if found is None or not found.same_limits(key.rate, key.daily_quota):
-            day = city_date(self.clock.now())
-            used = found.used if found is not None else self._used_on(key, day)
-            found = self._limits[key.id] = KeyLimit(key.rate, key.daily_quota, time.monotonic(), day, used)
+            today = span_of(Period.DAY, self.clock.now())
+            uses = Allowance(Period.DAY, today, self._usage.used_on(key, today.first)) if found is None else found.uses
+            found = self._limits[key.id] = KeyLimit(key.rate, key.daily_quota, time.monotonic(), uses)
         return found
 
     def take_rate(self, limit: KeyLimit, count: int) -> None:
@@ -89,14 +117,53 @@ class Gate:
                 429, "rate_exceeded", "more calls a second than the key has", rule="key.rate", headers=headers
             )
 
-    def take_quota(self, limit: KeyLimit, count: int) -> None:
-        """Refuse more uses a day than the key has (429); what is then not answered is given back by the caller."""
+    async def take_quotas(
+        self, limit: KeyLimit, ration: Ration | None, events: Sequence[UsageEvent]
+    ) -> Callable[[int], None]:
+        """Count uses against the key's quota of the day and the grant's; return what gives back so many of them.
+
+        Refuses (429) more than either has, but no repeat of what was metered: the meter answers it as it did before.
+        """
+        try:
+            return await self._reserve(limit, ration, len(events))
+        except Refusal:
+            if all(event.idempotency_key != event.usage_id and self._usage.has(event) for event in events):
+                return _nothing
+            raise
+
+    async def _reserve(self, limit: KeyLimit, ration: Ration | None, count: int) -> Callable[[int], None]:
         now = self.clock.now()
-        if not limit.reserve(count, now):
+        day = limit.reserve(count, now)
+        if day is None:
             headers = limit.headers(now)
             raise Refusal(
                 429, "quota_exceeded", "the key's quota of the day is used up", rule="key.quota", headers=headers
             )
+        try:
+            span = None if ration is None else await self._take_ration(ration, count, now, limit)
+        except BaseException:
+            limit.uses.give_back(count, day)
+            raise
+
+        def give_back(left: int) -> None:
+            limit.uses.give_back(left, day)
+            if ration is not None and span is not None:
+                self._grants.give_back(ration.pool, left, span)
+
+        return give_back
+
+    async def _take_ration(self, ration: Ration, count: int, now: dt.datetime, limit: KeyLimit) -> Span:
+        pool, quota = ration.pool, ration.quota
+        span = await self._grants.reserve(pool, count, quota.limit, now)
+        if span is None:
+            over = span_of(pool.per, now)
+            raise Refusal(
+                429, "grant_quota_exceeded",
+                f"the quota of grant {pool.grant}, {quota.limit} uses a {quota.per.value}, does not hold {count} more",
+                rule=ration.rule, headers=limit.headers(now),
+                accepted="a grant with a larger quota" if quota.per is Period.TERM else f"calls from {over.end} on",
+            )  # fmt: skip
+        return span
 
     def offer(self, caller: Caller, code: str) -> Offer:
         """Return the product that is called; refuses an unknown one, another than the key's, one not in service."""
@@ -129,9 +196,25 @@ class Gate:
             raise Refusal(403, self._code_of(decision, product.grant), decision.reason, rule=decision.rule)
         return decision
 
+    def ration(self, offer: Offer, decision: Decision) -> Ration | None:
+        """Return the quota of the grant that a use is counted against; None where the grant has none for it."""
+        quota = decision.quota
+        if quota is None:
+            return None
+        return Ration(Pool(offer.product.grant, decision.counted, quota.per), quota, decision.rule)
+
+    def _used_of(self, pool: Pool, span: Span) -> int:
+        products = [offer.product for offer in list(self.state.offers.values())]
+        counted = [one.id for one in products if one.grant == pool.grant and one.kind.value in pool.kinds]
+        return self._usage.used_in(counted, span)
+
     def _code_of(self, decision: Decision, grant: str) -> str:
         if decision.code != "scope.inactive":
             return decision.code.replace(".", "_") or "not_allowed"
         state = self._scopes.find_scope(grant)
         found = _STATE.match(state.reason) if state is not None else None
         return f"{found[1]}_{found[2]}" if found else "grant_inactive"
+
+
+def _nothing(_left: int) -> None:
+    """Give nothing back, where nothing was taken."""

@@ -1,14 +1,18 @@
-"""How often: a token bucket a key, a daily quota a key, and a bucket an address for callers without a key.
+"""How often: a token bucket and a daily quota a key, the quotas of grants, and a bucket an address without a key.
 
 The two header fields follow draft-ietf-httpapi-ratelimit-headers-11. Counts are of this process; a process that starts
-is told what was already used today.
+is told by the meter what was already used.
 """
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
 
+from policies import Period
 from shuzha.core.clock import city_date
 
 DAY_SECONDS = 86_400
@@ -41,36 +45,70 @@ class TokenBucket:
         return int(self._tokens)
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The city's days that one count holds for, half-open: a day, a month, or (a term) all of them."""
+
+    first: dt.date
+    end: dt.date
+
+
+def span_of(per: Period, moment: dt.datetime) -> Span:
+    """Return the span of a period round a moment; a term is as long as the grant that has it."""
+    day = city_date(moment)
+    if per is Period.DAY:
+        return Span(day, day + dt.timedelta(days=1))
+    if per is Period.MONTH:
+        first = day.replace(day=1)
+        return Span(first, (first + dt.timedelta(days=31)).replace(day=1))
+    return Span(dt.date.min, dt.date.max)
+
+
+class Allowance:
+    """Uses counted in one span at a time; with the next span the count starts anew."""
+
+    __slots__ = ("per", "span", "used")
+
+    def __init__(self, per: Period, span: Span, used: int = 0) -> None:
+        self.per = per
+        self.span = span
+        self.used = used
+
+    def reserve(self, count: int, limit: int, moment: dt.datetime) -> Span | None:
+        """Count uses and return the span that they are counted in; None where the limit does not hold so many more."""
+        span = span_of(self.per, moment)
+        if span != self.span:
+            self.span, self.used = span, 0
+        if self.used + count > limit:
+            return None
+        self.used += count
+        return span
+
+    def give_back(self, count: int, span: Span) -> None:
+        """Take back uses that were reserved and not answered; those of an earlier span are no use of this one."""
+        if span == self.span:
+            self.used = max(0, self.used - count)
+
+
 class KeyLimit:
     """The rate and the daily quota of one key; uses are counted when they are answered."""
 
-    __slots__ = ("_bucket", "_day", "_policy", "_quota", "_rate", "used")
+    __slots__ = ("_bucket", "_policy", "_quota", "_rate", "uses")
 
-    def __init__(self, rate: int, quota: int, now: float, day: dt.date, used: int = 0) -> None:
+    def __init__(self, rate: int, quota: int, now: float, uses: Allowance) -> None:
         self._bucket = TokenBucket(rate, now)
         self._rate = rate
         self._quota = quota
-        self._day = day
-        self.used = used
+        self.uses = uses
         self._policy = f'"second";q={rate};w=1, "day";q={quota};w={DAY_SECONDS}'.encode()
 
     def take(self, count: int, now: float) -> bool:
         """Return whether the rate allows this many calls now, and take them."""
         return self._bucket.take(count, now)
 
-    def reserve(self, count: int, moment: dt.datetime) -> bool:
-        """Return whether the day's quota holds this many more uses, and count them; give back what fails."""
-        day = city_date(moment)
-        if day != self._day:
-            self._day, self.used = day, 0
-        if self.used + count > self._quota:
-            return False
-        self.used += count
-        return True
-
-    def give_back(self, count: int) -> None:
-        """Take back uses that were reserved and not answered."""
-        self.used = max(0, self.used - count)
+    def reserve(self, count: int, moment: dt.datetime) -> Span | None:
+        """Return the day on which this many more uses are counted, or None where its quota does not hold them."""
+        return self.uses.reserve(count, self._quota, moment)
 
     def same_limits(self, rate: int, quota: int) -> bool:
         """Return whether these are the limits it was made with."""
@@ -78,10 +116,45 @@ class KeyLimit:
 
     def headers(self, moment: dt.datetime) -> list[tuple[bytes, bytes]]:
         """Return the two header fields."""
-        left = max(0, self._quota - self.used)
+        left = max(0, self._quota - (self.uses.used if span_of(Period.DAY, moment) == self.uses.span else 0))
         reset = DAY_SECONDS - int((moment.timestamp() + 8 * 3600) % DAY_SECONDS)
         value = f'"second";r={self._bucket.left};t=1, "day";r={left};t={reset}'
         return [(b"ratelimit", value.encode()), (b"ratelimit-policy", self._policy)]
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The uses of a grant that one quota of it counts together: its products of these kinds, in each period."""
+
+    grant: str
+    kinds: frozenset[str]
+    per: Period
+
+
+class GrantLimits:
+    """What grants with a quota have used; a pool is counted from the meter at its first call, beside the loop."""
+
+    def __init__(self, used_in: Callable[[Pool, Span], int]) -> None:
+        self._used_in = used_in
+        self._pools: dict[Pool, Allowance] = {}
+        self._counting: dict[Pool, asyncio.Lock] = {}
+
+    async def reserve(self, pool: Pool, count: int, limit: int, moment: dt.datetime) -> Span | None:
+        """Return the span in which this many more uses are counted, or None where the quota does not hold them."""
+        found = self._pools.get(pool)
+        if found is None:
+            # Whoever comes meanwhile waits: nothing of the pool is on its way to the meter while it is counted.
+            async with self._counting.setdefault(pool, asyncio.Lock()):
+                found = self._pools.get(pool)
+                if found is None:
+                    span = span_of(pool.per, moment)
+                    used = await asyncio.to_thread(self._used_in, pool, span)
+                    found = self._pools[pool] = Allowance(pool.per, span, used)
+        return found.reserve(count, limit, moment)
+
+    def give_back(self, pool: Pool, count: int, span: Span) -> None:
+        """Take back uses that were reserved and not answered."""
+        self._pools[pool].give_back(count, span)
 
 
 class AddressLimits:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ from products.consumers.model import ApiKey
 from products.registry.codes import ProductKind
 from products.registry.model import ProductState
 from products.serving.gate import Call, Gate
+from products.serving.limits import Span
 from products.serving.state import Caller, Offer
 from products.serving.wire import Refusal
 from shuzha.core.clock import city_date
 from shuzha.core.errors import NotFound
 from shuzha.ledger.reader import LogReader
+from shuzha.metering.events import UsageEvent
 from shuzha.metering.reports import UsageQuery, UsageReader, month
 
 
@@ -40,6 +43,24 @@ class UsageFolder:
             return self.open().totals(query).quantity
         except NotFound:
             return 0
+
+    def used_in(self, products: Sequence[str], span: Span) -> int:
+        """Return how many uses of some products were metered in a span of days; callable from any thread."""
+        try:
+            reader = UsageReader(self._folder)
+        except NotFound:
+            return 0
+        try:
+            return reader.count(products, span.first, span.end)
+        finally:
+            reader.close()
+
+    def has(self, event: UsageEvent) -> bool:
+        """Return whether the meter knows a use: whether this would be a repeat of it."""
+        try:
+            return self.open().has(event.key_id, event.idempotency_key)
+        except NotFound:
+            return False
 
 
 _SHOWN = (ProductState.LISTED, ProductState.IN_SERVICE, ProductState.SUSPENDED)

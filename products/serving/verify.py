@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
-from products.serving.gate import Call, Gate
+from products.serving.gate import Call, Gate, Ration
 from products.serving.limits import KeyLimit
 from products.serving.meter import Digests, Meter, make_event
 from products.serving.state import Caller, Offer
@@ -41,15 +41,15 @@ _BATCH = msgspec.json.Decoder(BatchRequest)
 
 
 class Recorder:
-    """Records uses and keeps the day's quota true: what could not be recorded is given back."""
+    """Records uses and keeps the quotas of key and grant true: what could not be recorded is given back."""
 
     def __init__(self, gate: Gate, meter: Meter) -> None:
         self._gate = gate
         self._meter = meter
 
-    async def record(self, limit: KeyLimit, events: Sequence[UsageEvent]) -> list[Recorded]:
+    async def record(self, limit: KeyLimit, events: Sequence[UsageEvent], ration: Ration | None) -> list[Recorded]:
         """Return the outcomes once all are on disk; refuses a used idempotency key (409) and a silent writer (503)."""
-        self._gate.take_quota(limit, len(events))
+        give_back = await self._gate.take_quotas(limit, ration, events)
         answered = 0
         try:
             # The first one tells whether the idempotency key was used for another call: then nothing is metered.
@@ -63,7 +63,7 @@ class Recorder:
             detail = "the call cannot be metered now, so it is not answered; trying again is safe with the same key"
             raise Refusal(503, "meter_unavailable", detail, rule="metering.writer", headers=[_RETRY]) from error
         finally:
-            limit.give_back(len(events) - answered)
+            give_back(len(events) - answered)
         return done
 
     def headers(self, limit: KeyLimit) -> Headers:
@@ -88,8 +88,9 @@ class Verification:
         request = _decode(_REQUEST, call.body)
         item = BatchItem(request.subject, request.claim, request.consent)
         key = idempotency_key(call.idempotency_key)
-        (event,) = self._events(caller, offer, request.purpose, [item], key)
-        (done,) = await self._recorder.record(limit, [event])
+        decision = self._gate.decide(caller, offer, request.purpose)
+        (event,) = self._events(caller, offer, request.purpose, [item], key, decision.version)
+        (done,) = await self._recorder.record(limit, [event], self._gate.ration(offer, decision))
         headers = [JSON, (b"shuzha-log-index", b"%d" % done.log_index), *self._recorder.headers(limit)]
         return Answer(200, headers, done.answer.encode())
 
@@ -101,22 +102,22 @@ class Verification:
         request = _decode(_BATCH, call.body)
         self._gate.take_rate(limit, len(request.items))
         key = idempotency_key(call.idempotency_key)
-        events = self._events(caller, offer, request.purpose, request.items, key)
-        done = await self._recorder.record(limit, events)
+        decision = self._gate.decide(caller, offer, request.purpose)
+        events = self._events(caller, offer, request.purpose, request.items, key, decision.version)
+        done = await self._recorder.record(limit, events, self._gate.ration(offer, decision))
         answers, places = b",".join(one.answer.encode() for one in done), ",".join(str(one.log_index) for one in done)
         body = b'{"answers":[%b],"log_indexes":[%b]}' % (answers, places.encode())
         return Answer(200, [JSON, *self._recorder.headers(limit)], body)
 
     def _events(
-        self, caller: Caller, offer: Offer, purpose: str, items: Sequence[BatchItem], key: str
+        self, caller: Caller, offer: Offer, purpose: str, items: Sequence[BatchItem], key: str, version: str
     ) -> list[UsageEvent]:
-        decision = self._gate.decide(caller, offer, purpose)
         now = self._gate.clock.now()
         results = [MATCH if self._look_up(offer, item) else NO_MATCH for item in items]
         request = self._digests.of(b"request", purpose.encode(), *(_parts(offer, item) for item in items))
         return [
             make_event(
-                caller, offer, claim=item.claim, purpose=purpose, policy_version=decision.version,
+                caller, offer, claim=item.claim, purpose=purpose, policy_version=version,
                 result=result, request_digest=request, consent=self._digests.of(b"consent", item.consent.encode()),
                 idempotency_key=f"{key}{_PLACE}{place}" if key and place else key, at=now,
             )

@@ -7,6 +7,7 @@ from shuzha.authorization.agreement import Agreement, canonical
 from shuzha.authorization.model import DemandDraft
 from shuzha.core.conditions import Condition
 
+_DEMANDED = ("columns", "hours", "partners", "quota")
 _CITED = ("entries", "purposes", "operations", "output_kinds", "term")
 
 
@@ -41,7 +42,7 @@ def _citations(agreement: Agreement) -> tuple[Citation, ...]:
     """Return the clause behind each part; what the agreement leaves to the scenario demand cites the demand."""
     agreed = {part: agreement.clause(part) for part in _CITED}
     found = [Citation(part, f"clause {clause.number}", clause.article) for part, clause in agreed.items()]
-    found += [Citation(part, "the scenario demand", "J23 art. 16") for part in ("columns", "hours", "partners")]
+    found += [Citation(part, "the scenario demand", "J23 art. 16") for part in _DEMANDED]
     found.append(Citation("places", "the scenario demand", "J23 art. 15"))
     found.append(Citation("parties", "the parties of the agreement", "J23 art. 10(4)"))
     found.append(Citation("suspension", f"clause {agreement.clause('rights_and_duties').number}", "J23 art. 14"))

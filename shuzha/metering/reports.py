@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,18 @@ class UsageReader:
             where, values = f"{where} AND log_index < ?", [*values, before]
         statement = f"SELECT {_FIELDS} FROM events WHERE {where} ORDER BY log_index DESC LIMIT ?"  # noqa: S608
         return tuple(_use(row) for row in self._database.execute(statement, (*values, limit)))
+
+    def count(self, products: Sequence[str], first: dt.date, end: dt.date) -> int:
+        """Return how many uses of these products were metered in [first, end)."""
+        named = ", ".join("?" * len(products))
+        statement = f"SELECT coalesce(sum(quantity), 0) FROM events WHERE day >= ? AND day < ? AND product IN ({named})"  # noqa: S608
+        found = self._database.execute(statement, (first.isoformat(), end.isoformat(), *products)).fetchone()
+        return int(found[0])
+
+    def has(self, key_id: str, idempotency_key: str) -> bool:
+        """Return whether a use of a key was metered under an idempotency key."""
+        statement = "SELECT 1 FROM events WHERE key_id = ? AND idempotency_key = ?"
+        return self._database.execute(statement, (key_id, idempotency_key)).fetchone() is not None
 
     def totals(self, query: UsageQuery) -> Totals:
         """Return the sums over the uses that are meant, counted from the events themselves."""

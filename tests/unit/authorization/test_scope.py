@@ -125,4 +125,4 @@ def test_every_part_of_a_scope_cites_its_clause():
     cited = {each.part: each for each in scope.citations}
     parts = ("entries", "purposes", "operations", "output_kinds", "term")
     assert {part: cited[part].text() for part in parts} == {part: agreement.clause(part).citation() for part in parts}
-    assert set(cited) == {*parts, "columns", "hours", "partners", "places", "parties", "suspension"}
+    assert set(cited) == {*parts, "columns", "hours", "partners", "places", "parties", "quota", "suspension"}

@@ -8,7 +8,7 @@ import threading
 import msgspec
 import pytest
 
-from policies import Context, Policies, Resource, Scope, enforcers
+from policies import Context, Hours, Narrowing, Period, Policies, Quota, Resource, Scope, enforcers
 from policies.scopecheck import CompiledScope
 from shuzha.core.errors import Invalid
 
@@ -294,3 +294,28 @@ def test_no_decision_fails_while_other_threads_parse_python(make_grant, monkeypa
         thread.join(10)
     sys.setswitchinterval(interval)
     assert failures == []
+
+
+def test_kinds_of_one_quota_count_together_and_a_narrowed_one_apart(grants, make_grant, policies, person):
+    grants.put(
+        make_grant(
+            output_kinds=["verification", "report", "model", "service"], quota=Quota(9),
+            narrowed=[
+                Narrowing("serve:report", ("age",)), Narrowing("serve:model", None, None, Quota(9, Period.MONTH)),
+                Narrowing("serve:service", None, Hours(0, 600)),
+            ],
+        )
+    )  # fmt: skip
+    counted = {}
+    for kind in ("verification", "report", "model", "service"):
+        asked = dataclasses.replace(OPEN, operation="", output_kind=kind, purpose="loan-review", place="api")
+        answer = policies.decide(person("consumer"), "data:serve", RELEASE, asked)
+        counted[kind] = (answer.quota, answer.counted)
+        assert "quota: " in answer.rule
+    together = (Quota(9), frozenset({"verification", "report", "service"}))
+    assert counted == {
+        "verification": together, "report": together, "service": together,
+        "model": (Quota(9, Period.MONTH), frozenset({"model"})),
+    }  # fmt: skip
+    opened = policies.decide(person("analyst"), "data:open", RELEASE, OPEN)
+    assert (opened.quota, opened.counted, "quota" in opened.rule) == (None, frozenset(), False)

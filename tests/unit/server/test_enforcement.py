@@ -119,7 +119,7 @@ def consumer_app(platform, tmp_path_factory):
     folder = tmp_path_factory.mktemp("serving")
     state = ServingState(platform.database, platform.policies, platform.keys, folder, forget_ids)
     usage = UsageFolder(folder)
-    gate = Gate(state, platform.policies, platform.scopes, platform.clock, usage.used_on)
+    gate = Gate(state, platform.policies, platform.scopes, platform.clock, usage)
     recorder, digests = Recorder(gate, None), Digests(b"0" * 32)
     files = Files(gate, recorder, digests, lambda product: folder)
     lists = Lists(gate, usage, folder, folder / "socket")
