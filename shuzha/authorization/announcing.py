@@ -21,7 +21,7 @@ from shuzha.core.actor import Actor
 from shuzha.core.clock import city_date
 from shuzha.core.errors import Invalid, NotFound
 from shuzha.core.ids import new_id
-from shuzha.core.work import Work
+from shuzha.core.work import Work, no_record
 from shuzha.people.store import ORGANISATIONS
 
 _SHOWN = (AnnouncementState.PUBLISHED, AnnouncementState.CLOSED)
@@ -66,10 +66,7 @@ class AnnouncementVerbs(Room):
     def get_announcement(self, actor: Actor, announcement_id: str) -> Announcement:
         """Return one announcement; raises NotFound for a draft that the actor may not see."""
         with self._database.read() as work:
-            found = work.get(ANNOUNCEMENTS, announcement_id)
-            if not self._may_see(actor, found, work.now()):
-                raise NotFound(f"no announcement with id {announcement_id}")
-        return found
+            return self._announcement_seen(work, actor, announcement_id)
 
     def list_announcements(self, actor: Actor) -> tuple[Announcement, ...]:
         """Return the announcements that the actor may see, newest first."""
@@ -77,6 +74,12 @@ class AnnouncementVerbs(Room):
             now = work.now()
             found = work.list(ANNOUNCEMENTS, newest_first=True)
         return tuple(one for one in found if self._may_see(actor, one, now))
+
+    def _announcement_seen(self, work: Work, actor: Actor, announcement_id: str) -> Announcement:
+        found = work.get(ANNOUNCEMENTS, announcement_id)
+        if not self._may_see(actor, found, work.now()):
+            raise NotFound(no_record(ANNOUNCEMENTS, announcement_id))
+        return found
 
     def _may_see(self, actor: Actor, found: Announcement, at: dt.datetime) -> bool:
         resource = [announcement_resource(found)]
@@ -86,9 +89,7 @@ class AnnouncementVerbs(Room):
 
     def _move_announcement(self, actor: Actor, announcement_id: str, verb: str, reason: str) -> Announcement:
         with self._database.work(actor) as work:
-            found = work.get(ANNOUNCEMENTS, announcement_id)
-            if not self._may_see(actor, found, work.now()):
-                raise NotFound(f"no announcement with id {announcement_id}")
+            found = self._announcement_seen(work, actor, announcement_id)
             self._check(actor, ANNOUNCEMENT.permission(verb), announcement_resource(found), work.now())
             move = ANNOUNCEMENT.next(found.state, verb, found.id)
             check_reason(reason)

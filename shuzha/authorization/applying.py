@@ -7,7 +7,7 @@ from dataclasses import replace
 from policies import Resource
 from shuzha.authorization.agreement import Agreement, check_agreement
 from shuzha.authorization.announcement import Announcement, Mode
-from shuzha.authorization.base import Room, authorization_resource, providers_of
+from shuzha.authorization.base import Room, authorization_resource, authorization_views, providers_of
 from shuzha.authorization.eligibility import check_eligible
 from shuzha.authorization.evidence import MOST_FILES, Evidence, EvidenceFile, EvidenceKind, make_evidence
 from shuzha.authorization.model import (
@@ -101,14 +101,14 @@ class ApplicationVerbs(Room):
     def read_evidence(self, actor: Actor, authorization_id: str, evidence_id: str) -> tuple[Evidence, bytes]:
         """Return a file with its description; raises NotFound for one that the actor may not see."""
         with self._database.read() as work:
-            found = work.get(AUTHORIZATIONS, authorization_id)
+            found = self._get_seen(work, actor, AUTHORIZATIONS, authorization_id, authorization_views)
             resource = Resource("evidence", evidence_id, found.operator, found.applicant, found.id)
-            self._check_seen(actor, "evidence:view", [resource], work.now())
+            if not self._can_see(actor, "evidence:view", [resource], work.now()):
+                raise NotFound(f"no evidence with id {evidence_id}")
             return find_evidence(work, found, evidence_id)
 
     def _undecided(self, work: Work, actor: Actor, authorization_id: str) -> Authorization:
-        found = work.get(AUTHORIZATIONS, authorization_id)
-        self._check_seen(actor, "authorization:view", [authorization_resource(found)], work.now())
+        found = self._get_seen(work, actor, AUTHORIZATIONS, authorization_id, authorization_views)
         self._check(actor, "authorization:attach", authorization_resource(found), work.now())
         if found.state is not AuthorizationState.APPLIED:
             raise TransitionNotAllowed(

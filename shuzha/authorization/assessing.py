@@ -21,7 +21,7 @@ from shuzha.authorization.assessment import (
     hide_names,
     make_report,
 )  # fmt: skip
-from shuzha.authorization.base import Room
+from shuzha.authorization.base import Room, authorization_views
 from shuzha.authorization.evidence import BLIND_KINDS, Evidence
 from shuzha.authorization.model import AUTHORIZATION, Authorization, AuthorizationState, check_reason
 from shuzha.authorization.store import ANNOUNCEMENTS, ASSESSMENTS, AUTHORIZATIONS
@@ -30,6 +30,8 @@ from shuzha.core.actor import Actor
 from shuzha.core.errors import Conflict, Invalid, NotAllowed, NotFound, TransitionNotAllowed
 from shuzha.core.ids import new_id
 from shuzha.core.work import Work
+from shuzha.people.model import Account
+from shuzha.people.staff_store import organisations_of
 from shuzha.people.store import ACCOUNTS, ORGANISATIONS
 
 RULE = "J23 art. 10(3)"
@@ -40,6 +42,11 @@ Change = Callable[[Work, Assessment, Authorization], Assessment]
 def assessment_resource(found: Assessment) -> Resource:
     """Return the assessment as decisions see it: the leading provider's, by its expert."""
     return Resource("assessment", found.id, found.lead, found.expert, found.authorization)
+
+
+def assessment_views(found: Assessment) -> tuple[Resource, ...]:
+    """Return the assessment as whoever leads it and its expert see it."""
+    return (assessment_resource(found),)
 
 
 class AssessmentVerbs(Room):
@@ -56,13 +63,11 @@ class AssessmentVerbs(Room):
         if not experts:
             raise Invalid("nobody is appointed", rule=RULE, accepted="at least one account of an expert")
         with self._database.work(actor) as work:
-            found, announcement = _qualified(work, authorization_id)
-            self._check(actor, "assessment:appoint", Resource("assessment", "", announcement.lead), work.now())
-            _check_lead(actor, announcement)
+            found, announcement = self._led(work, actor, authorization_id)
             due, provisional = self._due(SCORE_RULE, work.now())
             made = []
             for account in experts:
-                organisation = _third_party(work, account, found, announcement)
+                organisation = self._third_party(work, account, found, announcement)
                 one = Assessment(
                     new_id("asm"), found.id, account, organisation, announcement.lead, actor.id, ASSESSMENT.initial,
                     work.now(), due, provisional,
@@ -75,9 +80,8 @@ class AssessmentVerbs(Room):
     def declare_no_conflict(self, actor: Actor, assessment_id: str) -> Assessment:
         """Return the assessment with its expert's declaration that no conflict of interest is known to him."""
 
-        def change(_work: Work, found: Assessment, authorization: Authorization) -> Assessment:
-            if actor.organisation in {authorization.operator, *authorization.providers}:
-                raise NotAllowed("the expert now belongs to a party", rule=RULE, accepted="recuse")
+        def change(work: Work, found: Assessment, authorization: Authorization) -> Assessment:
+            self._check_unbiased(work, actor, authorization)
             return replace(found, declaration=NO_CONFLICT)
 
         return self._move_assessment(actor, assessment_id, "declare", NO_CONFLICT, change)
@@ -90,7 +94,7 @@ class AssessmentVerbs(Room):
         """Return the assessment of an expert who is not to score any more; points once given stay."""
 
         def change(work: Work, found: Assessment, authorization: Authorization) -> Assessment:
-            _check_lead(actor, work.get(ANNOUNCEMENTS, authorization.announcement))
+            _check_lead(actor, work.get(ANNOUNCEMENTS, authorization.announcement), authorization)
             return found
 
         return self._move_assessment(actor, assessment_id, "dismiss", reason, change)
@@ -99,6 +103,7 @@ class AssessmentVerbs(Room):
         """Return the assessment with its expert's points, one for each criterion, and why; it cannot be changed."""
 
         def change(work: Work, found: Assessment, authorization: Authorization) -> Assessment:
+            self._check_unbiased(work, actor, authorization)
             criteria = work.get(ANNOUNCEMENTS, authorization.announcement).content.criteria
             check_points(points, comment, criteria)
             return replace(found, points=tuple(points), comment=comment)
@@ -111,14 +116,14 @@ class AssessmentVerbs(Room):
         Refuses while an expert has not scored, with too few experts, and below the pass mark.
         """
         with self._database.work(actor) as work:
-            found = work.get(AUTHORIZATIONS, authorization_id)
+            found = self._get_seen(work, actor, AUTHORIZATIONS, authorization_id, authorization_views)
             lead = self._lead(work, found)
             resource = Resource("authorization", found.id, lead, found.applicant, found.id)
             self._check(actor, "authorization:review", resource, work.now())
             move = AUTHORIZATION.next(found.state, "review", found.id)
             check_reason(reason)
             announcement = work.get(ANNOUNCEMENTS, found.announcement)
-            _check_lead(actor, announcement)
+            _check_lead(actor, announcement, found)
             report = make_report(work.list(ASSESSMENTS, authorization=found.id), announcement, work.now())
             fresh = replace(found, state=move.target, reason=reason, score=report.score, report=report)
             fresh = work.save(AUTHORIZATIONS, fresh)
@@ -133,22 +138,17 @@ class AssessmentVerbs(Room):
     def list_candidates(self, actor: Actor, authorization_id: str) -> tuple[tuple[str, str], ...]:
         """Return account and organisation of whoever may be appointed to assess an application, by name."""
         with self._database.read() as work:
-            found, announcement = _qualified(work, authorization_id)
-            self._check(actor, "assessment:appoint", Resource("assessment", "", announcement.lead), work.now())
-            _check_lead(actor, announcement)
+            found, announcement = self._led(work, actor, authorization_id)
             known = {one.expert for one in work.list(ASSESSMENTS, authorization=found.id)}
-            barred = _parties(found, announcement)
-            free = [
-                one for one in work.list(ACCOUNTS)
-                if one.active and "expert" in one.roles and one.organisation not in barred and one.id not in known
-            ]  # fmt: skip
+            experts = [one for one in work.list(ACCOUNTS) if one.active and "expert" in one.roles]
+            unknown = [one for one in experts if one.id not in known]
+            free = [one for one in unknown if not self._find_bias(work, one, found, announcement)]
         return tuple((one.id, one.organisation) for one in sorted(free, key=lambda one: one.name))
 
     def get_assessment(self, actor: Actor, assessment_id: str) -> Assessment:
         """Return one assessment; points are empty to all but its expert until the review is closed."""
         with self._database.read() as work:
-            found = work.get(ASSESSMENTS, assessment_id)
-            self._check_seen(actor, "assessment:view", [assessment_resource(found)], work.now())
+            found = self._get_seen(work, actor, ASSESSMENTS, assessment_id, assessment_views)
             return _sealed(actor, found, work.get(AUTHORIZATIONS, found.authorization))
 
     def list_assessments(self, actor: Actor, authorization_id: str | None = None) -> tuple[Assessment, ...]:
@@ -187,8 +187,7 @@ class AssessmentVerbs(Room):
             return _nameless((described,))[0], content
 
     def _declared(self, work: Work, actor: Actor, assessment_id: str) -> tuple[Assessment, Authorization]:
-        found = work.get(ASSESSMENTS, assessment_id)
-        self._check_seen(actor, "assessment:view", [assessment_resource(found)], work.now())
+        found = self._get_seen(work, actor, ASSESSMENTS, assessment_id, assessment_views)
         if actor.id == found.expert and found.state not in (AssessmentState.DECLARED, AssessmentState.SCORED):
             raise NotAllowed(
                 f"assessment {found.id} is {found.state}: the application is shown once no conflict is declared",
@@ -196,14 +195,54 @@ class AssessmentVerbs(Room):
             )  # fmt: skip
         return found, work.get(AUTHORIZATIONS, found.authorization)
 
+    def _led(self, work: Work, actor: Actor, authorization_id: str) -> tuple[Authorization, Announcement]:
+        """Return a qualified application and its announcement, to whoever leads its review."""
+        found = self._get_seen(work, actor, AUTHORIZATIONS, authorization_id, authorization_views)
+        announcement = work.find(ANNOUNCEMENTS, found.announcement)
+        lead = announcement.lead if announcement else ""
+        self._check(actor, "assessment:appoint", Resource("assessment", "", lead), work.now())
+        _check_qualified(found)
+        announcement = work.get(ANNOUNCEMENTS, found.announcement)
+        _check_lead(actor, announcement, found)
+        return found, announcement
+
+    def _third_party(self, work: Work, account_id: str, found: Authorization, announcement: Announcement) -> str:
+        account = work.find(ACCOUNTS, account_id)
+        if account is None or not account.active or "expert" not in account.roles:
+            raise Invalid("one of those named is no active expert", rule=RULE, accepted="accounts with the role expert")
+        bias = self._find_bias(work, account, found, announcement)
+        if bias:
+            raise NotAllowed(f"expert {account.id} {bias}", rule=RULE, accepted="a third party")
+        if work.list(ASSESSMENTS, authorization=found.id, expert=account.id):
+            raise Conflict(f"expert {account.id} is appointed already", rule=RULE, accepted="another expert")
+        return account.organisation
+
+    def _check_unbiased(self, work: Work, actor: Actor, found: Authorization) -> None:
+        """Refuse an expert who became a party, or came to see whose application it is, since he was appointed."""
+        account = replace(work.get(ACCOUNTS, actor.id), organisation=actor.organisation, roles=actor.roles)
+        bias = self._find_bias(work, account, found, work.get(ANNOUNCEMENTS, found.announcement))
+        if bias:
+            raise NotAllowed(f"the expert now {bias}", rule=RULE, accepted="recuse")
+
+    def _find_bias(self, work: Work, account: Account, found: Authorization, announcement: Announcement) -> str:
+        """Return why an account is no blind third party, in words; empty where it is one.
+
+        A person counts with all the accounts that he has or had, as far as his identity was checked.
+        """
+        belongs = {account.organisation, *organisations_of(work, account.id)}
+        if belongs & _parties(found, announcement):
+            return "belongs to a party: the unit, a provider or the authority"
+        if self._can_see(account.actor("portal"), "authorization:view", authorization_views(found), work.now()):
+            return "may see whose application it is by another role"
+        return ""
+
     def _lead(self, work: Work, found: Authorization) -> str:
         announcement = work.find(ANNOUNCEMENTS, found.announcement)
         return announcement.lead if announcement else ""
 
     def _move_assessment(self, actor: Actor, assessment_id: str, verb: str, reason: str, change: Change) -> Assessment:
         with self._database.work(actor) as work:
-            found = work.get(ASSESSMENTS, assessment_id)
-            self._check_seen(actor, "assessment:view", [assessment_resource(found)], work.now())
+            found = self._get_seen(work, actor, ASSESSMENTS, assessment_id, assessment_views)
             self._check(actor, ASSESSMENT.permission(verb), assessment_resource(found), work.now())
             move = ASSESSMENT.next(found.state, verb, found.id)
             check_reason(reason)
@@ -238,17 +277,20 @@ def _sealed(actor: Actor, found: Assessment, authorization: Authorization) -> As
     return replace(found, points=(), comment="")
 
 
-def _qualified(work: Work, authorization_id: str) -> tuple[Authorization, Announcement]:
-    found = work.get(AUTHORIZATIONS, authorization_id)
+def _check_qualified(found: Authorization) -> None:
     if found.state is not AuthorizationState.QUALIFIED:
         raise TransitionNotAllowed(
             f"cannot appoint experts for {found.id}: it is {found.state}", rule="lifecycle.assessment",
             accepted="a qualified application",
         )  # fmt: skip
-    return found, work.get(ANNOUNCEMENTS, found.announcement)
 
 
-def _check_lead(actor: Actor, announcement: Announcement) -> None:
+def _check_lead(actor: Actor, announcement: Announcement, found: Authorization) -> None:
+    if actor.organisation == found.operator:
+        raise NotAllowed(
+            "nobody leads the expert review of his unit's own application", rule=RULE,
+            accepted="a person of another organisation",
+        )  # fmt: skip
     if announcement.lead and actor.organisation != announcement.lead:
         raise NotAllowed(
             "the expert review of an authorization by field is led by its provider", rule=RULE,
@@ -258,17 +300,3 @@ def _check_lead(actor: Actor, announcement: Announcement) -> None:
 
 def _parties(found: Authorization, announcement: Announcement) -> set[str]:
     return {found.operator, announcement.authority, announcement.content.provider, *found.providers}
-
-
-def _third_party(work: Work, account_id: str, found: Authorization, announcement: Announcement) -> str:
-    account = work.find(ACCOUNTS, account_id)
-    if account is None or not account.active or "expert" not in account.roles:
-        raise Invalid("one of those named is no active expert", rule=RULE, accepted="accounts with the role expert")
-    if account.organisation in _parties(found, announcement):
-        raise NotAllowed(
-            f"expert {account.id} belongs to a party: the unit, a provider or the authority", rule=RULE,
-            accepted="a third party",
-        )  # fmt: skip
-    if work.list(ASSESSMENTS, authorization=found.id, expert=account.id):
-        raise Conflict(f"expert {account.id} is appointed already", rule=RULE, accepted="another expert")
-    return account.organisation

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import TypeVar
 
 from policies import Context, Policies, Resource
-from shuzha.authorization.model import Authorization, Demand, Grant
+from shuzha.authorization.model import Authorization, Demand, DemandState, Grant
 from shuzha.catalog.model import Entry
 from shuzha.core.actor import Actor
 from shuzha.core.errors import NotFound
 from shuzha.core.keys import KeyRing
 from shuzha.core.lawbook import LawBook
-from shuzha.core.work import Database
+from shuzha.core.records import Noun
+from shuzha.core.work import Database, Work, no_record
+
+Record = TypeVar("Record")
 
 
 def authorization_resource(authorization: Authorization) -> Resource:
@@ -20,6 +25,12 @@ def authorization_resource(authorization: Authorization) -> Resource:
     return Resource(
         "authorization", authorization.id, authorization.operator, authorization.applicant, authorization.id
     )
+
+
+def authorization_views(authorization: Authorization) -> tuple[Resource, ...]:
+    """Return the authorization as the operating unit and each provider of its entries see it."""
+    own = authorization_resource(authorization)
+    return (own, *(replace(own, organisation=provider) for provider in authorization.providers))
 
 
 def demand_resource(demand: Demand, organisation: str = "") -> Resource:
@@ -32,6 +43,17 @@ def grant_resource(grant: Grant, organisation: str = "") -> Resource:
     return Resource(
         "grant", grant.id, organisation or grant.operator, authorization=grant.authorization, grant=grant.id
     )
+
+
+def demand_views(demand: Demand) -> tuple[Resource, ...]:
+    """Return the demand as those see it whom it concerns; a draft has not reached its provider yet."""
+    own = demand_resource(demand)
+    return (own,) if demand.state is DemandState.DRAFT else (own, demand_resource(demand, demand.provider))
+
+
+def grant_views(grant: Grant) -> tuple[Resource, ...]:
+    """Return the grant as those see it whom it concerns: the operating unit and the provider of its entry."""
+    return grant_resource(grant), grant_resource(grant, grant.provider)
 
 
 class Room:
@@ -49,11 +71,19 @@ class Room:
     def _can_see(self, actor: Actor, permission: str, resources: Iterable[Resource], at: dt.datetime) -> bool:
         return any(self._policies.can(actor, permission, resource, Context(at=at)) for resource in resources)
 
-    def _check_seen(self, actor: Actor, permission: str, resources: Iterable[Resource], at: dt.datetime) -> None:
-        # What a caller may not see does not exist for him: the answer tells nothing of other organisations.
-        found = tuple(resources)
-        if not self._can_see(actor, permission, found, at):
-            raise NotFound(f"no {found[0].kind} with id {found[0].id}")
+    def _get_seen(
+        self, work: Work, actor: Actor, noun: Noun[Record], identifier: str,
+        views: Callable[[Record], Iterable[Resource]],
+    ) -> Record:  # fmt: skip
+        """Return a record; raises NotFound in the same words for one that is not there and one that he may not see.
+
+        Verbs ask this before they ask for themselves: a refusal of another kind would tell that the thing exists.
+        """
+        record = work.get(noun, identifier)
+        seen = tuple(views(record))
+        if not self._can_see(actor, f"{seen[0].kind}:view", seen, work.now()):
+            raise NotFound(no_record(noun, identifier))
+        return record
 
     def _due(self, rule: str, at: dt.datetime) -> tuple[dt.date | None, bool]:
         due = self._law.due(rule, at)

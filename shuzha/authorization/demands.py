@@ -7,7 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 from policies import Resource
-from shuzha.authorization.base import Room, authorization_resource, demand_resource, grant_resource
+from shuzha.authorization.base import (
+    Room,
+    authorization_views,
+    demand_resource,
+    demand_views,
+    grant_resource,
+    grant_views,
+)  # fmt: skip
+from shuzha.authorization.document import check_document
 from shuzha.authorization.eligibility import check_eligible
 from shuzha.authorization.model import (
     DEMAND,
@@ -44,11 +52,10 @@ class DemandVerbs(Room):
         Refuses what agreement or entry do not hold: another entry, a column that is not there, a longer term.
         """
         with self._database.work(actor) as work:
-            authorization = work.get(AUTHORIZATIONS, draft.authorization)
-            self._check_seen(actor, "authorization:view", [authorization_resource(authorization)], work.now())
+            authorization = self._get_seen(work, actor, AUTHORIZATIONS, draft.authorization, authorization_views)
             resource = Resource("demand", organisation=authorization.operator, authorization=authorization.id)
             self._check(actor, "demand:draft", resource, work.now())
-            entry = _checked_entry(work, draft, authorization)
+            entry = self._checked_entry(work, draft, authorization)
             demand = Demand(
                 id=new_id("dem"), authorization=authorization.id, operator=authorization.operator, author=actor.id,
                 provider=entry.provider, entry=entry.id, content=draft, state=DEMAND.initial,
@@ -62,7 +69,7 @@ class DemandVerbs(Room):
 
         def change(work: Work, demand: Demand) -> Demand:
             content = replace(draft, authorization=demand.authorization)
-            entry = _checked_entry(work, content, work.get(AUTHORIZATIONS, demand.authorization))
+            entry = self._checked_entry(work, content, work.get(AUTHORIZATIONS, demand.authorization))
             return replace(demand, content=content, entry=entry.id, provider=entry.provider)
 
         return self._move_demand(actor, demand_id, "change", "content changed", change)
@@ -89,7 +96,7 @@ class DemandVerbs(Room):
 
         def change(work: Work, demand: Demand) -> Demand:
             authorization = work.get(AUTHORIZATIONS, demand.authorization)
-            _checked_entry(work, demand.content, authorization)
+            self._checked_entry(work, demand.content, authorization)
             grant_id = new_id("grt")
             scope = compile_scope(grant_id, authorization.id, demand.operator, demand.content, authorization.agreement)
             grant = Grant(
@@ -128,9 +135,7 @@ class DemandVerbs(Room):
     def get_demand(self, actor: Actor, demand_id: str) -> Demand:
         """Return one demand; raises NotFound for one that the actor may not see."""
         with self._database.read() as work:
-            demand = work.get(DEMANDS, demand_id)
-            self._check_seen(actor, "demand:view", _demand_views(demand), work.now())
-        return demand
+            return self._get_seen(work, actor, DEMANDS, demand_id, demand_views)
 
     def list_demands(self, actor: Actor, authorization: str | None = None) -> tuple[Demand, ...]:
         """Return the demands that the actor may see, newest first; a provider sees none that is still a draft."""
@@ -138,14 +143,12 @@ class DemandVerbs(Room):
         with self._database.read() as work:
             now = work.now()
             found = work.list(DEMANDS, newest_first=True, **equal)
-        return tuple(demand for demand in found if self._can_see(actor, "demand:view", _demand_views(demand), now))
+        return tuple(demand for demand in found if self._can_see(actor, "demand:view", demand_views(demand), now))
 
     def get_grant(self, actor: Actor, grant_id: str) -> Grant:
         """Return one grant; raises NotFound for one that the actor may not see."""
         with self._database.read() as work:
-            grant = work.get(GRANTS, grant_id)
-            self._check_seen(actor, "grant:view", _grant_views(grant), work.now())
-        return grant
+            return self._get_seen(work, actor, GRANTS, grant_id, grant_views)
 
     def list_grants(self, actor: Actor, authorization: str | None = None) -> tuple[Grant, ...]:
         """Return the grants that the actor may see, newest first."""
@@ -153,11 +156,11 @@ class DemandVerbs(Room):
         with self._database.read() as work:
             now = work.now()
             found = work.list(GRANTS, newest_first=True, **equal)
-        return tuple(grant for grant in found if self._can_see(actor, "grant:view", _grant_views(grant), now))
+        return tuple(grant for grant in found if self._can_see(actor, "grant:view", grant_views(grant), now))
 
     def _move_demand(self, actor: Actor, demand_id: str, verb: str, reason: str, change: Change) -> Demand:
         with self._database.work(actor) as work:
-            demand = work.get(DEMANDS, demand_id)
+            demand = self._get_seen(work, actor, DEMANDS, demand_id, demand_views)
             self._check_demand_actor(actor, verb, demand, work)
             move = DEMAND.next(demand.state, verb, demand.id)
             check_reason(reason)
@@ -181,7 +184,7 @@ class DemandVerbs(Room):
 
     def _move_grant(self, actor: Actor, grant_id: str, verb: str, reason: str) -> Grant:
         with self._database.work(actor) as work:
-            grant = work.get(GRANTS, grant_id)
+            grant = self._get_seen(work, actor, GRANTS, grant_id, grant_views)
             self._check(actor, GRANT.permission(verb), grant_resource(grant), work.now())
             move = GRANT.next(grant.state, verb, grant.id)
             check_reason(reason)
@@ -190,9 +193,23 @@ class DemandVerbs(Room):
             work.emit(GRANT.permission(verb), grant.id, f"grant: {verb}", data=data, approver=actor.id)
         return fresh
 
+    def _checked_entry(self, work: Work, draft: DemandDraft, authorization: Authorization) -> Entry:
+        """Return the entry of a demand that agreement and entry hold, and that may be authorized still.
+
+        The agreement is taken from the record only where it is what both parties signed.
+        """
+        _check_in_force(authorization)
+        check_document(self._keys, authorization, authorization.operator, authorization.authority)
+        agreement = authorization.agreement
+        entry = work.find(ENTRIES, draft.entry) if draft.entry in agreement.entries else None
+        check_demand_fits(draft, agreement, () if entry is None else (element.name for element in entry.elements))
+        found = work.get(ENTRIES, draft.entry)
+        check_eligible(found)
+        return found
+
     def _start_clock(self, work: Work, demand: Demand) -> Demand:
         if demand.state is DemandState.DRAFT:
-            _checked_entry(work, demand.content, work.get(AUTHORIZATIONS, demand.authorization))
+            self._checked_entry(work, demand.content, work.get(AUTHORIZATIONS, demand.authorization))
         due, provisional = self._due("demand.review", work.now())
         return replace(demand, due=due, due_provisional=provisional)
 
@@ -207,25 +224,6 @@ def _check_in_force(authorization: Authorization) -> None:
             f"authorization {authorization.id} is {authorization.state}", rule="J23 art. 16",
             accepted="an authorization in force",
         )  # fmt: skip
-
-
-def _checked_entry(work: Work, draft: DemandDraft, authorization: Authorization) -> Entry:
-    _check_in_force(authorization)
-    agreement = authorization.agreement
-    entry = work.find(ENTRIES, draft.entry) if draft.entry in agreement.entries else None
-    check_demand_fits(draft, agreement, () if entry is None else (element.name for element in entry.elements))
-    found = work.get(ENTRIES, draft.entry)
-    check_eligible(found)
-    return found
-
-
-def _demand_views(demand: Demand) -> tuple[Resource, ...]:
-    own = demand_resource(demand)
-    return (own,) if demand.state is DemandState.DRAFT else (own, demand_resource(demand, demand.provider))
-
-
-def _grant_views(grant: Grant) -> tuple[Resource, ...]:
-    return (grant_resource(grant), grant_resource(grant, grant.provider))
 
 
 def _data(demand: Demand) -> dict[str, Any]:

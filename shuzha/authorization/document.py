@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from shuzha.authorization.agreement import canonical, sha256
 from shuzha.authorization.model import Authorization, Signature
 from shuzha.core.actor import Actor
+from shuzha.core.errors import Conflict
 from shuzha.core.keys import KeyRing
 
 ALGORITHM = "Ed25519"
@@ -67,6 +68,24 @@ def sign_document(keys: KeyRing, actor: Actor, authorization: Authorization, at:
         value=key.sign(content).hex(),
         document=sha256(content),
     )
+
+
+def check_document(keys: KeyRing, authorization: Authorization, *parties: str) -> None:
+    """Refuse an authorization that does not say what was made public and what each of these parties signed.
+
+    A key that stands in a record proves nothing: it has to be the one that the platform knows of that organisation.
+    """
+    if document_hash(authorization) != authorization.document:
+        raise Conflict(f"the document of {authorization.id} is not the one made public", rule="agreement.document")
+    own = all(is_own_key(keys, one) and is_signed(authorization, one) for one in authorization.signatures)
+    if not own or not set(parties) <= {one.organisation for one in authorization.signatures}:
+        raise Conflict(f"a signature of {authorization.id} does not hold", rule="agreement.signature")
+
+
+def is_own_key(keys: KeyRing, signature: Signature) -> bool:
+    """Return whether a signature names the key of its organisation."""
+    key = keys.signing_key(f"organisation:{signature.organisation}").public_key()
+    return signature.key == key.public_bytes_raw().hex()
 
 
 def is_signed(authorization: Authorization, signature: Signature) -> bool:

@@ -12,7 +12,7 @@ from policies.explain import Explanation, explain
 from policies.odrl import read_odrl, write_odrl
 from policies.whatif import Difference, compare_scopes, cut_scope
 from shuzha.authorization.agreement import STRICT, Agreement, Operation, OutputKind, Term
-from shuzha.authorization.base import Room, authorization_resource, grant_resource
+from shuzha.authorization.base import Room, authorization_views, grant_views
 from shuzha.authorization.model import Grant, GrantState
 from shuzha.authorization.store import AUTHORIZATIONS, GRANTS
 from shuzha.core.actor import Actor
@@ -134,16 +134,14 @@ class PolicyVerbs(Room):
         A grant holds what its demand asked for: a wider agreement alone widens none, a narrower one cuts it.
         """
         with self._database.read() as work:
-            authorization = work.get(AUTHORIZATIONS, authorization_id)
-            seen = [authorization_resource(authorization)]
-            self._check_seen(actor, "authorization:view", seen, work.now())
+            authorization = self._get_seen(work, actor, AUTHORIZATIONS, authorization_id, authorization_views)
             found = work.list(GRANTS, authorization=authorization_id)
             now = work.now()
         before, after = authorization.agreement, change.apply(authorization.agreement)
         changed = [clause for clause in after.clauses() if clause != before.clause(clause.part)]
         mine = [
             grant for grant in found
-            if grant.state is not GrantState.CLOSED and self._can_see(actor, "grant:view", _views(grant), now)
+            if grant.state is not GrantState.CLOSED and self._can_see(actor, "grant:view", grant_views(grant), now)
         ]  # fmt: skip
         differences = (compare_scopes(grant.scope, _cut(grant.scope, after), self._policies.calendar) for grant in mine)
         return Outcome(
@@ -161,13 +159,7 @@ class PolicyVerbs(Room):
         raise NotFound(f"no account {account}")
 
     def _seen_grant(self, actor: Actor, grant_id: str, work: Work) -> Grant:
-        grant = work.get(GRANTS, grant_id)
-        self._check_seen(actor, "grant:view", _views(grant), work.now())
-        return grant
-
-
-def _views(grant: Grant) -> tuple[Resource, Resource]:
-    return grant_resource(grant), grant_resource(grant, grant.provider)
+        return self._get_seen(work, actor, GRANTS, grant_id, grant_views)
 
 
 def _cut(scope: Scope, agreement: Agreement) -> Scope | None:

@@ -19,8 +19,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from shuzha.authorization.agreement import canonical
+from shuzha.authorization.document import is_own_key
 from shuzha.authorization.model import Signature
-from shuzha.core.errors import Invalid
+from shuzha.core.errors import Conflict, Invalid
 from shuzha.core.keys import KeyRing
 
 FORMAT: Final = "shuzha-agreement-bundle/1"
@@ -78,7 +79,14 @@ def public_key(keys: KeyRing) -> str:
 
 
 def write_agreement(filing: Filing, keys: KeyRing) -> bytes:
-    """Return a filed agreement as a bundle, its statement of keys signed by the platform."""
+    """Return a filed agreement as a bundle, its statement of keys signed by the platform.
+
+    Refuses a filing that was changed since: the platform states no key that is not the organisation's.
+    """
+    content = filing.document.encode()
+    own = all(is_own_key(keys, one) and _holds(one.key, one.value, content) for one in filing.signatures)
+    if not own or hashlib.sha256(content).hexdigest() != filing.sha256:
+        raise Conflict(f"a signature of the filed agreement {filing.number} does not hold", rule="agreement.signature")
     stated = {
         "format": FORMAT,
         "document": base64.b64encode(filing.document.encode()).decode(),

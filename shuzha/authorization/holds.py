@@ -13,16 +13,16 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from policies import Policies, Resource
-from shuzha.authorization.base import Room, authorization_resource, grant_resource
+from shuzha.authorization.base import Room, authorization_resource, authorization_views, grant_resource, grant_views
 from shuzha.authorization.model import Authorization, AuthorizationState, Grant, GrantState, check_reason
 from shuzha.authorization.store import AUTHORIZATIONS, GRANTS
 from shuzha.core.actor import Actor, platform_actor
-from shuzha.core.errors import Invalid
+from shuzha.core.errors import Invalid, NotFound
 from shuzha.core.ids import new_id
 from shuzha.core.keys import KeyRing
 from shuzha.core.lawbook import LawBook
 from shuzha.core.records import Noun
-from shuzha.core.work import Database, Event, Work
+from shuzha.core.work import Database, Event, Work, no_record
 
 RULE = "J23 art. 14"
 
@@ -100,6 +100,9 @@ class RightsService(Room):
         with self._database.work(actor) as work:
             hold = work.get(HOLDS, hold_id)
             found = work.find(GRANTS, hold.subject) or work.get(AUTHORIZATIONS, hold.subject)
+            views = grant_views(found) if isinstance(found, Grant) else authorization_views(found)
+            if not self._can_see(actor, _permission(found, "view"), views, work.now()):
+                raise NotFound(no_record(HOLDS, hold_id))
             self._check(actor, _permission(found, "restore"), _resource(found), work.now())
             check_reason(reason)
             if hold.lifted_at is not None:
@@ -114,8 +117,7 @@ class RightsService(Room):
     def list_holds(self, actor: Actor, authorization_id: str) -> tuple[Hold, ...]:
         """Return the holds in force on an authorization and its grants that the actor may see."""
         with self._database.read() as work:
-            found = work.get(AUTHORIZATIONS, authorization_id)
-            self._check_seen(actor, "authorization:view", [authorization_resource(found)], work.now())
+            found = self._get_seen(work, actor, AUTHORIZATIONS, authorization_id, authorization_views)
             grants = (grant.id for grant in work.list(GRANTS, authorization=found.id))
             return find_holds(work, found.id, *grants)
 

@@ -13,7 +13,7 @@ from shuzha.authorization import document
 from shuzha.authorization.agreement import Agreement
 from shuzha.authorization.announcement import Announcement
 from shuzha.authorization.applying import ApplicationVerbs
-from shuzha.authorization.base import authorization_resource, demand_resource, grant_resource
+from shuzha.authorization.base import authorization_resource, authorization_views, demand_resource, grant_resource
 from shuzha.authorization.evidence import check_complete
 from shuzha.authorization.filing import Filing, number_of, public_key, write_agreement
 from shuzha.authorization.model import (
@@ -32,7 +32,7 @@ from shuzha.authorization.qualification import Check, check_facts, name_subjects
 from shuzha.authorization.store import ANNOUNCEMENTS, AUTHORIZATIONS, DEMANDS, FILINGS, GRANTS
 from shuzha.core.actor import Actor
 from shuzha.core.clock import city_date
-from shuzha.core.errors import Conflict, Invalid, NotFound
+from shuzha.core.errors import Invalid, NotAllowed, NotFound
 from shuzha.core.work import Work
 
 Change = Callable[[Work, Authorization], Authorization]
@@ -120,6 +120,11 @@ class AuthorizationVerbs(ApplicationVerbs):
         signer = self._signer(actor)
 
         def change(work: Work, found: Authorization) -> Authorization:
+            if actor.organisation != found.authority:
+                raise NotAllowed(
+                    f"the document of {found.id} names {found.authority} as the authority", rule="J23 art. 10(4)",
+                    accepted="a person of the authority that approved it",
+                )  # fmt: skip
             signed = signer(work, found)
             number = _next_number(work)
             text = document.document_of(signed).decode()
@@ -138,8 +143,7 @@ class AuthorizationVerbs(ApplicationVerbs):
     def read_agreement(self, actor: Actor, authorization_id: str) -> bytes:
         """Return the filed agreement as a bundle that anybody verifies offline; raises NotFound before it is filed."""
         with self._database.read() as work:
-            found = work.get(AUTHORIZATIONS, authorization_id)
-            self._check_seen(actor, "authorization:view", [authorization_resource(found)], work.now())
+            found = self._get_seen(work, actor, AUTHORIZATIONS, authorization_id, authorization_views)
             filing = work.find(FILINGS, found.id)
         if filing is None:
             raise NotFound(f"the agreement of {found.id} is not filed yet")
@@ -214,22 +218,18 @@ class AuthorizationVerbs(ApplicationVerbs):
     def get_authorization(self, actor: Actor, authorization_id: str) -> Authorization:
         """Return one authorization; raises NotFound for one that the actor may not see."""
         with self._database.read() as work:
-            found = work.get(AUTHORIZATIONS, authorization_id)
-            self._check_seen(actor, "authorization:view", [authorization_resource(found)], work.now())
-        return found
+            return self._get_seen(work, actor, AUTHORIZATIONS, authorization_id, authorization_views)
 
     def list_authorizations(self, actor: Actor) -> tuple[Authorization, ...]:
         """Return the authorizations that the actor may see, newest first."""
         with self._database.read() as work:
             now = work.now()
             found = work.list(AUTHORIZATIONS, newest_first=True)
-        return tuple(
-            one for one in found if self._can_see(actor, "authorization:view", [authorization_resource(one)], now)
-        )
+        return tuple(one for one in found if self._can_see(actor, "authorization:view", authorization_views(one), now))
 
     def _move(self, actor: Actor, authorization_id: str, verb: str, reason: str, change: Change) -> Authorization:
         with self._database.work(actor) as work:
-            found = work.get(AUTHORIZATIONS, authorization_id)
+            found = self._get_seen(work, actor, AUTHORIZATIONS, authorization_id, authorization_views)
             self._check(actor, AUTHORIZATION.permission(verb), authorization_resource(found), work.now())
             move = AUTHORIZATION.next(found.state, verb, found.id)
             check_reason(reason)
@@ -245,10 +245,7 @@ class AuthorizationVerbs(ApplicationVerbs):
 
     def _signer(self, actor: Actor) -> Change:
         def change(work: Work, found: Authorization) -> Authorization:
-            if document.document_hash(found) != found.document:
-                raise Conflict(f"the document of {found.id} is not the one made public", rule="agreement.document")
-            if not all(document.is_signed(found, signature) for signature in found.signatures):
-                raise Conflict(f"a signature of {found.id} does not hold", rule="agreement.signature")
+            document.check_document(self._keys, found)
             if found.notice_until is not None and city_date(work.now()) <= found.notice_until:
                 raise Invalid(
                     f"the public notice of {found.id} runs until {found.notice_until.isoformat()}", rule="W25 art. 20",

@@ -90,7 +90,7 @@ class Work:
         """Return the record of this id, or raise NotFound."""
         record = self.find(noun, identifier)
         if record is None:
-            raise NotFound(f"no {noun.name} with id {identifier}")
+            raise NotFound(no_record(noun, identifier))
         return record
 
     def list(self, noun: Noun[Record], *where: Any, newest_first: bool = False, **equal: Any) -> tuple[Record, ...]:
@@ -144,6 +144,11 @@ class Work:
             )
         )  # fmt: skip
         return event_id
+
+
+def no_record(noun: Noun[Any], identifier: str) -> str:
+    """Return what is said of a record that is not there, or that the caller may not see: no one can tell which."""
+    return f"no {noun.name} with id {identifier}"
 
 
 def _broken_rule(error: sa.exc.IntegrityError) -> str:

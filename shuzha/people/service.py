@@ -105,7 +105,7 @@ class People:
             check_account(account.login, account.name, roles)
             identity = find_identity(work, account.id)
             if identity is not None:
-                check_separate(work, account.id, identity.person, roles)
+                check_separate(work, account, identity.person, roles)
             _check_reason(reason)
             if "administrator" not in roles:
                 self._check_administrator_remains(work, account)
@@ -132,6 +132,9 @@ class People:
             account = self._get_for(work, actor, "account:restore", account_id)
             move = ACCOUNT.next(account.state, "restore", account.id)
             _check_reason(reason)
+            identity = find_identity(work, account.id)
+            if identity is not None:
+                check_separate(work, account, identity.person, account.roles)
             account = work.save(ACCOUNTS, replace(account, state=move.target))
             work.emit("account:restore", account.id, f"account restored: {reason}")
             return account

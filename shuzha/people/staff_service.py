@@ -15,7 +15,7 @@ from shuzha.core.clock import city_date
 from shuzha.core.errors import Conflict, Invalid, NotFound, ShuzhaError
 from shuzha.core.ids import new_id
 from shuzha.core.lawbook import LawBook
-from shuzha.core.work import Database, Work
+from shuzha.core.work import Database, Work, no_record
 from shuzha.people.staff import IDENTITY_RULE, TRAINING, Identity, Training, check_training, training_end
 from shuzha.people.staff_store import IDENTITIES, TRAININGS, check_account_ready, check_separate, find_identity
 from shuzha.people.store import ACCOUNTS
@@ -58,7 +58,7 @@ class Staff:
             if find_identity(work, account.id) is not None:
                 raise Conflict(f"the account {account.id} stands for a checked person already", rule=IDENTITY_RULE)
             person = hmac.new(self._key, number.encode(), hashlib.sha256).hexdigest()
-            check_separate(work, account.id, person, account.roles)
+            check_separate(work, account, person, account.roles)
             made = Identity(new_id("idt"), account.id, account.organisation, person, actor.id, work.now())
             work.add(IDENTITIES, made)
             work.emit("account:identify", account.id, "the holder's identity document was checked", approver=actor.id)
@@ -98,10 +98,7 @@ class Staff:
     def get_training(self, actor: Actor, training_id: str) -> Training:
         """Return one training; raises NotFound for one that the actor may not see."""
         with self._database.read() as work:
-            found = work.get(TRAININGS, training_id)
-            if not self._can_see(actor, found, work.now()):
-                raise NotFound(f"no trainings with id {training_id}")
-        return found
+            return self._seen(work, actor, training_id)
 
     def list_trainings(self, actor: Actor, *, account: str | None = None) -> tuple[Training, ...]:
         """Return the trainings that the actor may see, newest first."""
@@ -122,7 +119,7 @@ class Staff:
 
     def _decide(self, actor: Actor, training_id: str, verb: str, reason: str) -> Training:
         with self._database.work(actor) as work:
-            found = work.get(TRAININGS, training_id)
+            found = self._seen(work, actor, training_id)
             self._check(actor, TRAINING.permission(verb), training_resource(found), work)
             move = TRAINING.next(found.state, verb, found.id)
             if not reason.strip():
@@ -130,6 +127,12 @@ class Staff:
             fresh = work.save(TRAININGS, replace(found, state=move.target, decided_by=actor.id, reason=reason))
             work.emit(TRAINING.permission(verb), found.id, f"training: {verb}", data=_data(fresh), approver=actor.id)
         return fresh
+
+    def _seen(self, work: Work, actor: Actor, training_id: str) -> Training:
+        found = work.get(TRAININGS, training_id)
+        if not self._can_see(actor, found, work.now()):
+            raise NotFound(no_record(TRAININGS, training_id))
+        return found
 
     def _can_see(self, actor: Actor, training: Training, at: dt.datetime) -> bool:
         return self._policies.can(actor, "training:view", training_resource(training), Context(at=at))

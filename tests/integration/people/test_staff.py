@@ -1,6 +1,7 @@
 """Who a person is and what he was trained in: recorded by his unit, confirmed by another, never by himself."""
 
 import datetime as dt
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +9,7 @@ from shuzha.core.actor import Actor
 from shuzha.core.clock import start_of_day
 from shuzha.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from shuzha.people.model import Account, AccountState
+from shuzha.people.service import People
 from shuzha.people.staff import TrainingState, check_ready, training_end
 from shuzha.people.staff_service import Staff
 from shuzha.people.staff_store import IDENTITIES
@@ -133,3 +135,16 @@ def test_what_is_missing_is_said_to_the_person(city, zhao):
     assert "no pre-job training" in city.staff.find_hindrance(zhao_acts)
     train(city.staff, city.database, zhao.id)
     assert city.staff.find_hindrance(zhao_acts) == ""
+
+
+def test_one_person_does_not_act_for_two_organisations_at_a_time(city, zhao):
+    number = identity_number()
+    city.staff.identify(ADMINISTRATOR, zhao.id, "赵敏", number)
+    second = city.account("zhao4", "org_authority", "authority")
+    with pytest.raises(Conflict, match="acts for another organisation"):
+        city.staff.identify(ADMINISTRATOR, second.id, "赵敏", number)
+    with city.database.work(ADMINISTRATOR) as work:
+        work.save(ACCOUNTS, replace(work.get(ACCOUNTS, zhao.id), state=AccountState.SUSPENDED))
+    assert city.staff.identify(ADMINISTRATOR, second.id, "赵敏", number).person
+    with pytest.raises(Conflict, match="acts for another organisation"):
+        People(city.database, city.policies, csrf_key=b"k" * 32).restore_account(ADMINISTRATOR, zhao.id, "back again")

@@ -34,7 +34,8 @@ def test_check_raises_with_reason_and_rule(policies, person):
     with pytest.raises(NotAllowed, match="is for: data authority") as caught:
         policies.check(person("operator"), "authorization:approve", Resource("authorization", "aut_1"), NOW)
     assert caught.value.rule is not None
-    assert policies.check(person("authority"), "authorization:approve", Resource("authorization", "aut_1"), NOW).allowed
+    asked = Resource("authorization", "aut_1", "org_unit", "acc_applicant")
+    assert policies.check(person("authority"), "authorization:approve", asked, NOW).allowed
 
 
 @pytest.mark.parametrize(
