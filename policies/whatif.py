@@ -37,13 +37,14 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """A question that would be answered otherwise; `reason` and `rule` are those of the answer that it would get."""
+    """A question that would be answered otherwise; `reason`, `rule`, `code` are those of the answer it would get."""
 
     permission: str
     context: Context
     allowed: bool
     reason: str
     rule: str
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +181,10 @@ def _ask_both(before: Scope, after: Scope | None, calendar: WorkingCalendar) -> 
         for at, was, is_now in zip(left, was_at, is_at, strict=False):
             if is_now is None and was.allowed:
                 reason = "nothing of the grant would be left"
-                flips.append(Flip(permission, replace(context, at=at), allowed=False, reason=reason, rule=was.rule))
+                flips.append(Flip(permission, replace(context, at=at), False, reason, was.rule, "gone"))
             elif is_now is not None and was.allowed is not is_now.allowed:
-                flips.append(Flip(permission, replace(context, at=at), is_now.allowed, is_now.reason, is_now.rule))
+                now = replace(context, at=at)
+                flips.append(Flip(permission, now, is_now.allowed, is_now.reason, is_now.rule, is_now.code))
         if asked == MOST_QUESTIONS:
             break
     return asked, tuple(flips)

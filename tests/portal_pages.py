@@ -19,13 +19,17 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
         f"/releases/{made['release']}",
     )
     workspace = f"/workspaces/{made['workspace']}"
+    policy = f"/policies?grant={made['grant']}&permission=data:open&place=workspace&operation="
+    what_if = (
+        f"{authorization}/what-if?valid_until=2027-01-31&operations=view&entries={made['entry']}&purposes=loan-review"
+    )
     own_files = tuple(f"/imports/{made[f'import.{name}']}" for name in ("read", "screened", "inside"))
     money = ("/usage", f"/usage?period={made['month']}", "/statements")
     return {
         "provider": (
             "/tasks", "/entries", entry, f"/entries/{made['entry.returned']}", "/authorizations", authorization,
             f"/demands/{made['demand.checked']}", release, "/products", product, *money,
-            f"/statements/{made['statement.provider']}",
+            f"/statements/{made['statement.provider']}", f"{policy}aggregate",
         ),
         "authority": (
             "/tasks", f"/entries/{made['entry.submitted']}", "/authorizations", authorization,
@@ -33,6 +37,7 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
             "/announcements", f"/announcements/{made['announcement.draft']}",
             f"/authorizations/{made['authorization.qualified']}", f"/authorizations/{made['authorization.reviewed']}",
             f"/authorizations/{made['authorization.noticed']}", "/imports", own_files[1], own_files[2],
+            f"{policy}train", what_if, "/policies",
             "/exports", "/exports?show=rules", f"/exports/{made['export.differs']}", product, *money, "/oversight",
             f"/oversight?period={made['month']}",
         ),
@@ -41,7 +46,7 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
             "/announcements", f"/announcements/{made['announcement']}",
             f"/authorizations/{made['authorization.applied']}",
             f"/authorizations/{made['authorization']}/demands?entry={made['entry']}",
-            f"/public/authorizations/{made['authorization']}",
+            f"/public/authorizations/{made['authorization']}", f"{policy}view", f"{authorization}/what-if",
             "/workspaces", workspace, "/imports", own_files[0],
             export, "/products", f"/products/new?export={made['export']}&file=by_district", product,
             f"/products/{made['product.notice']}", *money, f"/statements/{made['statement.authorization']}",
@@ -65,7 +70,7 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
         ),
         "regulator": (
             "/tasks", "/host", "/oversight", f"/oversight?period={made['month']}", "/audit", "/entries", entry,
-            "/authorizations", authorization, "/exports", export, "/products", product, *money,
+            "/authorizations", authorization, "/exports", export, "/products", product, *money, f"{policy}aggregate",
             f"/statements/{made['statement.bill']}", f"/oversight/lines/{made['statement.bill']}/0",
         ),
         "auditor": ("/tasks", "/audit"),

@@ -6,6 +6,7 @@ to the page, which says what was done; refused, the page is shown again with the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,6 +15,7 @@ from urllib.parse import urlencode
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from markupsafe import Markup
 
 from policies import Context, Policies, Resource
 from shuzha.core.actor import Actor
@@ -34,6 +36,8 @@ _STATUS: tuple[tuple[type[ShuzhaError], int], ...] = (
     (Unavailable, 503),
 )
 
+
+_GRANT = re.compile(r"scope (grt_[0-9a-z]+)@")  # How a decision begins the rule that a grant's scope refused by.
 
 LINEAGE: Mapping[str, str] = {
     "entry": "entry:browse", "authorization": "authorization:view", "demand": "demand:view", "release": "release:view",
@@ -121,14 +125,17 @@ class Desk:
         return Context(at=self.clock.now())
 
     def explain(self, request: Request, error: ShuzhaError) -> str:
-        """Return what a person reads of a refusal: the sentence, and what would be accepted."""
+        """Return what a person reads of a refusal: the sentence, what would be accepted, and the way to ask why."""
         speech = speech_of(request)
         parts = [error.message]
         if error.accepted:
             parts.append(speech.t("Accepted: {accepted}", accepted=error.accepted))
         if error.rule:
             parts.append(speech.t("Rule: {rule}", rule=error.rule))
-        return ". ".join(parts)
+        said, named = ". ".join(parts), _GRANT.match(error.rule or "")
+        if named is None:
+            return said
+        return Markup('{} <a href="/policies?grant={}">{}</a>').format(said, named[1], speech.t("Why may, or may not"))
 
     def verbs(
         self,

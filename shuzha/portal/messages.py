@@ -50,6 +50,7 @@ from shuzha.portal.i18n import catalogue
 from shuzha.portal.imports import ORIGINS
 from shuzha.portal.labels import ALL as LABELS
 from shuzha.portal.oversight import TRACED
+from shuzha.portal.policy_words import ALL as POLICY_WORDS
 from shuzha.portal.tasks import LINKS
 from shuzha.portal.workspaces import ENDS, LIMIT_WORDS
 from shuzha.releases.model import NOT_MEASURED, NOT_PROMISED, RELEASE, SYNTHETIC_NOT_PROMISED
@@ -131,7 +132,7 @@ def _all() -> Iterator[str]:
     yield from (*NOT_PROMISED, *SYNTHETIC_NOT_PROMISED, NOT_MEASURED, *_cannot())
     yield from (*HELD.values(), FROZEN, IMAGES, NEEDS_ROOT, *LIMIT_WORDS.values(), *ENDS)
     yield from (note.meaning for note in NOTES)
-    yield from (*LABELS, *(each.name for each in USUAL_CRITERIA))
+    yield from (*LABELS, *POLICY_WORDS, *(each.name for each in USUAL_CRITERIA))
     yield from (*OWN_FILE_RULES.values(), *OWN_FILE_ACCEPTED.values(), *ORIGINS.values())
     for table in (AUTHORITY_TURN, REGISTRY_TURN, OPERATOR_TURN):
         yield from table.values()

@@ -22,6 +22,7 @@ from shuzha.portal.imports import ImportPages
 from shuzha.portal.keys import KeyPages
 from shuzha.portal.labels import label
 from shuzha.portal.oversight import OversightPages
+from shuzha.portal.policies import PolicyPages
 from shuzha.portal.products import ProductPages
 from shuzha.portal.public import PublicPages
 from shuzha.portal.releases import ReleasePages
@@ -42,7 +43,7 @@ NAVIGATION = (
     ),
     NavItem(
         "/authorizations", "Authorizations", frozenset({"provider", "authority", "operator", "regulator"}),
-        also=("/demands", "/releases"),
+        also=("/demands", "/releases", "/policies"),
     ),
     NavItem("/announcements", "Announcements", frozenset({"provider", "authority", "operator", "expert", "regulator"})),
     NavItem("/assessments", "Assessments", frozenset({"expert"})),
@@ -88,6 +89,7 @@ def make_pages(services: Services, desk: Desk) -> APIRouter:
         AnnouncementPages(desk, services.authorization, services.catalog, services.people),
         DemandPages(desk, services.authorization, services.catalog, services.releases, services.purse),
         AuthorizationPages(desk, services.authorization, services.catalog, services.compute),
+        PolicyPages(desk, services.policy_verbs, services.authorization, services.catalog),
         AssessmentPages(desk, services.authorization),
         ReleasePages(desk, services.releases, services.catalog),
         ImportPages(desk, services),

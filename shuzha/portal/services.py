@@ -15,6 +15,7 @@ from sandbox.workspaces.hosting import Host
 from sandbox.workspaces.screens import ScreenService
 from sandbox.workspaces.service import WorkspaceService
 from shuzha.authorization.service import AuthorizationService
+from shuzha.authorization.subjects import SubjectVerbs
 from shuzha.budgets.answering import AnswerService
 from shuzha.budgets.purse import ReleasePurse
 from shuzha.budgets.service import BudgetService
@@ -68,6 +69,11 @@ class Services(Protocol):
     @property
     def authorization(self) -> AuthorizationService:
         """Authorizations and demands."""
+        ...
+
+    @property
+    def policy_verbs(self) -> SubjectVerbs:
+        """Questions about policies."""
         ...
 
     @property

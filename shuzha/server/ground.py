@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from policies import Policies
-from shuzha.authorization.explaining import PolicyVerbs
 from shuzha.authorization.holds import RightsService
 from shuzha.authorization.service import AuthorizationService, GrantScopes
+from shuzha.authorization.subjects import SubjectVerbs
 from shuzha.budgets.answering import AnswerService
 from shuzha.budgets.purse import ReleasePurse
 from shuzha.budgets.service import BudgetService
@@ -124,9 +124,9 @@ class Ground:
         return AuthorizationService(self.database, self.policies, self.law, self.keys)
 
     @cached_property
-    def policy_verbs(self) -> PolicyVerbs:
+    def policy_verbs(self) -> SubjectVerbs:
         """Questions about policies: why, what if, ODRL."""
-        return PolicyVerbs(self.database, self.policies, self.law, self.keys)
+        return SubjectVerbs(self.database, self.policies, self.law, self.keys)
 
     @cached_property
     def rights(self) -> RightsService:

@@ -117,7 +117,7 @@ def test_a_decision_is_made_without_scripts(visit, city: PortalCity) -> None:
     ("authority", "/tasks"), ("authority", "/exports?show=rules"),
     ("checker1", "/exports/{export.screened}"), ("consumer", "/products/{product}"),
     ("regulator", "/oversight"), ("operator", "/statements/{statement.authorization}"),
-    ("provider", "/entries/{entry}"),
+    ("provider", "/entries/{entry}"), ("analyst", "/policies?grant={grant}&permission=data:open&operation=train"),
 ])  # fmt: skip
 def test_no_page_is_wider_than_a_phone(visit, city: PortalCity, login: str, path: str) -> None:
     for name, identifier in city.made.items():
