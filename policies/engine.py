@@ -101,14 +101,14 @@ class Policies:
         return self.decide(actor, permission, resource, context).allowed
 
     def forget(self, identifier: str) -> None:
-        """Drop what is kept of a grant, or of every grant of an authorization; an unknown id changes nothing.
+        """Drop what is kept of a grant, or of every grant of an authorization or entry; an unknown id changes nothing.
 
         An answer that was being looked up while this is called is not kept either.
         """
         with self._lock:
             self._generation += 1
             for grant, kept in self._grants.items():
-                if identifier in (grant, kept.compiled.scope.authorization):
+                if identifier in (grant, kept.compiled.scope.authorization, kept.compiled.scope.entry):
                     kept.end()
                     self._grants.drop(grant)
 

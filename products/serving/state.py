@@ -81,6 +81,7 @@ class ServingState:
                 "key:*": [self._key_changed],
                 "authorization:*": [self._right_changed],
                 "grant:*": [self._right_changed],
+                "entry:*": [self._right_changed],
             },
         )
         self._heard = time.monotonic()

@@ -8,6 +8,16 @@ from shuzha.core.errors import NotAllowed
 
 def check_eligible(entry: Entry) -> None:
     """Refuse an entry that is secret, affects public safety, is closed by law, not published, or suspended."""
+    check_lawful(entry)
+    if entry.state not in RECEIVING:
+        raise NotAllowed(
+            f"entry {entry.code} is {entry.state}: it is not in the public catalogue", rule="J23 art. 7",
+            accepted="a published entry",
+        )  # fmt: skip
+
+
+def check_lawful(entry: Entry) -> None:
+    """Refuse an entry that is never authorized: secret, affecting public safety, or closed by law (J23 art. 8)."""
     if entry.sheet.secret:
         raise NotAllowed(
             f"entry {entry.code} is flagged as a state secret: it is never authorized", rule="J23 art. 8",
@@ -22,9 +32,4 @@ def check_eligible(entry: Entry) -> None:
         raise NotAllowed(
             f"entry {entry.code} is closed to authorization", rule="J23 art. 8",
             accepted="an entry whose authorization attribute allows it",
-        )  # fmt: skip
-    if entry.state not in RECEIVING:
-        raise NotAllowed(
-            f"entry {entry.code} is {entry.state}: it is not in the public catalogue", rule="J23 art. 7",
-            accepted="a published entry",
         )  # fmt: skip

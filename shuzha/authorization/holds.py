@@ -12,17 +12,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+import sqlalchemy as sa
+
 from policies import Policies, Resource
 from shuzha.authorization.base import Room, authorization_resource, authorization_views, grant_resource, grant_views
 from shuzha.authorization.model import Authorization, AuthorizationState, Grant, GrantState, check_reason
 from shuzha.authorization.store import AUTHORIZATIONS, GRANTS
+from shuzha.catalog.model import Entry
 from shuzha.core.actor import Actor, platform_actor
 from shuzha.core.errors import Invalid, NotFound
 from shuzha.core.ids import new_id
 from shuzha.core.keys import KeyRing
 from shuzha.core.lawbook import LawBook
 from shuzha.core.records import Noun
-from shuzha.core.work import Database, Event, Work, no_record
+from shuzha.core.work import OUTBOX, Database, Event, Work, no_record
 
 RULE = "J23 art. 14"
 
@@ -61,6 +64,12 @@ def find_holds(work: Work, *subjects: str) -> tuple[Hold, ...]:
     return tuple(one for one in work.list(HOLDS, HOLDS.table.c.subject.in_(subjects)) if one.lifted_at is None)
 
 
+def was_lifted(work: Work, grant: Grant, entry: Entry) -> bool:
+    """Return whether the authority lifted a hold of the entry on a grant, placed since the entry changed last."""
+    placed = work.list(HOLDS, subject=grant.id, source=entry.id)
+    return any(one.lifted_at is not None and one.placed_at >= entry.updated_at for one in placed)
+
+
 class RightsService(Room):
     """Placing and lifting holds, by events and by the authority; `terminate` is the procedure's verb."""
 
@@ -74,7 +83,8 @@ class RightsService(Room):
     def follow_order(self, event: Event) -> None:
         """Do what an event orders: a handler of the outbox, which bears a repeat.
 
-        `lift` lifts what events about the same source have placed; `terminate` ends the authorization.
+        `lift` lifts what events about the same source have placed; `terminate` ends the authorization. An order that
+        was followed by another one about the same source does nothing: the newest says what holds.
         """
         order = ORDERS.get(event.tag)
         if order is None:
@@ -82,6 +92,8 @@ class RightsService(Room):
         actor, source = platform_actor("rights"), event.subject
         reason = str(event.data.get("reason", "")) or event.content
         with self._database.work(actor) as work:
+            if order != "terminate" and not _is_newest(work, event):
+                return
             found = _subjects(work, event)
             for one in found:
                 verb = "restore" if order == "lift" else "suspend"
@@ -114,6 +126,13 @@ class RightsService(Room):
         with self._database.read() as work:
             return bool(find_holds(work, authorization_id))
 
+    def is_free(self, authorization_id: str) -> bool:
+        """Return whether the authorization is in force: nobody has suspended or ended it, and no hold is on it."""
+        with self._database.read() as work:
+            found = work.find(AUTHORIZATIONS, authorization_id)
+            active = found is not None and found.state is AuthorizationState.ACTIVE
+            return active and not find_holds(work, authorization_id)
+
     def list_holds(self, actor: Actor, authorization_id: str) -> tuple[Hold, ...]:
         """Return the holds in force on an authorization and its grants that the actor may see."""
         with self._database.read() as work:
@@ -137,6 +156,12 @@ class RightsService(Room):
         ended = work.save(HOLDS, replace(hold, lifted_at=work.now()))
         _emit(work, found, "lift", ended, reason)
         return ended
+
+
+def _is_newest(work: Work, event: Event) -> bool:
+    statement = sa.select(sa.func.max(OUTBOX.c.sequence)).where(OUTBOX.c.subject == event.subject)
+    newest = work.connection.execute(statement.where(OUTBOX.c.tag.in_(ORDERS))).scalar()
+    return newest is None or newest <= event.sequence
 
 
 def _subjects(work: Work, event: Event) -> tuple[Authorization | Grant, ...]:

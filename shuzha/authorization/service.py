@@ -6,13 +6,17 @@ from policies import ScopeState
 from shuzha.authorization.announcing import AnnouncementVerbs
 from shuzha.authorization.assessing import AssessmentVerbs
 from shuzha.authorization.demands import DemandVerbs
-from shuzha.authorization.holds import find_holds
-from shuzha.authorization.model import AuthorizationState, GrantState
+from shuzha.authorization.eligibility import check_eligible, check_lawful
+from shuzha.authorization.holds import find_holds, was_lifted
+from shuzha.authorization.model import AuthorizationState, Grant, GrantState
 from shuzha.authorization.procedure import AuthorizationVerbs
 from shuzha.authorization.store import AUTHORIZATIONS, GRANTS
+from shuzha.catalog.model import EntryState
+from shuzha.catalog.store import ENTRIES
+from shuzha.core.errors import NotAllowed
 from shuzha.core.work import Database, Event, Work
 
-FORGET_TAGS = ("authorization:*", "grant:*")
+FORGET_TAGS = ("authorization:*", "grant:*", "entry:*")
 """The events after which a process drops what its policy layer keeps; join `forget_ids` to `Policies.forget` there."""
 
 
@@ -51,10 +55,28 @@ def find_scope(work: Work, grant_id: str) -> ScopeState | None:
     holds = find_holds(work, authorization.id, grant.id)
     if holds:
         return ScopeState(grant.scope, active=False, reason=f"{holds[0].subject} is {holds[0].says()}")
-    return ScopeState(grant.scope, active=True)
+    unusable = _find_unusable(work, grant)
+    return ScopeState(grant.scope, active=not unusable, reason=unusable)
+
+
+def _find_unusable(work: Work, grant: Grant) -> str:
+    """Return why the grant's entry may not be used now, empty where it may.
+
+    Events about the entry place holds; this does not wait for whoever follows them. A suspended entry is used on only
+    where the authority has lifted the hold of this grant.
+    """
+    entry = work.find(ENTRIES, grant.entry)
+    if entry is None:
+        return f"entry {grant.entry} is not in the catalogue"
+    lifted = entry.state is EntryState.SUSPENDED and was_lifted(work, grant, entry)
+    try:
+        check_lawful(entry) if lifted else check_eligible(entry)
+    except NotAllowed as error:
+        return error.message
+    return ""
 
 
 def forget_ids(event: Event) -> tuple[str, ...]:
-    """Return the ids of authorizations and grants that an event makes stale in every process's cache."""
+    """Return the ids of authorizations, grants and entries that an event makes stale in every process's cache."""
     named = [event.subject, *event.data.get("grants", ())]
     return tuple(dict.fromkeys(str(identifier) for identifier in named))

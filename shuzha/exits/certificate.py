@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
@@ -25,13 +26,24 @@ KEPT = (
 )
 
 
-def certificate_of(found: Exit, agreement_sha256: str, at: dt.datetime) -> bytes:
-    """Return the canonical bytes of the certificate: what ended, why, and what became of each thing."""
+# Which act of the log destroys a thing of each kind; of a kind that is not here, looking for it is the only act.
+DESTROYING = MappingProxyType(
+    {"release": "release:destroy", "home": "workspace:destroy", "index": "product:delist", "consumer key": "key:revoke"}
+)
+PROVING = "exit:prove"
+
+
+def certificate_of(found: Exit, agreement_sha256: str, authority_key: str, at: dt.datetime) -> bytes:
+    """Return the canonical bytes of the certificate: what ended, why, and what became of each thing.
+
+    It names the authority's public key (hex), so that the platform's signature says whose the other one has to be.
+    """
     frozen, hand_over = found.frozen, found.hand_over
     return canonical(
         {
             "type": TYPE, "exit": found.id, "authorization": found.authorization, "operator": found.operator,
-            "authority": found.authority, "agreement_sha256": agreement_sha256, "cause": found.cause,
+            "authority": found.authority, "authority_key": authority_key,
+            "agreement_sha256": agreement_sha256, "cause": found.cause,
             "reason": found.reason, "opened_at": found.opened_at, "frozen": frozen, "hand_over": hand_over,
             "destroyed": found.destroyed, "destroyed_at": found.destroyed_at, "settled": found.settled,
             "settled_at": found.settled_at, "due_fen": sum(one.due_fen for one in found.settled),
@@ -66,16 +78,18 @@ def verify_bundle(content: bytes, *, log_key: str, platform_key: str) -> tuple[s
         text, signatures, proofs = bundle["certificate"], bundle["signatures"], dict(bundle["proofs"])
         certificate = json.loads(text)
         wrong = [] if certificate["type"] == TYPE else [f"the certificate is of another type than {TYPE}"]
-        wrong += _check_signatures(text.encode(), signatures, platform_key, certificate["authority"])
+        wrong += _check_signatures(text.encode(), signatures, platform_key, certificate)
         wrong += _check_money(certificate)
         wrong += _check_order(certificate)
         wrong += _check_acts(certificate, proofs, log_key, sha256(text.encode()))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadInput(f"not the bundle of an exit ({type(error).__name__})") from None
     return tuple(wrong)
 
 
-def _check_signatures(text: bytes, signatures: list[dict[str, str]], platform_key: str, authority: str) -> list[str]:
+def _check_signatures(
+    text: bytes, signatures: list[dict[str, str]], platform_key: str, certificate: Mapping[str, Any]
+) -> list[str]:
     wrong = []
     parties = {}
     for one in signatures:
@@ -86,8 +100,10 @@ def _check_signatures(text: bytes, signatures: list[dict[str, str]], platform_ke
             wrong.append(f"the signature of {one.get('party', 'nobody')} does not hold")
     if parties.get("platform") != platform_key.strip().lower():
         wrong.append("the platform's signature is missing or of another key than the one kept")
-    if authority not in parties:
+    if certificate["authority"] not in parties:
         wrong.append("the authority has not signed")
+    elif parties[certificate["authority"]] != certificate["authority_key"]:
+        wrong.append("the authority has not signed with its own key")
     return wrong
 
 
@@ -120,8 +136,8 @@ def _check_acts(certificate: Mapping[str, Any], proofs: dict[str, Any], log_key:
             acts[event] = payload
     for one in certificate["destroyed"]:
         act = acts.get(one["event"])
-        subjects = (one["id"], certificate["exit"])
-        if act is None or act["subject"] not in subjects:
+        accepted = {(DESTROYING.get(one["kind"], ""), one["id"]), (PROVING, certificate["exit"])}
+        if act is None or (act["tag"], act["subject"]) not in accepted:
             wrong.append(f"no proven act destroyed the {one['kind']} {one['id']}")
     closing = [act for act in acts.values() if act["tag"] == "exit:close" and act["subject"] == certificate["exit"]]
     if not any(digest in act["content"] for act in closing):

@@ -18,7 +18,7 @@ from shuzha.core.ids import new_id
 from shuzha.core.keys import KeyRing
 from shuzha.core.lawbook import LawBook
 from shuzha.core.work import Database, Event, Work
-from shuzha.exits.certificate import bundle_of, certificate_of, cited_events
+from shuzha.exits.certificate import PROVING, bundle_of, certificate_of, cited_events
 from shuzha.exits.ending import Ending
 from shuzha.exits.looking import find_holdings
 from shuzha.exits.model import (
@@ -160,8 +160,9 @@ class ExitService:
                     f"the exit {found.id} is closed by the authority that signed the agreement", rule="J23 art. 4"
                 )
             found = replace(found, authority=actor.organisation)
-            text = certificate_of(found, work.get(AUTHORIZATIONS, found.authorization).document, work.now())
             names = {"platform": SIGNING_KEY, actor.organisation: f"organisation:{actor.organisation}"}
+            key = self._parts.keys.signing_key(names[actor.organisation]).public_key().public_bytes_raw().hex()
+            text = certificate_of(found, work.get(AUTHORIZATIONS, found.authorization).document, key, work.now())
             signatures = tuple(self._sign(work, party, actor, name, text) for party, name in names.items())
             content = f"exit certificate signed: sha256 {sha256(text)}"
             return self._move(
@@ -225,7 +226,7 @@ class ExitService:
             left = self._parts.ending.find_left(work, found.authorization)
             if left:
                 return self._wait(work, found, f"still there: {', '.join(left)}")
-            act = work.emit("exit:prove", found.id, "releases, homes, indexes and keys were looked for: none is left")
+            act = work.emit(PROVING, found.id, "releases, homes, indexes and keys were looked for: none is left")
             gone = self._parts.ending.describe(work, found.authorization, act)
             return self._move(work, actor, found, "destroy", destroyed=gone, destroyed_at=work.now(), waiting="")
 
@@ -279,7 +280,9 @@ class ExitService:
         return found
 
     def _can_see(self, work: Work, actor: Actor, found: Exit) -> bool:
-        return self._policies.can(actor, "exit:view", exit_resource(found), Context(at=work.now()))
+        providers = work.get(AUTHORIZATIONS, found.authorization).providers
+        views = [replace(exit_resource(found), organisation=each) for each in (found.operator, *providers)]
+        return any(self._policies.can(actor, "exit:view", view, Context(at=work.now())) for view in views)
 
     def _check(self, work: Work, actor: Actor, permission: str, found: Exit) -> None:
         self._policies.check(actor, permission, exit_resource(found), Context(at=work.now()))

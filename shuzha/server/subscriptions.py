@@ -102,7 +102,7 @@ def suspension_handlers(platform: Platform) -> Handlers:
     def exports(event: Event) -> None:
         reason = str(event.data.get("reason", "")) or event.tag
         if event.tag in {"authorization:restore", "authorization:lift"}:
-            if not platform.rights.is_held(event.subject):
+            if platform.rights.is_free(event.subject):
                 platform.airlock.resume_all(event.subject, reason)
         elif event.tag in HOLDING_TAGS:
             platform.airlock.hold_all(event.subject, reason)

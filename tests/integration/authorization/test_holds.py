@@ -1,13 +1,16 @@
 """Rights that events take and give back: holds add up, and none undoes another or a person's decision."""
 
 import datetime as dt
+from dataclasses import replace
+from fnmatch import fnmatchcase
 
 import pytest
 
 from policies import Context, Resource
-from shuzha.authorization.holds import RightsService
+from shuzha.authorization.holds import ORDERS, RightsService
 from shuzha.authorization.model import AuthorizationState
 from shuzha.authorization.service import FORGET_TAGS, forget_ids
+from shuzha.catalog.model import EntryState
 from shuzha.core.errors import Invalid, NotAllowed, NotFound
 from shuzha.core.outbox import Follower
 from tests.authorization_kit import City
@@ -108,6 +111,55 @@ def test_the_same_event_heard_twice_holds_once(city):
     city.tell("entry:restore", city.entry.id)
     city.tell("entry:restore", city.entry.id)
     assert city.rights.list_holds(city.authority, city.authorization.id) == ()
+
+
+def test_an_order_heard_again_after_a_later_one_undoes_nothing(city):
+    city.tell("entry:suspend", city.entry.id)
+    city.tell("entry:restore", city.entry.id)
+    first = [one for one in city.database.events_after(0) if one.tag in ORDERS]
+    city.rights.follow_order(first[0])
+    assert city.rights.list_holds(city.authority, city.authorization.id) == (), "it is restored since"
+    city.tell("entry:suspend", city.entry.id)
+    city.rights.follow_order(first[1])
+    assert len(city.rights.list_holds(city.authority, city.authorization.id)) == 1, "it is suspended since"
+    assert not city.decision().allowed
+
+
+@pytest.mark.parametrize("state", [EntryState.SUSPENDED, EntryState.RETIRED])
+def test_an_entry_that_is_out_of_use_is_not_used_before_anybody_has_followed(city, state):
+    city.change_entry(city.entry, state=state)
+    with city.database.work(city.authority) as work:
+        work.emit("entry:suspend", city.entry.id, "entry suspended")  # The worker is down: no hold follows.
+    (event,) = [one for one in city.database.events_after(0) if one.tag == "entry:suspend"]
+    for identifier in forget_ids(event):
+        city.policies.forget(identifier)
+    refused = city.decision()
+    assert (refused.allowed, refused.code) == (False, "scope.inactive")
+    assert city.entry.code in refused.reason
+    assert any(fnmatchcase(event.tag, tag) for tag in FORGET_TAGS), "every process hears of it"
+    city.change_entry(city.entry, state=EntryState.PUBLISHED)
+    city.policies.forget(city.entry.id)
+    assert city.decision().allowed
+
+
+def test_an_entry_that_became_one_of_article_8_is_used_no_more(city):
+    city.change_entry(city.entry, sheet=replace(city.entry.sheet, endangers_safety=True))
+    city.policies.forget(city.entry.id)
+    assert "public safety" in city.decision().reason
+
+
+def test_the_authority_may_lift_one_grants_hold_while_the_entry_stays_suspended(city):
+    city.clock.advance(dt.timedelta(minutes=1))
+    city.change_entry(city.entry, state=EntryState.SUSPENDED, updated_at=city.clock.now())
+    city.tell("entry:suspend", city.entry.id)
+    (hold,) = city.rights.list_holds(city.operator, city.authorization.id)
+    city.rights.lift_hold(city.authority, hold.id, "the fault does not touch this grant")
+    city.tell("note:say", "x")
+    assert city.decision().allowed
+    city.clock.advance(dt.timedelta(minutes=1))
+    city.change_entry(city.entry, updated_at=city.clock.now())
+    city.policies.forget(city.entry.id)
+    assert not city.decision().allowed, "the entry was suspended again"
 
 
 def test_a_hold_is_lifted_by_the_authority_alone_with_a_reason_and_once(city):

@@ -106,7 +106,9 @@ def test_people_ask_about_themselves_units_about_their_own_the_authority_about_a
 
 
 def test_a_role_decision_is_explained_without_a_grant(city: City, verbs: PolicyVerbs) -> None:
-    question = Question("authorization:approve", kind="authorization")
+    question = Question(
+        "authorization:approve", kind="authorization", organisation="org_operator", author=city.operator.id
+    )
     assert verbs.explain(city.authority, question).decision.allowed
     assert verbs.explain(city.operator, question).decision.code == "role.missing"
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from products.consumers.model import KeyState
 from products.consumers.store import KEYS
@@ -14,6 +15,8 @@ from products.registry.codes import ProductKind
 from products.registry.model import ProductState
 from products.registry.store import PRODUCTS
 from products.serving.index import index_folder
+from sandbox.airlock.model import ExportState
+from sandbox.airlock.store import EXPORTS
 from sandbox.workspaces.model import WorkspaceState
 from sandbox.workspaces.store import WORKSPACES
 from shuzha.authorization.store import GRANTS
@@ -200,6 +203,50 @@ def test_a_bundle_that_was_changed_is_found_out(left, change, why):
     assert any(why in one for one in left.check(changed(left.bundle, change)))
 
 
+def signed_anew(left: Left, bundle, text: str):
+    """Sign a changed certificate with the platform's and the authority's own keys, as the platform itself could."""
+    keys, authority = left.city.platform.keys, left.exit.authority
+    names = {"platform": "exit-certificates", authority: f"organisation:{authority}"}
+    bundle["certificate"] = text
+    for one in bundle["signatures"]:
+        one["value"] = keys.signing_key(names[one["party"]]).sign(text.encode()).hex()
+
+
+def test_nobody_signs_in_the_authoritys_stead(left):
+    def sign_as_a_stranger(bundle):
+        key = Ed25519PrivateKey.generate()
+        one = bundle["signatures"][1]
+        assert one["party"] == left.exit.authority
+        one |= {
+            "key": key.public_key().public_bytes_raw().hex(),
+            "value": key.sign(bundle["certificate"].encode()).hex(),
+        }
+
+    assert left.check(changed(left.bundle, sign_as_a_stranger)) == ("the authority has not signed with its own key",)
+
+
+def test_an_act_that_destroyed_nothing_proves_no_destruction(left):
+    platform, wrong = left.city.platform, {}
+
+    def cite(tag, subject):
+        def change(bundle):
+            event = platform.database.find_event(tag, subject)
+            certificate = json.loads(bundle["certificate"])
+            (one,) = [one for one in certificate["destroyed"] if one["kind"] == "release"]
+            one["event"] = event
+            reader = LogReader(platform.settings.folder("logs") / "audit")
+            bundle["proofs"][event] = platform.exits._parts.prove(event).document()  # noqa: SLF001
+            reader.close()
+            signed_anew(left, bundle, json.dumps(certificate))
+
+        return left.check(changed(left.bundle, change))
+
+    wrong = {tag: cite(tag, subject) for tag, subject in (("release:ready", left.release), ("exit:open", left.exit.id))}
+    for said in wrong.values():
+        assert f"no proven act destroyed the release {left.release}" in said
+    assert not any("destroyed the release" in one for one in cite("release:destroy", left.release))
+
+
 def test_a_bundle_of_another_platform_or_no_bundle_is_found_out(left):
     foreign = verify_bundle(left.bundle, log_key=left.log_key, platform_key="00" * 32)
     assert foreign == ("the platform's signature is missing or of another key than the one kept",)
@@ -222,6 +269,8 @@ def test_only_those_whom_it_concerns_see_it(left):
     exits, people = left.city.platform.exits, left.city.people
     for login in ("operator", "authority", "regulator", "provider"):
         assert exits.get_exit(people[login], left.exit.id)
+    provider = replace(people["provider"], organisation="org_elsewhere")
+    assert exits.list_exits(provider) == ()
     for login in ("consumer", "analyst", "registry"):
         assert exits.list_exits(people[login]) == ()
         with pytest.raises(NotFound):
@@ -241,6 +290,38 @@ def ended(tmp_path):
     deliver(city)
     city.platform.exits.carry_on()
     return city
+
+
+def test_exports_stay_held_while_the_authorization_is_suspended_whatever_hold_is_lifted(tmp_path):
+    city = PortalCity(tmp_path)
+    entry = city.entry()
+    city.fill(entry)
+    authorization = city.authorize(entry)
+    demand = city.demand(authorization, entry, "贷前核验")
+    city.release(demand)
+    request = city.export(city.workspace(demand), upto="screen")
+    service, authority = city.platform.authorization, city.people["authority"]
+
+    def tell(tag: str) -> ExportState:
+        with city.platform.database.work(authority) as work:
+            work.emit(tag, "rec_1", tag, data={"authorization": authorization.id, "reason": "late report"})
+        deliver(city)
+        return state()
+
+    def state() -> ExportState:
+        deliver(city)
+        with city.platform.database.read() as work:
+            return work.get(EXPORTS, request.id).state
+
+    before = state()
+    assert tell("rectification:order") is ExportState.HELD
+    service.suspend(authority, authorization.id, "a complaint")
+    assert tell("rectification:pass") is ExportState.HELD, "it is suspended still"
+    service.restore(authority, authorization.id, "nothing was found")
+    assert state() is before
+    service.suspend_grant(authority, demand.grant, "a complaint about the grant")
+    assert tell("rectification:order") is ExportState.HELD
+    assert tell("rectification:pass") is before
 
 
 def the_exit(city: PortalCity) -> Exit:
