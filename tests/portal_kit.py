@@ -423,8 +423,8 @@ class PortalCity:
         self._leave_tasks(entry, authorization, workspace, export)
         self.audit()
         self.made |= {
-            "entry": entry.id, "authorization": authorization.id, "demand": demand.id, "grant": demand.grant, "release": release.id,
-            "workspace": workspace.id, "export": export.id, "product": product.id, "key": key.key.id, "month": month,
+            "entry": entry.id, "authorization": authorization.id, "demand": demand.id, "grant": demand.grant,
+            "release": release.id, "workspace": workspace.id, "export": export.id, "product": product.id, "key": key.key.id, "month": month,
             **{f"statement.{one.kind.value}": one.id for one in statements},
         }  # fmt: skip
         return self
