@@ -424,7 +424,8 @@ class PortalCity:
         self.audit()
         self.made |= {
             "entry": entry.id, "authorization": authorization.id, "demand": demand.id, "grant": demand.grant,
-            "release": release.id, "workspace": workspace.id, "export": export.id, "product": product.id, "key": key.key.id, "month": month,
+            "release": release.id, "workspace": workspace.id, "export": export.id, "product": product.id,
+            "key": key.key.id, "month": month,
             **{f"statement.{one.kind.value}": one.id for one in statements},
         }  # fmt: skip
         return self
