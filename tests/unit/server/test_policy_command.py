@@ -55,8 +55,11 @@ def test_explain_says_no_with_the_clause_and_ends_with_one(shuzha, grant):
 
 
 def test_explain_says_yes_and_ends_with_nought(shuzha, grant):
-    found = shuzha("policy", "explain", "authorization:approve", "--kind", "authorization", "--json")
+    asked = ("policy", "explain", "authorization:approve", "--kind", "authorization", "--json")
+    found = shuzha(*asked, "--organisation", "org_operator", "--author", "acc_zhao")
     assert (found.code, found.json["decision"]["allowed"]) == (0, True)
+    unsaid = shuzha(*asked)
+    assert (unsaid.code, unsaid.json["decision"]["code"]) == (1, "relation.independent")
 
 
 @pytest.mark.parametrize("options", [("--at", "soon"), ("--at", "2026-03-03T10:00:00"), ("--account", "nobody")])
