@@ -106,9 +106,25 @@ def _narrow(acts: dict[str, Line], narrowing: Narrowing) -> None:
             f"`{narrowing.act}` names columns that are not granted", rule="scope.narrowed",
             accepted=", ".join(sorted(line.columns)),
         )  # fmt: skip
+    _check_fewer(narrowing, line)
     acts[narrowing.act] = replace(
         line, columns=columns, hours=narrowing.hours or line.hours, quota=narrowing.quota or line.quota
     )
+
+
+def _check_fewer(narrowing: Narrowing, line: Line) -> None:
+    """Refuse hours or a quota for one act that are more than the whole grant's: a narrowing only takes away."""
+    hours, quota = narrowing.hours, narrowing.quota
+    if hours is not None and line.hours is not None and not hours.within(line.hours):
+        raise Invalid(
+            f"`{narrowing.act}` has hours outside the grant's", rule="scope.narrowed",
+            accepted=f"hours within {line.hours.text()}",
+        )  # fmt: skip
+    if quota is not None and line.quota is not None and not quota.within(line.quota):
+        raise Invalid(
+            f"`{narrowing.act}` has a larger quota than the grant", rule="scope.narrowed",
+            accepted=f"at most {line.quota.limit} per {line.quota.per}, or per longer",
+        )  # fmt: skip
 
 
 def _merge(lines: Iterable[Line]) -> tuple[Line, ...]:

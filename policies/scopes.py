@@ -51,6 +51,11 @@ class Quota:
             )
         object.__setattr__(self, "per", Period(self.per))
 
+    def within(self, other: Quota) -> bool:
+        """Return whether this quota allows nothing that the other does not: no more uses, in no shorter a period."""
+        periods = tuple(Period)
+        return self.limit <= other.limit and periods.index(self.per) >= periods.index(other.per)
+
 
 @dataclass(frozen=True, slots=True)
 class Citation:

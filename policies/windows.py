@@ -39,6 +39,11 @@ class Hours:
                 accepted="minutes of a day, 0 <= opens < closes <= 1440",
             )
 
+    def within(self, other: Hours) -> bool:
+        """Return whether every moment of these hours is one of the other's."""
+        days = self.working_days or not other.working_days
+        return days and other.opens <= self.opens and self.closes <= other.closes
+
     def text(self) -> str:
         """Return the hours as people read them, such as `08:30-18:00 on working days`."""
         span = f"{self.opens // 60:02d}:{self.opens % 60:02d}-{self.closes // 60:02d}:{self.closes % 60:02d}"

@@ -38,6 +38,8 @@ def random_made(chance, number):
     acts += [f"{deed}:{kind}" for deed in ("export", "serve") for kind in made["output_kinds"]]
     for act in chance.sample(acts, min(len(acts), chance.randrange(3))):
         hours = random_hours(chance) if chance.random() < 0.3 else None
+        if hours is not None and "hours" in made and not hours.within(made["hours"]):
+            hours = None  # A narrowing that widens is refused, which another test looks at.
         columns = tuple(some(chance, made["columns"])) if chance.random() < 0.7 else None
         made["narrowed"].append(Narrowing(act, columns, hours))
     return made

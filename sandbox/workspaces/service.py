@@ -125,7 +125,7 @@ class WorkspaceService:
     def suspend_workspace(self, actor: Actor, workspace_id: str, reason: str, *, cause: str = "decision") -> Workspace:
         """Return the workspace suspended: the gate passes no byte, its processes stand still, and `reason` is said."""
         with self._database.read() as work:
-            workspace = work.get(WORKSPACES, workspace_id)
+            workspace = self._seen(actor, work.get(WORKSPACES, workspace_id), work.now())
             self._policies.check(actor, "workspace:suspend", workspace_resource(workspace), Context(at=work.now()))
         _check_reason(reason)
         WORKSPACE.next(workspace.state, "suspend", workspace.id)
@@ -135,7 +135,8 @@ class WorkspaceService:
     def restore_workspace(self, actor: Actor, workspace_id: str, reason: str) -> Workspace:
         """Return a suspended workspace as stopped: its analyst may open it again. Refuses while its rights are held."""
         with self._database.read() as work:
-            workspace, now = work.get(WORKSPACES, workspace_id), work.now()
+            now = work.now()
+            workspace = self._seen(actor, work.get(WORKSPACES, workspace_id), now)
             self._policies.check(actor, "workspace:restore", workspace_resource(workspace), Context(at=now))
             held = self._find_hold(workspace, now)
         if held:

@@ -16,6 +16,7 @@ from shuzha.authorization.model import Authorization
 from shuzha.authorization.service import AuthorizationService
 from shuzha.catalog.uploads import RequestFile
 from shuzha.core.actor import Actor
+from shuzha.core.errors import Invalid
 
 ActorDependency = Callable[..., Actor]
 
@@ -61,7 +62,12 @@ class Upload:
 
 
 async def read_upload(request: Request) -> Upload:
-    """Return the file of a request, raw or in a form; what is past the cap is read by and kept nowhere."""
+    """Return the file of a request, raw or in a form; what is past the cap is read by and kept nowhere.
+
+    Refuses a form that can hold no file.
+    """
+    if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        raise Invalid("the form has no file", rule="evidence.form", accepted="multipart/form-data, or the file itself")
     file = RequestFile(request)
     content = bytearray()
     async for piece in file.chunks():

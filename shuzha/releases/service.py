@@ -17,7 +17,7 @@ from shuzha.core.actor import Actor, platform_actor
 from shuzha.core.errors import Invalid, NotAllowed, NotFound
 from shuzha.core.ids import new_id
 from shuzha.core.keys import KeyRing
-from shuzha.core.work import Database, Work
+from shuzha.core.work import Database, Work, no_record
 from shuzha.releases import certificate as paper
 from shuzha.releases.build import ReleaseBuilder
 from shuzha.releases.model import (
@@ -108,6 +108,8 @@ class ReleaseService:
         """Return the release destroyed: its files are gone, and the scenario's key with its last release."""
         with self._database.work(actor) as work:
             release = work.get(RELEASES, release_id)
+            if not self._can_see(actor, release, work.now()):
+                raise NotFound(no_record(RELEASES, release_id))
             self._policies.check(actor, "release:destroy", release_resource(release), Context(at=work.now()))
             move = RELEASE.next(release.state, "destroy", release.id)
             if not reason.strip():

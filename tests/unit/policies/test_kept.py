@@ -5,7 +5,7 @@ import datetime as dt
 
 import pytest
 
-from policies import Context, Hours, Policies, Resource
+from policies import Context, Hours, Narrowing, Period, Policies, Quota, Resource
 from policies.kept import Recent
 from policies.windows import OpenHours
 from shuzha.core.calendar import WorkingCalendar
@@ -88,6 +88,24 @@ def test_a_kept_answer_ends_with_the_hours(grants, make_grant, person):
     refused = Policies(grants).decide(person("analyst"), "data:open", RELEASE, dataclasses.replace(OPEN, at=closes))
     assert (refused.code, refused.valid_until) == ("scope.hours", dt.datetime(2026, 6, 2, tzinfo=BEIJING))
     assert "08:30-18:00" in refused.reason
+
+
+@pytest.mark.parametrize(
+    ("whole", "narrowed"),
+    [
+        ({"hours": Hours(510, 1_080)}, Narrowing("aggregate", None, Hours(510, 1_081))),
+        ({"hours": Hours(510, 1_080)}, Narrowing("aggregate", None, Hours(509, 1_080))),
+        ({"hours": Hours(510, 1_080, working_days=True)}, Narrowing("aggregate", None, Hours(510, 1_080))),
+        ({"quota": Quota(9)}, Narrowing("serve:verification", None, None, Quota(10))),
+        ({"quota": Quota(9, Period.MONTH)}, Narrowing("serve:verification", None, None, Quota(9, Period.DAY))),
+    ],
+)
+def test_a_narrowing_takes_away_only(make_grant, whole, narrowed):
+    with pytest.raises(Invalid, match=r"outside the grant's|larger quota"):
+        make_grant(**whole, narrowed=[narrowed])
+
+    assert make_grant(**whole, narrowed=[dataclasses.replace(narrowed, **whole)]).lines
+    assert make_grant(narrowed=[narrowed]).lines
 
 
 def test_around_is_the_stretch_in_which_nothing_changes():
