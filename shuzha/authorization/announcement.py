@@ -116,6 +116,11 @@ class Announcement:
         """Return whether may be applied now: published, and within the window's first and last moment."""
         return self.state is AnnouncementState.PUBLISHED and self.opens_at <= now < self.closes_at
 
+    def standing(self, now: dt.datetime) -> AnnouncementState:
+        """Return its state as it counts at this moment: a published one is closed once its window is over."""
+        over = self.state is AnnouncementState.PUBLISHED and self.closes_at <= now
+        return AnnouncementState.CLOSED if over else self.state
+
     @property
     def lead(self) -> str:
         """The provider that leads the expert review (J23 art. 10(3)); empty where the authority does."""

@@ -126,6 +126,11 @@ class RightsService(Room):
         with self._database.read() as work:
             return bool(find_holds(work, authorization_id))
 
+    def list_held(self) -> frozenset[str]:
+        """Return the ids of the authorizations and grants that a hold is on now; that one is held is no secret."""
+        with self._database.read() as work:
+            return frozenset(one.subject for one in work.list(HOLDS) if one.lifted_at is None)
+
     def is_free(self, authorization_id: str) -> bool:
         """Return whether the authorization is in force: nobody has suspended or ended it, and no hold is on it."""
         with self._database.read() as work:
@@ -139,6 +144,13 @@ class RightsService(Room):
             found = self._get_seen(work, actor, AUTHORIZATIONS, authorization_id, authorization_views)
             grants = (grant.id for grant in work.list(GRANTS, authorization=found.id))
             return find_holds(work, found.id, *grants)
+
+    def find_causer(self, hold: Hold) -> str:
+        """Return the account whose act placed a hold that one may see; empty where no event says so."""
+        act = sa.select(OUTBOX.c.user).where(OUTBOX.c.tag == hold.cause, OUTBOX.c.subject == hold.source)
+        with self._database.read() as work:
+            found = work.connection.execute(act.where(OUTBOX.c.time <= hold.placed_at).order_by(OUTBOX.c.sequence.desc()))
+            return str(found.scalar() or "")
 
     def _place(self, work: Work, found: Authorization | Grant, source: str, cause: str, reason: str) -> None:
         if any(one.source == source and one.cause == cause for one in find_holds(work, found.id)):

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from products.registry.model import Product, ProductState, Registration
 from products.registry.store import PRODUCTS
 from shuzha.authorization.announcement import Announcement, AnnouncementState
+from shuzha.authorization.holds import HOLDS
 from shuzha.authorization.model import Authorization, AuthorizationState
 from shuzha.authorization.store import ANNOUNCEMENTS, AUTHORIZATIONS
 from shuzha.catalog.model import PUBLIC, Entry, Title
 from shuzha.catalog.store import ENTRIES
 from shuzha.core.errors import NotFound
-from shuzha.core.work import Database
+from shuzha.core.work import Database, Work
 
 ON_SALE = frozenset({ProductState.LISTED, ProductState.IN_SERVICE, ProductState.SUSPENDED})
 _A = AuthorizationState
@@ -29,12 +30,13 @@ _ANNOUNCED = frozenset({AnnouncementState.PUBLISHED, AnnouncementState.CLOSED})
 
 @dataclass(frozen=True, slots=True)
 class PublicFacts:
-    """What is held, authorized, sold and on notice."""
+    """What is held, authorized, sold and on notice; `held` names authorizations that may not be used now."""
 
     entries: tuple[Entry, ...]
     authorizations: tuple[Authorization, ...]
     products: tuple[Product, ...]
     notices: tuple[Product, ...]
+    held: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class PublicAuthorizations:
     in_force: tuple[Authorization, ...]
     ended: tuple[Authorization, ...]
     titles: Mapping[str, Title]
+    held: frozenset[str] = frozenset()
 
     def find(self, authorization_id: str) -> Authorization:
         """Return one of them; raises NotFound for one that is not public."""
@@ -70,9 +73,10 @@ class Disclosure:
             entries = [one for one in work.list(ENTRIES, newest_first=True) if one.state in PUBLIC]
             found = [one for one in work.list(AUTHORIZATIONS, newest_first=True) if one.state in _SHOWN]
             products = work.list(PRODUCTS, newest_first=True)
+            held = _held(work)
         return PublicFacts(
             tuple(entries), tuple(found), tuple(one for one in products if one.state in ON_SALE),
-            tuple(one for one in products if one.registration is Registration.PUBLIC_NOTICE),
+            tuple(one for one in products if one.registration is Registration.PUBLIC_NOTICE), held,
         )  # fmt: skip
 
     def read_authorizations(self) -> PublicAuthorizations:
@@ -82,8 +86,13 @@ class Disclosure:
             found = [one for one in work.list(AUTHORIZATIONS, newest_first=True) if one.document]
             named = {entry for one in found for entry in one.agreement.entries}
             titles = {one.id: one.title for one in work.list(ENTRIES) if one.id in named}
+            held = _held(work)
 
         def those(states: frozenset[AuthorizationState]) -> tuple[Authorization, ...]:
             return tuple(one for one in found if one.state in states)
 
-        return PublicAuthorizations(tuple(announced), those(_NOTICED), those(_SHOWN), those(_ENDED), titles)
+        return PublicAuthorizations(tuple(announced), those(_NOTICED), those(_SHOWN), those(_ENDED), titles, held)
+
+
+def _held(work: Work) -> frozenset[str]:
+    return frozenset(one.subject for one in work.list(HOLDS) if one.lifted_at is None)

@@ -23,6 +23,7 @@ from shuzha.authorization.announcement import (
 )  # fmt: skip
 from shuzha.authorization.announcing import announcement_resource
 from shuzha.authorization.evidence import EvidenceKind
+from shuzha.authorization.holds import RightsService
 from shuzha.authorization.model import IN_FORCE, Application
 from shuzha.authorization.service import AuthorizationService
 from shuzha.catalog.model import EntryState
@@ -125,11 +126,14 @@ def read_criteria(text: str) -> tuple[Criterion, ...]:
 class AnnouncementPages:
     """The pages of this part of the room."""
 
-    def __init__(self, desk: Desk, service: AuthorizationService, catalog: CatalogService, people: People) -> None:
+    def __init__(
+        self, desk: Desk, service: AuthorizationService, catalog: CatalogService, people: People, rights: RightsService
+    ) -> None:
         self._desk = desk
         self._service = service
         self._catalog = catalog
         self._people = people
+        self._rights = rights
 
     def router(self) -> APIRouter:
         """Return the routes of these pages."""
@@ -208,8 +212,9 @@ class AnnouncementPages:
             _S.DRAFT, _S.AGREED, _S.PUBLISHED, _S.CLOSED)  # fmt: skip
         return self._desk.page(
             request, "announcement.html", status, errors=errors, announcement=found, content=found.content,
-            is_open=found.is_open(now), may_apply=may_apply, steps=progress(ANNOUNCEMENT, way, found.state),
-            verbs=self._desk.verbs(actor, ANNOUNCEMENT, found.state, announcement_resource(found), VERBS),
+            is_open=found.is_open(now), may_apply=may_apply, standing=found.standing(now),
+            held=self._rights.list_held(), steps=progress(ANNOUNCEMENT, way, found.standing(now)),
+            verbs=self._desk.verbs(actor, ANNOUNCEMENT, found.standing(now), announcement_resource(found), VERBS),
             applications=[one for one in self._service.list_authorizations(actor) if one.announcement == found.id],
             today=today, last_day=years_on(today, self._desk.law.get_rule("authorization.term").years or 1), **facts,
         )  # fmt: skip

@@ -16,7 +16,8 @@ from shuzha.authorization.assessment import Assessment, AssessmentState
 from shuzha.authorization.base import authorization_resource
 from shuzha.authorization.document import is_signed
 from shuzha.authorization.evidence import EvidenceKind
-from shuzha.authorization.model import AUTHORIZATION, Authorization, AuthorizationState
+from shuzha.authorization.holds import RightsService
+from shuzha.authorization.model import AUTHORIZATION, IN_FORCE, Authorization, AuthorizationState
 from shuzha.authorization.qualification import OF_HEAD, USUAL_SOURCE, Check, Fact
 from shuzha.authorization.routes_procedure import Upload, as_download, read_upload
 from shuzha.authorization.service import AuthorizationService
@@ -25,7 +26,10 @@ from shuzha.core.actor import Actor
 from shuzha.core.calendar import Due
 from shuzha.core.clock import city_date
 from shuzha.core.errors import Invalid, ShuzhaError
+from shuzha.exits.model import Exit
+from shuzha.exits.service import ExitService
 from shuzha.portal.desk import Desk, Show, Verb, actor_of, parse, progress
+from shuzha.portal.holds import may_ever_lift, show_holds, standing
 
 _A = AuthorizationState
 WAY = (_A.APPLIED, _A.QUALIFIED, _A.REVIEWED, _A.APPROVED, _A.PUBLICIZED, _A.SIGNED, _A.ACTIVE)
@@ -49,12 +53,15 @@ class AuthorizationPages:
     """The pages of authorizations."""
 
     def __init__(
-        self, desk: Desk, service: AuthorizationService, catalog: CatalogService, compute: ComputeService
-    ) -> None:
+        self, desk: Desk, service: AuthorizationService, catalog: CatalogService, compute: ComputeService,
+        rights: RightsService, exits: ExitService,
+    ) -> None:  # fmt: skip
         self._desk = desk
         self._service = service
         self._catalog = catalog
         self._compute = compute
+        self._rights = rights
+        self._exits = exits
 
     def router(self) -> APIRouter:
         """Return the routes of these pages."""
@@ -69,13 +76,17 @@ class AuthorizationPages:
         router.add_api_route(f"{one}/qualify", self.qualify, methods=["POST"])
         router.add_api_route(f"{one}/experts", self.appoint, methods=["POST"])
         router.add_api_route(f"{one}/experts/{{assessment_id}}/dismiss", self.dismiss, methods=["POST"])
+        router.add_api_route(f"{one}/holds/{{hold_id}}/lift", self.lift, methods=["POST"])
         router.add_api_route(f"{one}/{{verb}}", self.move, methods=["POST"])
         return router
 
     def show_list(self, request: Request) -> Response:
         """Show the authorizations that the person may see."""
         actor = actor_of(request)
-        return self._desk.page(request, "authorizations.html", authorizations=self._service.list_authorizations(actor))
+        return self._desk.page(
+            request, "authorizations.html", authorizations=self._service.list_authorizations(actor),
+            held=self._rights.list_held(), may_see_exits=self._may_see_exits(actor),
+        )  # fmt: skip
 
     def show(self, request: Request, authorization_id: str) -> Response:
         """Show one authorization: evidence, facts, experts, agreement, signatures, demands."""
@@ -150,6 +161,13 @@ class AuthorizationPages:
             request, authorization_id, lambda: self._service.dismiss_expert(actor, assessment_id, reason), "dismiss"
         )
 
+    def lift(
+        self, request: Request, authorization_id: str, hold_id: str, reason: Annotated[str, Form()] = ""
+    ) -> Response:
+        """Lift a hold before its cause has ended."""
+        actor = actor_of(request)
+        return self._run(request, authorization_id, lambda: self._rights.lift_hold(actor, hold_id, reason), "lift")
+
     def move(
         self, request: Request, authorization_id: str, verb: str, reason: Annotated[str, Form()] = "",
         number: Annotated[str, Form()] = "", approved_on: Annotated[dt.date | None, Form()] = None,
@@ -183,15 +201,22 @@ class AuthorizationPages:
         own = authorization_resource(found)
         demand = Resource("demand", organisation=found.operator, authorization=found.id)
         today = city_date(self._desk.clock.now())
-        verbs = self._verbs(actor, found)
+        verbs, held = self._verbs(actor, found), self._rights.list_held()
+        demands = self._service.list_demands(actor, found.id)
+        entries = {entry.id: entry for entry in self._catalog.list_entries(actor)}
         # The facts have a form of their own beside the applicant's files.
         qualify = next((verb for verb in verbs if verb.name == "qualify" and verb.refusal is None), None)
         return self._desk.page(
             request, "authorization.html", status, errors=errors, authorization=found, today=today,
             steps=progress(AUTHORIZATION, WAY, found.state), qualify=qualify,
             verbs=[verb for verb in verbs if verb != qualify],
-            demands=self._service.list_demands(actor, found.id),
-            entries={entry.id: entry for entry in self._catalog.list_entries(actor)},
+            demands=demands, entries=entries, held=held, state=standing(found, held),
+            holds=show_holds(
+                self._desk, actor, found, self._rights.list_holds(actor, found.id), demands, entries, self._service,
+                self._rights,
+            ),
+            may_lift=may_ever_lift(self._desk, actor), exit=next(iter(self._list_exits(actor, found)), None),
+            leaving=found.state in IN_FORCE and self._may_see_exits(actor),
             used=self._compute.sum_authorization(actor, found.id),
             may_demand=found.state is _A.ACTIVE and self._desk.can(actor, "demand:draft", demand),
             may_attach=found.state is _A.APPLIED and self._desk.can(actor, "authorization:attach", own),
@@ -228,6 +253,12 @@ class AuthorizationPages:
             and self._desk.can(actor, "assessment:dismiss", assessment_resource(one)) and may_appoint
         }  # fmt: skip
         return {"panel": panel, "candidates": candidates, "may_appoint": may_appoint, "dismissable": dismissable}
+
+    def _list_exits(self, actor: Actor, found: Authorization) -> tuple[Exit, ...]:
+        return self._exits.list_exits(actor, authorization=found.id) if self._may_see_exits(actor) else ()
+
+    def _may_see_exits(self, actor: Actor) -> bool:
+        return self._desk.can(actor, "exit:view", Resource("exit", organisation=actor.organisation))
 
     def _left(self, found: Authorization) -> int | None:
         due = found.due

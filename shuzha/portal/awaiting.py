@@ -18,6 +18,7 @@ from shuzha.core.actor import Actor
 from shuzha.core.calendar import Due
 from shuzha.core.clock import city_date
 from shuzha.core.errors import Invalid
+from shuzha.exits.model import ExitState
 from shuzha.portal.services import Services
 from shuzha.releases.model import STANDING
 
@@ -69,13 +70,21 @@ class Awaiting:
             "authority": (
                 self._entries_to_review,
                 self._authorizations,
+                self._exits_to_close,
                 self._demands_to_check,
                 self._late_providers,
                 self._differing,
                 self._imports_to_review,
             ),
             "expert": (self._to_assess,),
-            "operator": (self._to_sign, self._to_renew, self._own_demands, self._own_products),
+            "operator": (
+                self._to_sign,
+                self._held,
+                self._to_hand_over,
+                self._to_renew,
+                self._own_demands,
+                self._own_products,
+            ),
             "analyst": (self._to_open, self._returned_exports, self._asked_exports, self._own_imports),
             "checker": (self._exports_to_review, self._imports_to_review),
             "registry": (self._registrations,),
@@ -131,6 +140,27 @@ class Awaiting:
             over = found.notice_until is None or today > found.notice_until
             if found.state is _A.PUBLICIZED and over:
                 yield self._task("Sign the agreement", found.title, f"/authorizations/{found.id}", found.state)
+
+    def _held(self, actor: Actor) -> Iterator[Task]:
+        held = self._services.rights.list_held()
+        for found in self._services.authorization.list_authorizations(actor):
+            if found.operator == actor.organisation and found.state is _A.ACTIVE and found.id in held:
+                yield self._task(
+                    "Read why the authorization is held", found.title, f"/authorizations/{found.id}", "held"
+                )
+
+    def _to_hand_over(self, actor: Actor) -> Iterator[Task]:
+        return self._exits(actor, ExitState.FROZEN, "State the hand-over of the exit")
+
+    def _exits_to_close(self, actor: Actor) -> Iterator[Task]:
+        return self._exits(actor, ExitState.SETTLED, "Sign the exit's certificate")
+
+    def _exits(self, actor: Actor, state: ExitState, what: str) -> Iterator[Task]:
+        for one in self._services.exits.list_exits(actor):
+            mine = actor.organisation in (one.operator, one.authority or actor.organisation)
+            if one.state is state and mine:
+                title = self._services.authorization.get_authorization(actor, one.authorization).title
+                yield self._task(what, title, f"/exits/{one.id}", one.state, one.due, provisional=one.due_provisional)
 
     def _to_renew(self, actor: Actor) -> Iterator[Task]:
         found = self._services.authorization.list_authorizations(actor)

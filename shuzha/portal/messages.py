@@ -42,10 +42,13 @@ from shuzha.catalog.model import (
     UpdateCycle,
 )  # fmt: skip
 from shuzha.core.lifecycle import Lifecycle
+from shuzha.exits.model import EXIT, Cause
 from shuzha.oversight import trace
 from shuzha.people.model import ACCOUNT, OrganisationKind
 from shuzha.portal.awaiting import AUTHORITY_TURN, OPERATOR_TURN, REGISTRY_TURN
 from shuzha.portal.desk import word
+from shuzha.portal.exits import GONE, WAITING
+from shuzha.portal.holds import ALL as HOLD_WORDS
 from shuzha.portal.i18n import catalogue
 from shuzha.portal.imports import ORIGINS
 from shuzha.portal.labels import ALL as LABELS
@@ -58,17 +61,18 @@ from shuzha.settlement.model import INFRASTRUCTURE, PARTIES
 
 LIFECYCLES: tuple[Lifecycle[StrEnum], ...] = (
     ENTRY, BATCH, ANNOUNCEMENT, AUTHORIZATION, ASSESSMENT, DEMAND, GRANT, RELEASE, WORKSPACE, IMPORT, EXPORT,
-    REGISTRATION, PRODUCT, KEY, ACCOUNT,
+    REGISTRATION, PRODUCT, KEY, ACCOUNT, EXIT,
 )  # type: ignore[assignment]  # fmt: skip
 WORDS: tuple[type[StrEnum], ...] = (
     Severity, Verdict, Choice, RunState, ProductKind, Operation, OutputKind, BatchMode, ElementType, Role,
-    SharingMethod, SubjectKind, TermsKind, UpdateCycle, OrganisationKind, Mode,
+    SharingMethod, SubjectKind, TermsKind, UpdateCycle, OrganisationKind, Mode, Cause,
 )  # fmt: skip
 # Words that pages show and no table of the house holds: forms of output, ways of the audit log, verbs of pages.
 LOOSE = (
     "table", "figure", "portal", "api", "socket", "job", "cli", "record", "file", "workspace", "platform", "deposit",
     "deliver", "edit", "vote", "settle", "create", "release", "price", "usage log", "audit log", "database",
-    "attach", "remove", "appoint", "every link holds", "a link does not hold", "other",
+    "attach", "remove", "lift", "appoint", "every link holds", "a link does not hold", "other",
+    "home", "scenario key", "index", "consumer key", *GONE, *WAITING,
 )  # fmt: skip
 _FOLDER = Path(__file__).parent
 _TEMPLATE = (
@@ -82,6 +86,7 @@ _SOURCE = (
     re.compile(r'NavItem\(\s*"[^"]+",\s*"([^"]+)"'),
     re.compile(r'_task\(\s*"([^"]+)"'),
     re.compile(r'return "([A-Z][^"]+)", product'),
+    re.compile(r'_exits\(actor, ExitState\.\w+, "([^"]+)"'),
     re.compile(r'_demands\(actor, DemandState\.\w+, "([^"]+)"'),
     re.compile(r'EntryState\.\w+: "([^"]+)"'),
     re.compile(r'^\s+\("(By [a-z ]+)", _rows', re.MULTILINE),
@@ -132,7 +137,7 @@ def _all() -> Iterator[str]:
     yield from (*NOT_PROMISED, *SYNTHETIC_NOT_PROMISED, NOT_MEASURED, *_cannot())
     yield from (*HELD.values(), FROZEN, IMAGES, NEEDS_ROOT, *LIMIT_WORDS.values(), *ENDS)
     yield from (note.meaning for note in NOTES)
-    yield from (*LABELS, *POLICY_WORDS, *(each.name for each in USUAL_CRITERIA))
+    yield from (*LABELS, *POLICY_WORDS, *HOLD_WORDS, *(each.name for each in USUAL_CRITERIA))
     yield from (*OWN_FILE_RULES.values(), *OWN_FILE_ACCEPTED.values(), *ORIGINS.values())
     for table in (AUTHORITY_TURN, REGISTRY_TURN, OPERATOR_TURN):
         yield from table.values()

@@ -89,7 +89,8 @@ class OversightPages:
             request, "oversight.html", period=chosen, logs=logs, amount=Amount, facts=facts,
             reconciliation=self._services.settlement.reconcile(actor, chosen),
             tables=self._tables(facts, statements, language), settled=bool(statements),
-            authorizations=self._authorizations(actor), computing=self._services.compute.list_month(actor, chosen),
+            authorizations=self._authorizations(actor), held=self._services.rights.list_held(),
+            computing=self._services.compute.list_month(actor, chosen),
             title_of={one.id: one.title for one in self._services.authorization.list_authorizations(actor)},
         )  # fmt: skip
 

@@ -16,6 +16,7 @@ from shuzha.portal.authorizations import AuthorizationPages
 from shuzha.portal.demands import DemandPages
 from shuzha.portal.desk import Desk, tone, word
 from shuzha.portal.entries import EntryPages
+from shuzha.portal.exits import ExitPages
 from shuzha.portal.exports import ExportPages
 from shuzha.portal.hosts import HostPages
 from shuzha.portal.imports import ImportPages
@@ -43,7 +44,7 @@ NAVIGATION = (
     ),
     NavItem(
         "/authorizations", "Authorizations", frozenset({"provider", "authority", "operator", "regulator"}),
-        also=("/demands", "/releases", "/policies"),
+        also=("/demands", "/releases", "/policies", "/exits"),
     ),
     NavItem("/announcements", "Announcements", frozenset({"provider", "authority", "operator", "expert", "regulator"})),
     NavItem("/assessments", "Assessments", frozenset({"expert"})),
@@ -86,9 +87,12 @@ def make_pages(services: Services, desk: Desk) -> APIRouter:
         TaskPages(desk, services),
         PublicPages(desk, services.disclosure, services.authorization),
         EntryPages(desk, services.catalog, services.budgets),
-        AnnouncementPages(desk, services.authorization, services.catalog, services.people),
+        AnnouncementPages(desk, services.authorization, services.catalog, services.people, services.rights),
         DemandPages(desk, services.authorization, services.catalog, services.releases, services.purse),
-        AuthorizationPages(desk, services.authorization, services.catalog, services.compute),
+        AuthorizationPages(
+            desk, services.authorization, services.catalog, services.compute, services.rights, services.exits
+        ),
+        ExitPages(desk, services.exits, services.authorization),
         PolicyPages(desk, services.policy_verbs, services.authorization, services.catalog),
         AssessmentPages(desk, services.authorization),
         ReleasePages(desk, services.releases, services.catalog),

@@ -8,6 +8,7 @@ from fastapi.responses import Response
 from shuzha.authorization.service import AuthorizationService
 from shuzha.oversight.disclosure import Disclosure
 from shuzha.portal.desk import Desk
+from shuzha.portal.holds import standing
 from shuzha.portal.render import speech_of
 
 
@@ -39,7 +40,7 @@ class PublicPages:
         return self._desk.page(
             request, "public_authorizations.html", announcements=found.announcements, noticed=found.noticed,
             in_force=found.in_force, ended=found.ended, titles=found.titles, now=self._desk.clock.now(),
-            key=self._service.agreement_key(),
+            key=self._service.agreement_key(), held=found.held,
         )  # fmt: skip
 
     def show_authorization(self, request: Request, authorization_id: str) -> Response:
@@ -49,5 +50,6 @@ class PublicPages:
         language = speech_of(request).language
         providers = [self._desk.renderer.name_of(each, language) for each in found.providers]
         return self._desk.page(
-            request, "public_authorization.html", found=found, titles=public.titles, providers=providers
-        )
+            request, "public_authorization.html", found=found, titles=public.titles, providers=providers,
+            state=standing(found, public.held),
+        )  # fmt: skip

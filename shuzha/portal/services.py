@@ -14,6 +14,7 @@ from sandbox.workspaces.computing import ComputeService
 from sandbox.workspaces.hosting import Host
 from sandbox.workspaces.screens import ScreenService
 from sandbox.workspaces.service import WorkspaceService
+from shuzha.authorization.holds import RightsService
 from shuzha.authorization.service import AuthorizationService
 from shuzha.authorization.subjects import SubjectVerbs
 from shuzha.budgets.answering import AnswerService
@@ -24,11 +25,13 @@ from shuzha.core.actor import Actor
 from shuzha.core.clock import Clock
 from shuzha.core.lawbook import LawBook
 from shuzha.core.settings import Settings
+from shuzha.exits.service import ExitService
 from shuzha.oversight.disclosure import Disclosure
 from shuzha.oversight.logs import Logs
 from shuzha.oversight.service import Oversight
 from shuzha.oversight.usage import UsageViews
 from shuzha.people.service import People
+from shuzha.people.staff_service import Staff
 from shuzha.releases.service import ReleaseService
 from shuzha.settlement.service import SettlementService
 
@@ -62,6 +65,11 @@ class Services(Protocol):
         ...
 
     @property
+    def staff(self) -> Staff:
+        """Who people are for certain, and what they were trained in."""
+        ...
+
+    @property
     def catalog(self) -> CatalogService:
         """Entries and batches."""
         ...
@@ -69,6 +77,16 @@ class Services(Protocol):
     @property
     def authorization(self) -> AuthorizationService:
         """Authorizations and demands."""
+        ...
+
+    @property
+    def rights(self) -> RightsService:
+        """What keeps authorizations and grants from being used."""
+        ...
+
+    @property
+    def exits(self) -> ExitService:
+        """How authorizations are left."""
         ...
 
     @property
