@@ -235,7 +235,7 @@ def test_an_act_that_destroyed_nothing_proves_no_destruction(left):
             (one,) = [one for one in certificate["destroyed"] if one["kind"] == "release"]
             one["event"] = event
             reader = LogReader(platform.settings.folder("logs") / "audit")
-            bundle["proofs"][event] = platform.exits._parts.prove(event).document()  # noqa: SLF001
+            bundle["proofs"][event] = platform.exits._parts.prove(event).document()
             reader.close()
             signed_anew(left, bundle, json.dumps(certificate))
 
