@@ -21,6 +21,8 @@ from shuzha.core.errors import Invalid
 CONTEXT: tuple[Any, ...] = ("http://www.w3.org/ns/odrl.jsonld", {"shuzha": "urn:shuzha:odrl:1:"})
 PROFILE = "urn:shuzha:odrl:1"
 RULE = "odrl.grammar (ODRL 2.2)"
+MOST_LINES = 16
+"""The most lines that a grant can have: use, five operations, five forms of product out and served."""
 _URN = "urn:shuzha:"
 # Of the profile where ODRL has no such action; each is `includedIn` odrl:use.
 _ACTIONS = {
@@ -67,10 +69,11 @@ def read_odrl(document: Mapping[str, Any]) -> Scope:
     permissions; and a document whose `shuzha:version` is not the hash of what it says (somebody changed it).
     """
     _expect_keys(document, _TOP, "the agreement")
-    _expect(list(document["@context"]) == list(CONTEXT), "another @context", json.dumps(CONTEXT))
+    _expect(_list(document["@context"]) == list(CONTEXT), "another @context", json.dumps(CONTEXT))
     _expect(document["@type"] == "Agreement" and document["profile"] == PROFILE, "another type or profile", PROFILE)
     target = _expect_keys(document["target"], {"@type", "source", "refinement"}, "the target")
     permissions = _list(document["permission"])
+    _expect(len(permissions) <= MOST_LINES, "more permissions than a grant can have", f"up to {MOST_LINES}")
     read = [_read_permission(each) for each in permissions]
     terms = {term for _, term in read}
     _expect(len(terms) == 1, "its permissions have no one term", "the same dateTime constraints in each permission")
@@ -85,7 +88,10 @@ def read_odrl(document: Mapping[str, Any]) -> Scope:
         citations=tuple(_read_citation(each) for each in _list(document["shuzha:citations"])),
     )  # fmt: skip
     _urn(document["assigner"], "organisation")
-    sealed = seal_scope(scope)
+    try:
+        sealed = seal_scope(scope)
+    except UnicodeEncodeError:
+        raise Invalid("the ODRL document has text that is no text", rule=RULE, accepted="Unicode") from None
     _expect(
         sealed.version == document["shuzha:version"],
         "what it says is not what its version is the hash of",
@@ -259,10 +265,12 @@ def _urn(value: object, kind: str) -> str:
 
 
 def _moment(value: object) -> dt.datetime:
+    found: dt.datetime | None
     try:
-        found = dt.datetime.fromisoformat(_text(value))
-    except ValueError:
+        said = dt.datetime.fromisoformat(_text(value))
+        found = said.astimezone(dt.UTC) if said.tzinfo is not None else None
+    except (ValueError, OverflowError):
         found = None
-    _expect(found is not None and found.tzinfo is not None, "a moment that is none", "ISO 8601 with its time zone")
+    _expect(found is not None, "a moment that is none", "ISO 8601 with its time zone")
     assert found is not None
     return found

@@ -204,6 +204,10 @@ def _check_lists(agreement: Agreement) -> None:
 def _check_term(term: Term, cap_years: int, cap_source: str) -> None:
     if term.valid_until < term.valid_from:
         raise Invalid("the term ends before it starts", rule="agreement.term", accepted="first day, then last day")
+    if term.valid_from.year + cap_years > dt.MAXYEAR:
+        raise Invalid(
+            "the term starts on a day that cannot be counted with", rule="agreement.term", accepted="its days"
+        )
     last = anniversary(term.valid_from, cap_years) - dt.timedelta(days=1)
     if term.valid_until > last:
         raise Invalid(

@@ -96,6 +96,8 @@ class PolicyVerbs(Room):
             at = question.at or work.now()
         if at.tzinfo is None:
             raise Invalid("the question has a moment without a time zone", rule="policies.moment", accepted="+08:00")
+        if not dt.MINYEAR < at.year < dt.MAXYEAR:
+            raise Invalid("the question has a moment that cannot be counted with", rule="policies.moment")
         if grant is None:
             resource = Resource(question.kind, "", question.organisation, question.author)
             return explain(self._policies, subject, question.permission, resource, Context(at))
@@ -156,7 +158,7 @@ class PolicyVerbs(Room):
             resource = Resource("policy", organisation=found.organisation, author=found.id)
             if self._can_see(actor, "policy:view", [resource], work.now()):
                 return found.actor(actor.via)
-        raise NotFound(f"no account {account}")
+        raise NotFound("no account of this id or login")
 
     def _seen_grant(self, actor: Actor, grant_id: str, work: Work) -> Grant:
         return self._get_seen(work, actor, GRANTS, grant_id, grant_views)

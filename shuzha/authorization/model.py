@@ -262,10 +262,17 @@ def check_application(application: Application) -> None:
             raise Invalid(f"the application leaves `{name}` empty", rule=rule, accepted=f"its {name.replace('_', ' ')}")
 
 
+LONGEST_REASON = 4_000
+
+
 def check_reason(reason: str) -> None:
     """Refuse a decision that gives no reason."""
     if not reason.strip():
         raise Invalid("a decision without a reason", rule="decision.reason", accepted="a sentence that says why")
+    if len(reason) > LONGEST_REASON:
+        raise Invalid(
+            "the reason of a decision is too long", rule="decision.reason", accepted=f"{LONGEST_REASON} characters"
+        )
 
 
 def check_demand_fits(draft: DemandDraft, agreement: Agreement, elements: Iterable[str]) -> None:

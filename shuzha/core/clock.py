@@ -89,13 +89,22 @@ def city_date(moment: dt.datetime) -> dt.date:
 
 
 def start_of_day(day: dt.date) -> dt.datetime:
-    """Return the first moment of a city day, in UTC."""
-    return dt.datetime.combine(day, dt.time(), CITY_ZONE).astimezone(dt.UTC)
+    """Return the first moment of a city day, in UTC; refuses the first and last days of what can be counted."""
+    try:
+        return dt.datetime.combine(day, dt.time(), CITY_ZONE).astimezone(dt.UTC)
+    except OverflowError:
+        raise _uncounted() from None
 
 
 def end_of_day(day: dt.date) -> dt.datetime:
     """Return the first moment after a city day, in UTC: terms are half-open, [start, end)."""
+    if day == dt.date.max:
+        raise _uncounted()
     return start_of_day(day + dt.timedelta(days=1))
+
+
+def _uncounted() -> Invalid:
+    return Invalid("a day that cannot be counted with", rule="clock.day", accepted="0001-01-02 to 9999-12-30")
 
 
 def month_before(period: str) -> str:

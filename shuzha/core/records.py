@@ -18,6 +18,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 import sqlalchemy as sa
 
+from shuzha.core.errors import Invalid
 from shuzha.core.lifecycle import Lifecycle
 from shuzha.core.money import Amount, Price
 
@@ -115,8 +116,12 @@ class Noun(Generic[Record]):
         return sa.Column(field, _column_type(hint), primary_key=field == "id", nullable=nullable)
 
     def to_row(self, record: Record) -> dict[str, Any]:
-        """Return the row of a record."""
-        return {field: _plain(getattr(record, field)) for field in self._fields}
+        """Return the row of a record; refuses text that a database cannot keep."""
+        row = {field: _plain(getattr(record, field)) for field in self._fields}
+        for value in row.values():
+            if isinstance(value, str):
+                check_text(value)
+        return row
 
     def from_row(self, row: sa.RowMapping | Mapping[str, Any]) -> Record:
         """Return the record of a row."""
@@ -127,6 +132,25 @@ class Noun(Generic[Record]):
         if value is not None and isinstance(hint, type) and issubclass(hint, StrEnum | Price | Amount):
             return hint(value)
         return value
+
+
+def check_text(text: str) -> None:
+    """Refuse text that not every database keeps: with a null character, or with half of a surrogate pair."""
+    if not is_text(text):
+        raise unkept_text()
+
+
+def is_text(text: str) -> bool:
+    """Return whether every database keeps this text."""
+    try:
+        return "\0" not in text and (text.isascii() or bool(text.encode()))
+    except UnicodeEncodeError:
+        return False
+
+
+def unkept_text() -> Invalid:
+    """Return the refusal of text that cannot be kept; it does not say the text."""
+    return Invalid("a text that cannot be kept", rule="records.text", accepted="Unicode without null characters")
 
 
 def _without_none(hint: Any) -> tuple[Any, bool]:

@@ -21,7 +21,7 @@ from shuzha.core.actor import Actor
 from shuzha.core.clock import Clock
 from shuzha.core.errors import Conflict, NotFound
 from shuzha.core.ids import new_id
-from shuzha.core.records import METADATA, Noun, UTCDateTime
+from shuzha.core.records import METADATA, Noun, UTCDateTime, check_text, is_text, unkept_text
 
 Record = TypeVar("Record")
 
@@ -82,6 +82,8 @@ class Work:
 
     def find(self, noun: Noun[Record], identifier: str) -> Record | None:
         """Return the record of this id, or None."""
+        if not is_text(identifier):
+            return None
         statement = sa.select(noun.table).where(noun.table.c.id == identifier)
         row = self.connection.execute(statement).mappings().first()
         return None if row is None else noun.from_row(row)
@@ -96,6 +98,8 @@ class Work:
     def list(self, noun: Noun[Record], *where: Any, newest_first: bool = False, **equal: Any) -> tuple[Record, ...]:
         """Return the records whose columns equal these values and meet `where`, oldest first (ids are time-ordered)."""
         table = noun.table
+        if not all(is_text(value) for value in equal.values() if isinstance(value, str)):
+            return ()
         conditions = [table.c[key] == value for key, value in equal.items()]
         order = table.c.id.desc() if newest_first else table.c.id
         rows = self.connection.execute(sa.select(table).where(*conditions, *where).order_by(order)).mappings()
@@ -104,7 +108,7 @@ class Work:
     def add(self, noun: Noun[Record], record: Record) -> Record:
         """Store a new record; raises Conflict where one of its unique fields is taken."""
         try:
-            with self.connection.begin_nested():
+            with _keepable(), self.connection.begin_nested():
                 self.connection.execute(sa.insert(noun.table).values(**noun.to_row(record)))
         except sa.exc.IntegrityError as error:
             raise Conflict(f"cannot add to {noun.name}: {_broken_rule(error)}", rule=f"{noun.name}.unique") from None
@@ -117,7 +121,9 @@ class Work:
         table = noun.table
         row = noun.to_row(fresh)
         statement = sa.update(table).where(table.c.id == row["id"], table.c.revision == revision).values(**row)
-        if self.connection.execute(statement).rowcount != 1:
+        with _keepable():
+            changed = self.connection.execute(statement).rowcount
+        if changed != 1:
             raise Conflict(f"{noun.name} {row['id']} was changed by someone else", accepted="reload and try again")
         return fresh
 
@@ -136,9 +142,12 @@ class Work:
         if self._actor is None:
             raise TypeError("a read-only work emits no event")
         event_id = new_id("evt")
+        check_text(content)
+        with _keepable():
+            told = msgspec.json.encode(dict(data or {})).decode()
         self.connection.execute(
             sa.insert(OUTBOX).values(
-                id=event_id, tag=tag, subject=subject, data=msgspec.json.encode(dict(data or {})).decode(),
+                id=event_id, tag=tag, subject=subject, data=told,
                 approach=self._actor.via, user=self._actor.id, approver=approver, content=content,
                 time=self.now(), method=method, medium=medium,
             )
@@ -149,6 +158,19 @@ class Work:
 def no_record(noun: Noun[Any], identifier: str) -> str:
     """Return what is said of a record that is not there, or that the caller may not see: no one can tell which."""
     return f"no {noun.name} with id {identifier}"
+
+
+@contextmanager
+def _keepable() -> Iterator[None]:
+    """Turn a failure over half a surrogate pair, somewhere inside a nested value, into a refusal."""
+    try:
+        yield
+    except UnicodeEncodeError:
+        raise unkept_text() from None
+    except sa.exc.StatementError as error:
+        if isinstance(error.orig, UnicodeEncodeError):
+            raise unkept_text() from None
+        raise
 
 
 def _broken_rule(error: sa.exc.IntegrityError) -> str:

@@ -15,12 +15,12 @@ import sqlalchemy as sa
 from policies import NoScopes, Policies
 from shuzha.core.actor import platform_actor
 from shuzha.core.clock import SystemClock
-from shuzha.core.errors import Conflict
+from shuzha.core.errors import Conflict, Invalid
 from shuzha.core.outbox import Follower
 from shuzha.core.work import Database
-from shuzha.people.model import OrganisationKind
+from shuzha.people.model import Organisation, OrganisationKind
 from shuzha.people.service import People
-from shuzha.people.store import ACCOUNTS
+from shuzha.people.store import ACCOUNTS, ORGANISATIONS
 from shuzha.server import schema
 
 ACTOR = platform_actor("test")
@@ -115,3 +115,18 @@ def test_events_of_many_connections_are_heard_once_each_in_commit_order(database
     follower.step()
     assert len(heard) == len({event.subject for event in heard}) == 60
     assert [event.sequence for event in heard] == sorted(event.sequence for event in heard)
+
+
+def test_text_that_cannot_be_kept_is_refused_and_found_nowhere(database):
+    actor = platform_actor("test")
+    for text in ("a\0b", "\ud800"):
+        with database.read() as work:
+            assert work.find(ORGANISATIONS, text) is None
+            assert work.list(ORGANISATIONS, code=text) == ()
+        with pytest.raises(Invalid, match="cannot be kept"), database.work(actor) as work:
+            work.emit("note:say", "x", text)
+        made = Organisation("org_x", "x", text, "", OrganisationKind.CONSUMER, "x", database.clock.now())
+        with pytest.raises(Invalid, match="cannot be kept"), database.work(actor) as work:
+            work.add(ORGANISATIONS, made)
+    with database.work(actor) as work:
+        work.emit("note:say", "x", "嗨 \"'; drop table x --")
