@@ -24,6 +24,7 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
         f"{authorization}/what-if?valid_until=2027-01-31&operations=view&entries={made['entry']}&purposes=loan-review"
     )
     own_files = tuple(f"/imports/{made[f'import.{name}']}" for name in ("read", "screened", "inside"))
+    person = f"/people/{city.people['analyst'].id}"
     money = ("/usage", f"/usage?period={made['month']}", "/statements")
     return {
         "provider": (
@@ -39,6 +40,7 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
             f"/authorizations/{made['authorization.noticed']}", "/imports", own_files[1], own_files[2],
             f"{policy}train", what_if, "/policies",
             "/exports", "/exports?show=rules", f"/exports/{made['export.differs']}", product, *money, "/oversight",
+            "/people", person, "/exits",
             f"/oversight?period={made['month']}",
         ),
         "operator": (
@@ -47,7 +49,7 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
             f"/authorizations/{made['authorization.applied']}",
             f"/authorizations/{made['authorization']}/demands?entry={made['entry']}",
             f"/public/authorizations/{made['authorization']}", f"{policy}view", f"{authorization}/what-if",
-            "/workspaces", workspace, "/imports", own_files[0],
+            "/workspaces", workspace, "/imports", own_files[0], "/people", person, "/exits",
             export, "/products", f"/products/new?export={made['export']}&file=by_district", product,
             f"/products/{made['product.notice']}", *money, f"/statements/{made['statement.authorization']}",
         ),
@@ -74,5 +76,5 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
             f"/statements/{made['statement.bill']}", f"/oversight/lines/{made['statement.bill']}/0",
         ),
         "auditor": ("/tasks", "/audit"),
-        "admin": ("/tasks", "/accounts", "/host"),
+        "admin": ("/tasks", "/accounts", "/host", "/people", person),
     }  # fmt: skip

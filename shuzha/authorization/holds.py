@@ -149,8 +149,8 @@ class RightsService(Room):
         """Return the account whose act placed a hold that one may see; empty where no event says so."""
         act = sa.select(OUTBOX.c.user).where(OUTBOX.c.tag == hold.cause, OUTBOX.c.subject == hold.source)
         with self._database.read() as work:
-            found = work.connection.execute(act.where(OUTBOX.c.time <= hold.placed_at).order_by(OUTBOX.c.sequence.desc()))
-            return str(found.scalar() or "")
+            placed = act.where(OUTBOX.c.time <= hold.placed_at).order_by(OUTBOX.c.sequence.desc())
+            return str(work.connection.execute(placed).scalar() or "")
 
     def _place(self, work: Work, found: Authorization | Grant, source: str, cause: str, reason: str) -> None:
         if any(one.source == source and one.cause == cause for one in find_holds(work, found.id)):

@@ -77,6 +77,23 @@ class Training:
         return self.state is TrainingState.CONFIRMED and at < self.valid_until
 
 
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One account as those see it who answer for its person; `trainings` is None for who may not read them."""
+
+    id: str
+    name: str
+    organisation: str
+    roles: frozenset[str]
+    active: bool
+    identity: Identity | None
+    trainings: tuple[Training, ...] | None
+
+    def is_trained(self, at: dt.datetime) -> bool:
+        """Return whether a training of this person counts at this moment; never for who may not read them."""
+        return any(one.holds(at) for one in self.trainings or ())
+
+
 def check_training(course: str, proof_sha256: str, completed_on: dt.date, today: dt.date) -> None:
     """Refuse a proof without a course, without the hash of its paper, or of a day that is still to come."""
     if not 1 <= len(course.strip()) <= 200:

@@ -16,7 +16,7 @@ from shuzha.core.errors import Conflict, Invalid, NotFound, ShuzhaError
 from shuzha.core.ids import new_id
 from shuzha.core.lawbook import LawBook
 from shuzha.core.work import Database, Work, no_record
-from shuzha.people.staff import IDENTITY_RULE, TRAINING, Identity, Training, check_training, training_end
+from shuzha.people.staff import IDENTITY_RULE, TRAINING, Identity, Member, Training, check_training, training_end
 from shuzha.people.staff_store import IDENTITIES, TRAININGS, check_account_ready, check_separate, find_identity
 from shuzha.people.store import ACCOUNTS
 
@@ -106,6 +106,39 @@ class Staff:
         with self._database.read() as work:
             found, now = work.list(TRAININGS, newest_first=True, **equal), work.now()
         return tuple(one for one in found if self._can_see(actor, one, now))
+
+    def list_members(self, actor: Actor) -> tuple[Member, ...]:
+        """Return the people of the organisations that the actor answers for, oldest first.
+
+        Refused for who may read neither trainings nor accounts; an administrator reads no trainings.
+        """
+        with self._database.read() as work:
+            now = work.now()
+            if not self._policies.can(actor, "account:view", Resource("account"), Context(at=now)):
+                self._check(actor, "training:view", Resource("training", "", actor.organisation, actor.id), work)
+            identities = {one.account: one for one in work.list(IDENTITIES)}
+            trainings: dict[str, list[Training]] = {}
+            for one in work.list(TRAININGS, newest_first=True):
+                trainings.setdefault(one.account, []).append(one)
+            found = []
+            for account in work.list(ACCOUNTS):
+                own = Resource("training", "", account.organisation, account.id)
+                may_read = self._policies.can(actor, "training:view", own, Context(at=now))
+                listed = Resource("account", account.id, account.organisation)
+                if may_read or self._policies.can(actor, "account:view", listed, Context(at=now)):
+                    read = tuple(trainings.get(account.id, ())) if may_read else None
+                    found.append(Member(
+                        account.id, account.name, account.organisation, account.roles, account.active,
+                        identities.get(account.id), read,
+                    ))  # fmt: skip
+        return tuple(found)
+
+    def get_member(self, actor: Actor, account_id: str) -> Member:
+        """Return one person of `list_members`; raises NotFound for one that the actor does not answer for."""
+        for one in self.list_members(actor):
+            if one.id == account_id:
+                return one
+        raise NotFound("no person with this id")
 
     def find_hindrance(self, actor: Actor) -> str:
         """Return why the actor may not enter a workspace yet, in a sentence; empty where he may."""

@@ -19,6 +19,7 @@ from shuzha.core.calendar import Due
 from shuzha.core.clock import city_date
 from shuzha.core.errors import Invalid
 from shuzha.exits.model import ExitState
+from shuzha.people.staff import Member, TrainingState
 from shuzha.portal.services import Services
 from shuzha.releases.model import STANDING
 
@@ -71,6 +72,7 @@ class Awaiting:
                 self._entries_to_review,
                 self._authorizations,
                 self._exits_to_close,
+                self._to_confirm,
                 self._demands_to_check,
                 self._late_providers,
                 self._differing,
@@ -81,14 +83,22 @@ class Awaiting:
                 self._to_sign,
                 self._held,
                 self._to_hand_over,
+                self._to_train,
                 self._to_renew,
                 self._own_demands,
                 self._own_products,
             ),
-            "analyst": (self._to_open, self._returned_exports, self._asked_exports, self._own_imports),
+            "analyst": (
+                self._own_person,
+                self._to_open,
+                self._returned_exports,
+                self._asked_exports,
+                self._own_imports,
+            ),
             "checker": (self._exports_to_review, self._imports_to_review),
             "registry": (self._registrations,),
             "consumer": (self._held_keys,),
+            "administrator": (self._to_identify,),
         }
 
     def list_tasks(self, actor: Actor) -> list[Task]:
@@ -161,6 +171,34 @@ class Awaiting:
             if one.state is state and mine:
                 title = self._services.authorization.get_authorization(actor, one.authorization).title
                 yield self._task(what, title, f"/exits/{one.id}", one.state, one.due, provisional=one.due_provisional)
+
+    def _own_person(self, actor: Actor) -> Iterator[Task]:
+        if self._services.staff.find_hindrance(actor):
+            yield self._task(
+                "See what your first workspace still waits for", actor.name, f"/people/{actor.id}", "not yet"
+            )
+
+    def _to_train(self, actor: Actor) -> Iterator[Task]:
+        now = self._services.clock.now()
+        for one in self._services.staff.list_members(actor):
+            waits = any(each.state is TrainingState.RECORDED for each in one.trainings or ())
+            if (
+                _works_with_data(one)
+                and one.organisation == actor.organisation
+                and not waits
+                and not one.is_trained(now)
+            ):
+                yield self._task("Record a pre-job training", one.name, f"/people/{one.id}", "not yet")
+
+    def _to_confirm(self, actor: Actor) -> Iterator[Task]:
+        for one in self._services.staff.list_members(actor):
+            if any(each.state is TrainingState.RECORDED for each in one.trainings or ()):
+                yield self._task("Confirm or refuse a training", one.name, f"/people/{one.id}", TrainingState.RECORDED)
+
+    def _to_identify(self, actor: Actor) -> Iterator[Task]:
+        for one in self._services.staff.list_members(actor):
+            if _works_with_data(one) and one.identity is None:
+                yield self._task("Check an identity document", one.name, f"/people/{one.id}", "not yet")
 
     def _to_renew(self, actor: Actor) -> Iterator[Task]:
         found = self._services.authorization.list_authorizations(actor)
@@ -296,6 +334,10 @@ class Awaiting:
         except Invalid:
             return False
         return True
+
+
+def _works_with_data(member: Member) -> bool:
+    return member.active and "analyst" in member.roles
 
 
 def _operator_turn(product: Product) -> tuple[str, object]:

@@ -45,6 +45,7 @@ from shuzha.core.lifecycle import Lifecycle
 from shuzha.exits.model import EXIT, Cause
 from shuzha.oversight import trace
 from shuzha.people.model import ACCOUNT, OrganisationKind
+from shuzha.people.staff import TRAINING
 from shuzha.portal.awaiting import AUTHORITY_TURN, OPERATOR_TURN, REGISTRY_TURN
 from shuzha.portal.desk import word
 from shuzha.portal.exits import GONE, WAITING
@@ -53,6 +54,7 @@ from shuzha.portal.i18n import catalogue
 from shuzha.portal.imports import ORIGINS
 from shuzha.portal.labels import ALL as LABELS
 from shuzha.portal.oversight import TRACED
+from shuzha.portal.people import ALL as PEOPLE_WORDS
 from shuzha.portal.policy_words import ALL as POLICY_WORDS
 from shuzha.portal.tasks import LINKS
 from shuzha.portal.workspaces import ENDS, LIMIT_WORDS
@@ -61,7 +63,7 @@ from shuzha.settlement.model import INFRASTRUCTURE, PARTIES
 
 LIFECYCLES: tuple[Lifecycle[StrEnum], ...] = (
     ENTRY, BATCH, ANNOUNCEMENT, AUTHORIZATION, ASSESSMENT, DEMAND, GRANT, RELEASE, WORKSPACE, IMPORT, EXPORT,
-    REGISTRATION, PRODUCT, KEY, ACCOUNT, EXIT,
+    REGISTRATION, PRODUCT, KEY, ACCOUNT, EXIT, TRAINING,
 )  # type: ignore[assignment]  # fmt: skip
 WORDS: tuple[type[StrEnum], ...] = (
     Severity, Verdict, Choice, RunState, ProductKind, Operation, OutputKind, BatchMode, ElementType, Role,
@@ -71,7 +73,7 @@ WORDS: tuple[type[StrEnum], ...] = (
 LOOSE = (
     "table", "figure", "portal", "api", "socket", "job", "cli", "record", "file", "workspace", "platform", "deposit",
     "deliver", "edit", "vote", "settle", "create", "release", "price", "usage log", "audit log", "database",
-    "attach", "remove", "lift", "appoint", "every link holds", "a link does not hold", "other",
+    "attach", "remove", "lift", "identify", "appoint", "every link holds", "a link does not hold", "other",
     "home", "scenario key", "index", "consumer key", *GONE, *WAITING,
 )  # fmt: skip
 _FOLDER = Path(__file__).parent
@@ -137,7 +139,7 @@ def _all() -> Iterator[str]:
     yield from (*NOT_PROMISED, *SYNTHETIC_NOT_PROMISED, NOT_MEASURED, *_cannot())
     yield from (*HELD.values(), FROZEN, IMAGES, NEEDS_ROOT, *LIMIT_WORDS.values(), *ENDS)
     yield from (note.meaning for note in NOTES)
-    yield from (*LABELS, *POLICY_WORDS, *HOLD_WORDS, *(each.name for each in USUAL_CRITERIA))
+    yield from (*LABELS, *POLICY_WORDS, *HOLD_WORDS, *PEOPLE_WORDS, *(each.name for each in USUAL_CRITERIA))
     yield from (*OWN_FILE_RULES.values(), *OWN_FILE_ACCEPTED.values(), *ORIGINS.values())
     for table in (AUTHORITY_TURN, REGISTRY_TURN, OPERATOR_TURN):
         yield from table.values()

@@ -23,6 +23,7 @@ from shuzha.portal.imports import ImportPages
 from shuzha.portal.keys import KeyPages
 from shuzha.portal.labels import label
 from shuzha.portal.oversight import OversightPages
+from shuzha.portal.people import PeoplePages
 from shuzha.portal.policies import PolicyPages
 from shuzha.portal.products import ProductPages
 from shuzha.portal.public import PublicPages
@@ -60,6 +61,7 @@ NAVIGATION = (
     ),
     NavItem("/usage", "Usage", frozenset({"provider", "authority", "operator", "consumer", "regulator"})),
     NavItem("/statements", "Statements", frozenset({"provider", "authority", "operator", "consumer", "regulator"})),
+    NavItem("/people", "People", frozenset({"operator", "analyst", "authority", "regulator", "administrator"})),
     NavItem("/oversight", "Oversight", frozenset({"authority", "regulator"})),
     NavItem("/audit", "Audit log", frozenset({"auditor", "regulator"})),
     NavItem("/accounts", "Accounts", frozenset({"administrator"})),
@@ -104,6 +106,7 @@ def make_pages(services: Services, desk: Desk) -> APIRouter:
         UsagePages(desk, services.usage_views),
         StatementPages(desk, services.settlement, services.registry),
         OversightPages(desk, services),
+        PeoplePages(desk, services.staff, services.people),
         AccountPages(desk, services.people),
         HostPages(desk, services),
     )

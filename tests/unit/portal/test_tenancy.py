@@ -10,6 +10,8 @@ from tests.unit.portal.conftest import post
 
 NOT_THEIRS = [
     ("consumer", "/exports/{export}"),
+    ("operator", "/people/acc_none"),
+    ("operator", "/exits/ext_none"),
     ("consumer", "/releases/{release}"),
     ("consumer", "/workspaces/{workspace}"),
     ("consumer", "/authorizations/{authorization}"),
@@ -34,7 +36,8 @@ def test_a_page_of_others_does_not_exist(sign_in, city: PortalCity, login: str, 
 
 @pytest.mark.parametrize(
     ("login", "path"),
-    [("provider", "/oversight"), ("operator", "/audit"), ("regulator", "/accounts"), ("consumer", "/host"),
+    [("consumer", "/people"), ("checker1", "/people"),
+     ("provider", "/oversight"), ("operator", "/audit"), ("regulator", "/accounts"), ("consumer", "/host"),
      ("auditor", "/oversight"), ("admin", "/audit")],
 )  # fmt: skip
 def test_a_page_for_another_duty_is_refused(sign_in, login: str, path: str) -> None:
