@@ -26,6 +26,7 @@ from shuzha.authorization.model import (
     DemandState,
     Grant,
     GrantState,
+    Signature,
     check_reason,
 )  # fmt: skip
 from shuzha.authorization.qualification import Check, check_facts, name_subjects
@@ -135,6 +136,10 @@ class AuthorizationVerbs(ApplicationVerbs):
             return replace(signed, filing=number)
 
         return self._move(actor, authorization_id, "countersign", reason, change)
+
+    def is_signed(self, found: Authorization, signature: Signature) -> bool:
+        """Return whether a signature holds over the document as it stands, by its organisation's own key; for pages."""
+        return document.is_own_key(self._keys, signature) and document.is_signed(found, signature)
 
     def agreement_key(self) -> str:
         """Return the platform's public key for filed agreements, in hex; it is public, so nobody is asked."""

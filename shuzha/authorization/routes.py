@@ -82,7 +82,7 @@ def _add_authorizations(router: APIRouter, service: AuthorizationService, actor:
     @router.get("/authorizations/{authorization_id}/document")
     def get_document(authorization_id: str, who: Actor = Depends(actor)) -> SignedDocument:
         found = service.get_authorization(who, authorization_id)
-        signers = tuple(one.organisation for one in found.signatures if document.is_signed(found, one))
+        signers = tuple(one.organisation for one in found.signatures if service.is_signed(found, one))
         return SignedDocument(found.id, document.document_hash(found), found.agreement.clauses(), signers)
 
 

@@ -14,7 +14,6 @@ from sandbox.workspaces.computing import ComputeService
 from shuzha.authorization.assessing import assessment_resource
 from shuzha.authorization.assessment import Assessment, AssessmentState
 from shuzha.authorization.base import authorization_resource
-from shuzha.authorization.document import is_signed
 from shuzha.authorization.evidence import EvidenceKind
 from shuzha.authorization.holds import RightsService
 from shuzha.authorization.model import AUTHORIZATION, IN_FORCE, Authorization, AuthorizationState
@@ -222,7 +221,7 @@ class AuthorizationPages:
             may_attach=found.state is _A.APPLIED and self._desk.can(actor, "authorization:attach", own),
             may_read=self._desk.can(actor, "evidence:view", own), kinds=list(EvidenceKind), facts=list(Fact),
             of_head=OF_HEAD, usual_source=USUAL_SOURCE, left=self._left(found),
-            signed=[(one, is_signed(found, one)) for one in found.signatures],
+            signed=[(one, self._service.is_signed(found, one)) for one in found.signatures],
             notice_runs=found.notice_until is not None and found.state is _A.PUBLICIZED
             and today <= found.notice_until, **self._panel(actor, found),
         )  # fmt: skip

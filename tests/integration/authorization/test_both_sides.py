@@ -96,6 +96,9 @@ def test_a_signature_by_a_key_that_is_not_the_units_holds_for_nobody(city: City)
     found = city.authorize(city.add_entry(), to="sign")
     with city.database.work(city.platform) as work:
         forged = work.save(AUTHORIZATIONS, replace(found, signatures=(forge(city, found),)))
+    assert document.is_signed(forged, forged.signatures[0]), "it fits the key that it names"
+    assert not city.service.is_signed(forged, forged.signatures[0])
+    assert city.service.is_signed(found, found.signatures[0])
     with pytest.raises(Conflict, match="does not hold"):
         city.service.countersign(city.authority, found.id)
     with city.database.work(city.platform) as work:
