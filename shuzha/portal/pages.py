@@ -61,7 +61,7 @@ NAVIGATION = (
     ),
     NavItem("/usage", "Usage", frozenset({"provider", "authority", "operator", "consumer", "regulator"})),
     NavItem("/statements", "Statements", frozenset({"provider", "authority", "operator", "consumer", "regulator"})),
-    NavItem("/people", "People", frozenset({"operator", "analyst", "authority", "regulator", "administrator"})),
+    NavItem("/people", "Staff", frozenset({"operator", "analyst", "authority", "regulator", "administrator"})),
     NavItem("/oversight", "Oversight", frozenset({"authority", "regulator"})),
     NavItem("/audit", "Audit log", frozenset({"auditor", "regulator"})),
     NavItem("/accounts", "Accounts", frozenset({"administrator"})),
