@@ -56,9 +56,9 @@ class Asked:
         return found
 
 
-@pytest.fixture
-def asked(city: City) -> Asked:
-    return Asked(city)
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Asked:
+    return Asked(City(tmp_path_factory.mktemp("city")))
 
 
 @pytest.mark.parametrize("text", [HALF, NULL])
@@ -72,6 +72,7 @@ def test_text_that_no_database_keeps_is_refused_everywhere_alike(asked: Asked, t
     assert asked.client.get("/grants?authorization=a%00b", headers={"who": "operator"}).json() == []
     assert asked.post("authority", path, {"reason": "x" * 4_001}).status_code == 422
     assert asked.post("authority", path, {"reason": "嗨 \n“*, (p.sub"}).status_code == 200
+    asked.city.service.restore(asked.city.authority, asked.authorization.id, "only a value")
 
 
 @pytest.mark.parametrize(

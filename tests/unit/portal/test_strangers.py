@@ -21,8 +21,7 @@ TABLES = {
 }  # fmt: skip
 BODIES = (
     {"reason": "x"}, {}, {"checks": [], "reason": "x"}, {"number": "1", "reason": "x"}, {"points": [], "comment": "x"},
-    {"experts": ["acc_1"], "reason": "x"}, {"verdict": "approve", "reason": "x"},
-    {"text": "x"}, {"limit": 1, "reason": "x"},
+    {"experts": ["acc_1"], "reason": "x"},
 )  # fmt: skip
 NONE = "zzzzzzzz"
 
