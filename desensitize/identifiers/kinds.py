@@ -17,7 +17,7 @@ DIRECT, QUASI, SENSITIVE, OTHER = "direct", "quasi", "sensitive", "other"
 
 DAY = "(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])"
 # Gates are of character classes only: a literal in them would be searched for first, and numbers are full of them.
-GATE_DIGITS = "[0-9](?:[ )）-]{0,2}[0-9]){9}"
+GATE_DIGITS = "[0-9](?:[ .)）-]{0,2}[0-9]){9}"
 GATE_LONG_DIGITS = "[0-9](?:[ -]?[0-9]){14}"
 GATE_LONG_CODE = "[0-9A-Za-z]{17}"
 

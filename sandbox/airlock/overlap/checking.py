@@ -127,8 +127,8 @@ def check_overlap(
 ) -> tuple[Finding, ...]:
     """Return findings about tables (Parquet of the platform's own) that are to leave, each set against each release.
 
-    `row_overlap` blocks where rows of a release are found again, `row_risk` where a table of a release's rows has
-    classes smaller than its audience's mode accepts; a comparison that does not end in time blocks.
+    `row_overlap` blocks where rows of a release are found again, `row_risk` where a table of a release's rows that it
+    lets pass has classes smaller than its audience's mode accepts; a comparison that does not end in time blocks.
     """
     findings: list[Finding] = []
     for source in sources:
@@ -156,6 +156,8 @@ def _judge(table: pl.DataFrame, found: Overlap, limits: Limits) -> list[Finding]
         severity = Severity.BLOCK if many else Severity.REVIEW
         accepted = "figures about groups: no record of a release, in whatever dress"
         findings.append(Finding("row_overlap", severity, accepted, None, round(found.share, 4), place=place))
+        if many:  # What consists of records may not leave in classes of any size.
+            return findings
     columns = [name for name in found.columns if name in table.columns]
     if found.rowlike and columns:
         entity = found.entity if found.entity in table.columns and not table[found.entity].null_count() else None
