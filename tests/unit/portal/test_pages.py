@@ -45,6 +45,8 @@ def test_a_demonstration_says_that_its_clock_was_moved() -> None:
 def test_a_finding_says_in_the_readers_language_what_its_rule_asks(sign_in, city: PortalCity) -> None:
     page = sign_in("analyst", "zh_Hans").get(f"/exports/{city.made['export.returned']}").text
     assert "min_count" in page
+    assert "被规则拦下" in page
+    assert "blocked by" not in page
     assert "每个单元至少由这么多个不同主体（非空值）构成" in page
 
 
