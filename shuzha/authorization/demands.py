@@ -203,6 +203,8 @@ class DemandVerbs(Room):
         agreement = authorization.agreement
         entry = work.find(ENTRIES, draft.entry) if draft.entry in agreement.entries else None
         check_demand_fits(draft, agreement, () if entry is None else (element.name for element in entry.elements))
+        # What a scope refuses (hours, quotas, narrowed acts) is refused when it is asked for, not when it is granted.
+        compile_scope("draft", authorization.id, authorization.operator, draft, agreement)
         found = work.get(ENTRIES, draft.entry)
         check_eligible(found)
         return found

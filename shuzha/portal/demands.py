@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import Response
 
-from policies import Resource
-from shuzha.authorization.agreement import Agreement, Operation, OutputKind, Place, Term
+from policies import OWN_FILE, Period, Resource
+from shuzha.authorization.agreement import Agreement, Place
 from shuzha.authorization.base import demand_resource
-from shuzha.authorization.model import DEMAND, Demand, DemandDraft, DemandState, Grant
+from shuzha.authorization.model import DEMAND, Demand, DemandState, Grant
 from shuzha.authorization.service import AuthorizationService
 from shuzha.budgets.purse import ReleasePurse
-from shuzha.catalog.model import Element, Entry
+from shuzha.catalog.model import Entry
 from shuzha.catalog.service import CatalogService
 from shuzha.core.actor import Actor
 from shuzha.core.calendar import Due
-from shuzha.portal.desk import Desk, Show, Verb, actor_of, parse, progress
-from shuzha.portal.forms import read_rows, write_rows
+from shuzha.portal.asking import Asked, Limits, read_asked, read_limits, shown_limits
+from shuzha.portal.desk import Desk, Show, Verb, actor_of, progress
+from shuzha.portal.forms import write_rows
+from shuzha.portal.render import speech_of
 from shuzha.portal.synthetic import SyntheticOffer, offer_synthetic, read_options
 from shuzha.releases.service import ReleaseService
 
@@ -36,44 +36,6 @@ DEMAND_VERBS = (
     Verb("refuse", "Refuse", reason=True, tone="bad"),
     Verb("close", "Close", reason=True, tone="bad"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What the form of a demand holds, as text."""
-
-    scenario: str
-    value: str
-    term: Term
-    columns: tuple[str, ...]
-    operations: tuple[str, ...]
-    output_kinds: tuple[str, ...]
-    purposes: tuple[str, ...]
-    places: tuple[str, ...]
-    rows: str
-
-    def draft(self, authorization: str, entry: str, elements: Iterable[Element]) -> DemandDraft:
-        """Return the demand that the form asks for; refuses words and values that no demand has."""
-        return DemandDraft(
-            authorization, entry, self.scenario, self.value, self.columns,
-            tuple(parse(Operation, each) for each in self.operations),
-            tuple(parse(OutputKind, each) for each in self.output_kinds), self.purposes, self.term,
-            read_rows(self.rows, elements), tuple(parse(Place, each) for each in self.places),
-        )  # fmt: skip
-
-
-def read_asked(
-    scenario: Annotated[str, Form()], value: Annotated[str, Form()], valid_from: Annotated[dt.date, Form()],
-    valid_until: Annotated[dt.date, Form()], columns: Annotated[list[str], Form()] = [],  # noqa: B006
-    operations: Annotated[list[str], Form()] = [], output_kinds: Annotated[list[str], Form()] = [],  # noqa: B006
-    purposes: Annotated[list[str], Form()] = [], places: Annotated[list[str], Form()] = [],  # noqa: B006
-    rows: Annotated[str, Form()] = "",
-) -> Asked:  # fmt: skip
-    """Return what the form of a demand holds."""
-    return Asked(
-        scenario, value, Term(valid_from, valid_until), tuple(columns), tuple(operations), tuple(output_kinds),
-        tuple(purposes), tuple(places), rows,
-    )  # fmt: skip
 
 
 class DemandPages:
@@ -107,14 +69,14 @@ class DemandPages:
 
     def draft(
         self, request: Request, authorization_id: str, entry: Annotated[str, Form()],
-        asked: Annotated[Asked, Depends(read_asked)],
+        asked: Annotated[Asked, Depends(read_asked)], limits: Annotated[Limits, Depends(read_limits)],
     ) -> Response:  # fmt: skip
         """Draft a demand for columns of one entry, for one scenario, within the agreement."""
         actor = actor_of(request)
 
         def draft() -> Demand:
             elements = self._catalog.get_entry(actor, entry).elements
-            return self._service.draft_demand(actor, asked.draft(authorization_id, entry, elements))
+            return self._service.draft_demand(actor, asked.draft(authorization_id, entry, elements, limits))
 
         show: Show = lambda errors, status: self._form(request, authorization_id, entry, errors, status)  # noqa: E731
         return self._desk.attempt(request, draft, lambda found: f"/demands/{found.id}", show, "draft")
@@ -124,16 +86,18 @@ class DemandPages:
         found = self._service.get_demand(actor_of(request), demand_id)
         return self._form(request, found.authorization, found.entry, demand=found)
 
-    def change(self, request: Request, demand_id: str, asked: Annotated[Asked, Depends(read_asked)]) -> Response:
+    def change(
+        self, request: Request, demand_id: str, asked: Annotated[Asked, Depends(read_asked)],
+        limits: Annotated[Limits, Depends(read_limits)],
+    ) -> Response:  # fmt: skip
         """Give a draft another content."""
         actor = actor_of(request)
         found = self._service.get_demand(actor, demand_id)
 
         def change() -> Demand:
             elements = self._catalog.get_entry(actor, found.entry).elements
-            return self._service.change_demand(
-                actor, demand_id, asked.draft(found.authorization, found.entry, elements)
-            )
+            draft = asked.draft(found.authorization, found.entry, elements, limits, found.content.narrowed)
+            return self._service.change_demand(actor, demand_id, draft)
 
         def show(errors: Sequence[str], status: int) -> Response:
             return self._form(request, found.authorization, found.entry, errors, status, found)
@@ -192,7 +156,7 @@ class DemandPages:
         return self._desk.page(
             request, "demand.html", status, errors=errors, demand=found, grant=grant, verbs=list(verbs.values()),
             steps=progress(DEMAND, DEMAND_WAY, found.state), entry=entry,
-            rows=write_rows(found.content.row_filter).splitlines(),
+            rows=write_rows(found.content.row_filter).splitlines(), limits=shown_limits(found.content),
             may_change=found.state is DemandState.DRAFT and self._desk.can(actor, "demand:change", both[0]),
             releases=self._releases.list_releases(actor, demand=found.id), may_release=may_release,
             offer=offer, asked=asked, written={**offer.proposed, **asked} if offer else {},
@@ -217,8 +181,12 @@ class DemandPages:
         authorization = self._service.get_authorization(actor, authorization_id)
         agreement: Agreement = authorization.agreement
         content = demand.content if demand else None
+        partners = [one for one in agreement.entries if one != entry]
+        language = speech_of(request).language
+        titles = {one: self._catalog.get_entry(actor, one).title.text(language) for one in partners}
         return self._desk.page(
             request, "demand_form.html", status, errors=errors, authorization=authorization, agreement=agreement,
             entry=self._catalog.get_entry(actor, entry), demand=demand, content=content, places=list(Place),
-            rows=write_rows(content.row_filter) if content else "",
+            rows=write_rows(content.row_filter) if content else "", limits=shown_limits(content),
+            partners=titles, own_file=OWN_FILE, periods=list(Period),
         )  # fmt: skip

@@ -190,15 +190,25 @@ def parse(kind: type[Choice], value: str) -> Choice:
         ) from None
 
 
-def progress(lifecycle: Lifecycle[Any], path: Sequence[Any], state: Any) -> list[tuple[str, str]]:
-    """Return the steps of a thing's usual way with done, now or later; a state off that way marks none as now."""
-    if state not in path:
-        return [(_word(step), "later") for step in path]
-    place = list(path).index(state)
-    final = state in lifecycle.terminal or place == len(path) - 1
+def progress(lifecycle: Lifecycle[Any], path: Sequence[Any], state: Any, reached: Any = None) -> list[tuple[str, str]]:
+    """Return the steps of a thing's usual way with done, now or later.
+
+    A state off that way stands as `off` behind the last step that was surely made: `reached` where it is known, else
+    the first of the way from which the state can be entered.
+    """
+    way = list(path)
+    if state not in way:
+        before = [reached] if reached in way else [
+            step for step in way for move in lifecycle.moves if move.target == state and step in move.sources
+        ]  # fmt: skip
+        done = way.index(before[0]) + 1 if before else 0
+        passed = [(_word(step), "done") for step in way[:done]]
+        return [*passed, (_word(state), "off"), *((_word(step), "later") for step in way[done:])]
+    place = way.index(state)
+    final = state in lifecycle.terminal or place == len(way) - 1
     marks = ["done" if index < place or (final and index == place) else "now" if index == place else "later"
-             for index in range(len(path))]  # fmt: skip
-    return list(zip(map(_word, path), marks, strict=True))
+             for index in range(len(way))]  # fmt: skip
+    return list(zip(map(_word, way), marks, strict=True))
 
 
 def _word(state: Any) -> str:

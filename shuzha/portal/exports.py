@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -25,10 +26,12 @@ from sandbox.airlock.model import (
 )  # fmt: skip
 from sandbox.airlock.rulebook import RULES, flatten
 from sandbox.airlock.rules import NOTES, Rules
+from sandbox.airlock.ways import WAYS
 from shuzha.core.actor import Actor
 from shuzha.core.calendar import Due
 from shuzha.core.errors import NotAllowed, NotFound
 from shuzha.portal.desk import Desk, Show, Verb, actor_of, parse, progress
+from shuzha.portal.finding_words import say_place
 from shuzha.portal.reading import (
     Cell,
     Grounds,
@@ -42,6 +45,7 @@ from shuzha.portal.reading import (
     read_subject,
     read_table,
 )
+from shuzha.portal.render import speech_of
 from shuzha.portal.services import Services
 
 _E = ExportState
@@ -231,7 +235,8 @@ class ExportPages:
         verbs = self._desk.verbs(actor, EXPORT, found.state, export_resource(found), _offered(actor))
         return self._desk.page(
             request, "export.html", status, errors=errors, export=found, chosen=chosen, verbs=verbs,
-            steps=progress(EXPORT, WAY, found.state), moving=found.state in MOVING, left=self._left(found),
+            steps=progress(EXPORT, WAY, found.state, _reached(found)),
+            moving=found.state in MOVING, left=self._left(found),
             content=self._content(actor, found, chosen) if chosen else {}, choices=CHOICES,
             grounds=self._grounds(actor, found, chosen) if chosen else None,
             findings=[one for one in found.findings if chosen is None or one.file in ("", chosen.name)],
@@ -240,7 +245,8 @@ class ExportPages:
             votes=found.round_votes, reviewers=REVIEWERS,
             complete=len(found.round_votes) >= REVIEWERS or found.state not in IN_REVIEW,
             cells=self._cells(actor, found), record=self._record(actor, found),
-            meanings={note.rule: note.meaning for note in NOTES},
+            meanings={note.rule: note.meaning for note in NOTES}, ways=WAYS,
+            where=partial(say_place, translate=speech_of(request).t),
             rules_now=self._airlock.rules.in_force().version,
             related=self._airlock.list_related(actor, found.id)[:MOST_RELATED],
             may_comment=found.state not in ENDED and self._desk.can(actor, "export:comment", export_resource(found)),
@@ -293,6 +299,15 @@ class ExportPages:
         signed = self._airlock.read_record(actor, found.id)
         facts, key = json.loads(signed.content), signed.public_key.hex()
         return {"holds": signed.holds(), "signature": signed.signature, "key": key, "facts": facts}
+
+
+def _reached(found: ExportRequest) -> ExportState | None:
+    """Return how far a request came in its present round before it left the usual way."""
+    way = {move.verb: move.target for move in EXPORT.moves if move.target in WAY and move.verb != "resume"}
+    for step in reversed(found.steps):
+        if step.verb in way:
+            return way[step.verb]
+    return None
 
 
 def _is_operator(actor: Actor, found: ExportRequest) -> bool:

@@ -18,6 +18,7 @@ from products.registry.model import PRODUCT, REGISTRATION
 from sandbox.airlock.findings import Severity, Verdict
 from sandbox.airlock.model import EXPORT, Choice
 from sandbox.airlock.rules import NOTES
+from sandbox.airlock.ways import WAYS
 from sandbox.inbound.model import IMPORT
 from sandbox.inbound.screening import ACCEPTED as OWN_FILE_ACCEPTED
 from sandbox.inbound.screening import RULES as OWN_FILE_RULES
@@ -49,6 +50,7 @@ from shuzha.people.staff import TRAINING
 from shuzha.portal.awaiting import AUTHORITY_TURN, OPERATOR_TURN, REGISTRY_TURN
 from shuzha.portal.desk import word
 from shuzha.portal.exits import GONE, WAITING
+from shuzha.portal.finding_words import PLACE_WORDS
 from shuzha.portal.holds import ALL as HOLD_WORDS
 from shuzha.portal.i18n import catalogue
 from shuzha.portal.imports import ORIGINS
@@ -139,6 +141,7 @@ def _all() -> Iterator[str]:
     yield from (*NOT_PROMISED, *SYNTHETIC_NOT_PROMISED, NOT_MEASURED, *_cannot())
     yield from (*HELD.values(), FROZEN, IMAGES, NEEDS_ROOT, *LIMIT_WORDS.values(), *ENDS)
     yield from (note.meaning for note in NOTES)
+    yield from (*WAYS.values(), *PLACE_WORDS)
     yield from (*LABELS, *POLICY_WORDS, *HOLD_WORDS, *PEOPLE_WORDS, *(each.name for each in USUAL_CRITERIA))
     yield from (*OWN_FILE_RULES.values(), *OWN_FILE_ACCEPTED.values(), *ORIGINS.values())
     for table in (AUTHORITY_TURN, REGISTRY_TURN, OPERATOR_TURN):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from fastapi.testclient import TestClient
 
+from policies import Hours, Narrowing, Period, Quota
 from shuzha.authorization.evidence import MOST_BYTES
 from shuzha.authorization.filing import verify_agreement
 from shuzha.authorization.qualification import Fact
@@ -117,8 +119,30 @@ def _demand(operator: TestClient, city: PortalCity, authorization: str) -> None:
     found = city.platform.authorization.get_demand(city.people["operator"], demand)
     assert found.content.columns == ("paid",)
     assert [one.as_dict() for one in found.content.row_filter] == [{"column": "paid", "op": "eq", "value": True}]
+    _limit(operator, city, demand, changed)
     led_to(post(operator, f"/demands/{demand}/submit"))
     assert post(operator, f"/demands/{demand}/change", **changed).status_code == 409
+
+
+def _limit(operator: TestClient, city: PortalCity, demand: str, fields: dict[str, object]) -> None:
+    service, actor = city.platform.authorization, city.people["operator"]
+    narrowed = (Narrowing("serve:verification", columns=("paid",)),)
+    service.change_demand(actor, demand, replace(service.get_demand(actor, demand).content, narrowed=narrowed))
+    limits = {"opens": "08:30", "closes": "18:00", "working_days": "true", "quota": "500", "per": "month"}
+    for wrong in ({"quota": "many"}, {"opens": "noon"}, {"opens": "19:00"}, {"per": "hour"}, {"joins": ["own-file"]}):
+        assert post(operator, f"/demands/{demand}/change", **{**fields, **limits, **wrong}).status_code in {
+            400,
+            409,
+            422,
+        }
+    led_to(post(operator, f"/demands/{demand}/change", **{**fields, **limits}))
+    content = service.get_demand(actor, demand).content
+    assert (content.hours, content.quota) == (Hours(510, 1080, working_days=True), Quota(500, Period.MONTH))
+    assert content.narrowed == narrowed
+    page = operator.get(f"/demands/{demand}/change").text
+    assert 'value="08:30"' in page
+    assert 'value="500"' in page
+    assert "08:30–18:00" in operator.get(f"/demands/{demand}").text
 
 
 def test_an_application_that_is_not_public_does_not_exist_for_visitors(visitor, city: PortalCity) -> None:
