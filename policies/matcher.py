@@ -36,10 +36,11 @@ class Matcher:
 
     def eval(self, names: Mapping[str, Any]) -> Any:
         """Return what the matcher says for these names; raises where one is missing or not comparable."""
-        return eval(self._code, {"__builtins__": _NOTHING}, names)  # noqa: S307 -- our own file, of names compared only
+        return eval(self._code, _NOTHING, names)  # noqa: S307 -- our own file, of names compared only
 
 
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
+# Names are only read, so nothing is ever put into it.
+_NOTHING: dict[str, Any] = {"__builtins__": MappingProxyType({})}
 
 
 @cache

@@ -7,53 +7,42 @@ peer: a colleague made it, for the actor's organisation. platform: the actor is 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from policies.decisions import Resource
 from shuzha.core.actor import SYSTEM_ORGANISATION, Actor
 
 
-def _is_own(actor: Actor, resource: Resource) -> bool:
-    return bool(actor.organisation) and actor.organisation == resource.organisation
+class Standing(NamedTuple):
+    """What the relations follow from.
+
+    Is the thing the actor's organisation's, or known to be another's; the same of who made it; and is the actor a
+    process of the platform?
+    """
+
+    own: bool
+    outside: bool
+    author: bool
+    other: bool
+    platform: bool
 
 
-def _is_author(actor: Actor, resource: Resource) -> bool:
-    return bool(actor.id) and actor.id == resource.author
-
-
-def _is_other(actor: Actor, resource: Resource) -> bool:
-    return bool(actor.id and resource.author) and actor.id != resource.author
-
-
-def _is_outside(actor: Actor, resource: Resource) -> bool:
-    return bool(actor.organisation and resource.organisation) and actor.organisation != resource.organisation
-
-
-def _is_independent(actor: Actor, resource: Resource) -> bool:
-    return _is_outside(actor, resource) and _is_other(actor, resource)
-
-
-def _is_peer(actor: Actor, resource: Resource) -> bool:
-    return _is_own(actor, resource) and _is_other(actor, resource)
-
-
-def _is_platform(actor: Actor, _resource: Resource) -> bool:
-    return actor.organisation == SYSTEM_ORGANISATION and actor.roles == {"platform"}
-
-
-def _is_any(_actor: Actor, _resource: Resource) -> bool:
-    return True
-
-
-RELATIONS: Mapping[str, Callable[[Actor, Resource], bool]] = {
-    "any": _is_any,
-    "author": _is_author,
-    "independent": _is_independent,
-    "other": _is_other,
-    "outside": _is_outside,
-    "own": _is_own,
-    "peer": _is_peer,
-    "platform": _is_platform,
+RELATIONS: Mapping[str, Callable[[Standing], bool]] = {
+    "any": lambda _: True,
+    "author": lambda it: it.author,
+    "independent": lambda it: it.outside and it.other,
+    "other": lambda it: it.other,
+    "outside": lambda it: it.outside,
+    "own": lambda it: it.own,
+    "peer": lambda it: it.own and it.other,
+    "platform": lambda it: it.platform,
+}
+# A decision asks this first: each of the 32 cases is worked out beforehand.
+_HOLDING: Mapping[tuple[bool, ...], frozenset[str]] = {
+    case: frozenset(name for name, holds in RELATIONS.items() if holds(Standing(*case)))
+    for case in itertools.product((False, True), repeat=len(Standing._fields))
 }
 
 MEANINGS: Mapping[str, str] = {
@@ -70,4 +59,9 @@ MEANINGS: Mapping[str, str] = {
 
 def find_relations(actor: Actor, resource: Resource) -> frozenset[str]:
     """Return the relations that hold between this actor and this thing."""
-    return frozenset(name for name, holds in RELATIONS.items() if holds(actor, resource))
+    unit, owner, maker = actor.organisation, resource.organisation, resource.author
+    same, made = unit == owner, actor.id == maker
+    return _HOLDING[
+        bool(unit) and same, bool(unit and owner) and not same, bool(actor.id) and made,
+        bool(actor.id and maker) and not made, unit == SYSTEM_ORGANISATION and actor.roles == {"platform"},
+    ]  # fmt: skip

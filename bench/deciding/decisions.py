@@ -1,9 +1,11 @@
 """One decision at 100, 10,000 and 1,000,000 policy lines: the policy layer, one plain Casbin enforcer, Cedar.
 
-Each answers the same requests over the same lines, and all answers are compared. `repeated`: the same question again.
-`first`: a new question to a grant that the process knows. `cold`: a grant that the process has never seen, its record
-read from SQLite, decoded, compiled and asked. The plain enforcer has the same model and holds every line; Cedar holds
-one policy a line in one parsed set, and once more in a set of the one grant's policies alone, parsed beforehand.
+Each answers the same requests over the same lines, and all answers are compared. `repeated`: the same two thousand
+questions again; `repeated_one_question`: a single one, again and again; `empty_call`: the same loop round a call that
+does nothing. `first`: a new question to a grant that the process knows. `cold`: a grant that the process has never
+seen, its record read from SQLite, decoded, compiled and asked. The plain enforcer has the same model and holds every
+line; Cedar holds one policy a line in one parsed set, and once more in a set of the one grant's policies alone, parsed
+beforehand.
 """
 
 from __future__ import annotations
@@ -68,8 +70,28 @@ def ours(records: Records, requests: list[Request], known: list[Request]) -> tup
     cold, _ = timed(decide, known)
     first, answers = timed(decide, requests)
     repeated, again = timed(decide, requests)
+    one, _ = timed(decide, requests[:1] * len(requests))
+    empty, _ = timed(lambda request: Nothing.decide(
+        request.actor, request.permission, request.resource, request.context).allowed, requests)  # fmt: skip
     assert again == answers
-    return {"repeated": percentiles(repeated), "first": percentiles(first), "cold": percentiles(cold)}, answers
+    by_answer = {
+        said: percentiles([ns for ns, answer in zip(first, answers, strict=True) if answer is allowed])
+        for said, allowed in (("yes", True), ("no", False))
+    }
+    return {
+        "repeated": percentiles(repeated), "repeated_one_question": percentiles(one), "empty_call": percentiles(empty),
+        "first": percentiles(first), "first_by_answer": by_answer, "cold": percentiles(cold),
+    }, answers  # fmt: skip
+
+
+class Nothing:
+    """What an empty call costs in the same loop: the floor of `repeated`."""
+
+    allowed = True
+
+    @classmethod
+    def decide(cls, *_asked: object) -> type[Nothing]:
+        return cls
 
 
 def plain_casbin(shapes: list[Scope], lines: int, requests: list[Request]) -> tuple[dict[str, Any], list[bool]]:
