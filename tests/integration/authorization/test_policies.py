@@ -177,6 +177,7 @@ def test_a_join_is_with_what_the_demand_names(city: City) -> None:
 
 def test_a_narrowing_of_what_is_not_asked_is_refused(city: City) -> None:
     entry = city.add_entry()
-    demand = city.demand(city.authorize(entry), entry, narrowed=(Narrowing("train", ("period",)),))
+    authorization = city.authorize(entry)
     with pytest.raises(Invalid, match="narrowed and not granted"):
-        city.service.grant_demand(city.provider, demand.id, "within the agreement")
+        city.demand(authorization, entry, narrowed=(Narrowing("train", ("period",)),))
+    assert city.service.list_demands(city.operator) == ()
