@@ -15,6 +15,7 @@ from typing import Any
 
 from sandbox.airlock.handbook import defaults, shown
 from sandbox.airlock.rules import NOTES, RuleNote
+from sandbox.airlock.ways import WAYS
 
 TESTS = Path(__file__).parents[2] / "tests"
 FOLDERS = (TESTS / "unit" / "airlock", TESTS / "integration" / "airlock")
@@ -80,6 +81,7 @@ def _section(note: RuleNote, values: Mapping[str, Any], examples: Sequence[Bound
     given = ", ".join(f"`{name}` = {shown(values[name])}" for name in note.parameters) or "none"
     yield from ("", f"## `{note.rule}`", "", f"{note.meaning[0].upper()}{note.meaning[1:]}.", "")
     yield f"Severity: {note.severity.value}. Parameters: {given}. Source: {note.source}."
+    yield from ("", f"What to do: {WAYS[note.rule]}")
     yield from ("", "| passes | fails | test |", "|---|---|---|")
     yield from (f"| {one.passes} | {one.fails} | `{one.test}` |" for one in examples)
 

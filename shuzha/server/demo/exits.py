@@ -63,7 +63,7 @@ class Way:
 
 
 def show_exits(way: Way) -> tuple[str, dict[str, Any]]:
-    """Return what was shown, and the ids of the mended and the blocked request.
+    """Return what was shown, a line a request, and the ids of the mended and the blocked one with how each ended.
 
     Raises Unavailable where the airlock did something else than it should.
     """
@@ -79,10 +79,16 @@ def show_exits(way: Way) -> tuple[str, dict[str, Any]]:
     mended = way.analyst.wait(f"/exports/{pilot}", lambda one: one["state"] in {"released", "returned"}, "the release")
     if mended["state"] != "released":
         raise Unavailable(f"the mended request is {mended['state']}")
+    outputs = [
+        {"notebook": PILOT, "request": pilot, "returned_for": _rules(returned), "mended_by": "suppress",
+         "state": mended["state"]},
+        {"notebook": LACKING, "request": blocked, "returned_for": _rules(held), "state": held["state"]},
+    ]  # fmt: skip
     said = (
-        f"a pilot sample came back ({_rules(returned)}), was mended by suppression and passed; the first table again "
+        f"mended: a pilot sample came back ({', '.join(_rules(returned))}), and passed with small cells suppressed\n"
+        f"held back: the first table again, but for five people ({', '.join(_rules(held))})"
     )
-    return said + f"but for five people was held back ({_rules(held)})", {"mended": pilot, "blocked": blocked}
+    return said, {"mended": pilot, "blocked": blocked, "outputs": outputs}
 
 
 async def _ask(way: Way, notebooks: dict[str, list[str]], again: str = "") -> list[str]:
@@ -103,5 +109,5 @@ def _wait(way: Way, export: str, rule: str) -> Any:
     return found
 
 
-def _rules(found: Any) -> str:
-    return ", ".join(sorted({one["rule"] for one in found["findings"] if one["severity"] == "block"}))
+def _rules(found: Any) -> list[str]:
+    return sorted({one["rule"] for one in found["findings"] if one["severity"] == "block"})

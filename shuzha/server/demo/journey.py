@@ -71,7 +71,8 @@ class Journey(Walk):
             (self.person("checker1"), self.person("checker2")), self.made["workspace"], self.made["server"],
         )  # fmt: skip
         more, ids = show_exits(way)
-        return f"{said}; {more}", made | ids
+        passed = {"notebook": self.notebook, "request": self.made["export"], "returned_for": [], "state": "released"}
+        return f"passed: {said}\n{more}", made | ids | {"outputs": [passed, *ids["outputs"]]}
 
     def serve(self) -> Done:
         """Hop 8: a consumer's key asks; every answer is right, metered, and in the log before it is given."""

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from rich.markup import escape
+from rich.table import Table
 
 from shuzha import __version__
 from shuzha.core.errors import Invalid
@@ -132,7 +134,12 @@ def _subject_of(folder: Path, size: CitySize, source: Path | None) -> tuple[Make
 
 
 def _tell(hop: Hop) -> None:
-    console.print(f"[bold]{hop.id:<10}[/bold] {hop.seconds:6.1f} s  {hop.proved}", highlight=False)
+    line = Table.grid(padding=(0, 2, 0, 0))
+    line.add_column(width=10, style="bold")
+    line.add_column(width=8, justify="right", no_wrap=True)
+    line.add_column()
+    line.add_row(hop.id, f"{hop.seconds:.1f} s", escape(hop.proved))
+    console.print(line, highlight=False)
 
 
 def _tell_end(found: Mapping[str, Any]) -> None:
