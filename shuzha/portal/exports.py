@@ -233,13 +233,14 @@ class ExportPages:
         wanted = file or request.query_params.get("file", "")
         chosen = found.find_file(wanted) or next(iter(found.files), None)
         verbs = self._desk.verbs(actor, EXPORT, found.state, export_resource(found), _offered(actor))
+        findings = [one for one in found.findings if chosen is None or one.file in ("", chosen.name)]
         return self._desk.page(
             request, "export.html", status, errors=errors, export=found, chosen=chosen, verbs=verbs,
             steps=progress(EXPORT, WAY, found.state, _reached(found)),
             moving=found.state in MOVING, left=self._left(found),
             content=self._content(actor, found, chosen) if chosen else {}, choices=CHOICES,
             grounds=self._grounds(actor, found, chosen) if chosen else None,
-            findings=[one for one in found.findings if chosen is None or one.file in ("", chosen.name)],
+            findings=findings, firsts={one.rule: one for one in reversed(findings)},
             opens=self._desk.reachable(actor, export_resource(found)), voting=self._voting(actor, found),
             demand=next((one.demand for one in found.files if one.demand), ""),
             votes=found.round_votes, reviewers=REVIEWERS,

@@ -45,6 +45,7 @@
     how2: ['用 workbench.export(名称, …) 声明，保存笔记本。', 'Declare it with workbench.export(name, …) and save the notebook.'],
     how3: ['用 workbench.submit("笔记本.ipynb") 提交：平台在洁净室重算，两人审核。', 'Ask with workbench.submit("notebook.ipynb"): the platform computes it again, two people review it.'],
     how4: ['没有下载：文件只能经出域申请离开。', 'There is no download: files leave by an export request only.'],
+    blocked: ['被规则拦下：{rules}', 'blocked by {rules}'],
     portal: ['在门户中打开本工作区', 'Open this workspace in the portal'],
     refresh: ['刷新', 'Refresh'],
     asOf: ['更新于 {time}', 'as of {time}'],
@@ -160,6 +161,12 @@
     return words ? say(words, { limit, times: hit.times }) : hit.limit;
   }
 
+  /** Why a request came back: the rules' names in the reader's language, or what a person wrote. */
+  function sayReason(reason, say) {
+    const rules = /^blocked by ([\w, ]+)$/.exec(reason);
+    return rules ? say('blocked', { rules: rules[1] }) : reason;
+  }
+
   /** The parts of the panel, each a function of the status and the language. */
   const PARTS = {
     head({ status }) {
@@ -214,7 +221,7 @@
       const items = status.exports.map(each => {
         const tone = (STATES[each.state] || ['', '', ''])[2];
         const row = make('div', { class: 'line' }, link(each.url, each.title || each.id), make('span', { class: `tag ${tone}` }, state(each.state)));
-        return make('li', {}, row, ...(tone === 'warn' || tone === 'bad' ? [make('div', { class: 'quiet' }, each.reason || '')] : []));
+        return make('li', {}, row, ...(tone === 'warn' || tone === 'bad' ? [make('div', { class: 'quiet' }, sayReason(each.reason || '', say))] : []));
       });
       return section('exports', say('exports'), make('ul', { class: 'plain' }, ...items));
     },
