@@ -43,7 +43,7 @@ WAYS: Final[dict[str, str]] = {
     "free_form": "Nothing: reviewers judge it. What can be declared with workbench.table is judged sooner.",
     "suppressed": "Nothing: the cells stay out.",
     "repair_failed": "Merge groups or leave a column out: no choice of cells protects this table.",
-    "rounding": "Nothing: the cells are rounded.",
+    "rounding": "Declare the repair that is on offer, or merge groups.",
     "claims_counted_later": "Nothing: a submission counts them.",
     "model_format": "Save the model as ONNX, skops, safetensors, PMML or JSON.",
     "model_code": "Save the model in a format that holds data alone.",

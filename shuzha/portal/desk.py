@@ -91,7 +91,7 @@ class Desk:
         except ShuzhaError as error:
             return show((self.explain(request, error),), status_of(error))
         place = back if isinstance(back, str) else back(result)
-        return RedirectResponse(f"{place}?{urlencode({'done': done})}", 303)
+        return RedirectResponse(f"{place}{'&' if '?' in place else '?'}{urlencode({'done': done})}", 303)
 
     def act(
         self,

@@ -180,7 +180,10 @@ def test_only_the_authority_changes_a_rule_and_everybody_sees_it(sign_in, city: 
     authority = sign_in("authority", "en")
     for value in ("1.5", "twelve", "10", "-1"):
         assert post(authority, "/exports/rules", **(asked | {"value": value})).status_code == 422
-    assert post(authority, "/exports/rules", **asked).status_code in (200, 303)
+    set_now = post(authority, "/exports/rules", **asked)
+    assert set_now.status_code == 303
+    shown = authority.get(set_now.headers["location"]).text
+    assert "in force from now on" in shown, "one is led back to the rules, not to the list of requests"
     page = sign_in("analyst", "en").get("/exports?show=rules").text
     assert "a new handbook" in page
     assert "default 10" in page
