@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from policies import Context, Policies, Resource
 from shuzha.authorization.agreement import sha256
@@ -48,6 +48,9 @@ _CAUSES = {
 }
 
 log = logging.getLogger(__name__)
+
+STUMBLED: Final = "a part of the platform that did not answer; it is asked again"
+"""What an exit waits for that could not be taken further: the service's log says which part, and why."""
 
 
 def exit_resource(found: Exit) -> Resource:
@@ -108,6 +111,8 @@ class ExitService:
             except (ShuzhaError, OSError) as error:
                 # One exit that waits for a hub or a disk must not keep the others.
                 log.warning("the exit %s goes on later: %s", one.id, error)
+                with self._database.work(platform_actor("exit")) as work:
+                    self._wait(work, work.get(EXITS, one.id), STUMBLED)
                 continue
             if after.state is not one.state:
                 moved.append(after)

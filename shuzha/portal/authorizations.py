@@ -207,7 +207,7 @@ class AuthorizationPages:
         qualify = next((verb for verb in verbs if verb.name == "qualify" and verb.refusal is None), None)
         return self._desk.page(
             request, "authorization.html", status, errors=errors, authorization=found, today=today,
-            steps=progress(AUTHORIZATION, WAY, found.state), qualify=qualify,
+            steps=progress(AUTHORIZATION, WAY, found.state, _reached(found)), qualify=qualify,
             verbs=[verb for verb in verbs if verb != qualify],
             demands=demands, entries=entries, held=held, state=standing(found, held),
             holds=show_holds(
@@ -262,3 +262,18 @@ class AuthorizationPages:
     def _left(self, found: Authorization) -> int | None:
         due = found.due
         return None if due is None else self._desk.law.remaining(Due(due), self._desk.clock.now())
+
+
+def _reached(found: Authorization) -> AuthorizationState:
+    """Return how far an authorization came before it left the usual way."""
+    if found.filing:
+        return _A.ACTIVE
+    if found.signatures:
+        return _A.SIGNED
+    if found.notice_until:
+        return _A.PUBLICIZED
+    if found.approved_on:
+        return _A.APPROVED
+    if found.report:
+        return _A.REVIEWED
+    return _A.QUALIFIED if found.checks else _A.APPLIED

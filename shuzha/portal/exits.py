@@ -16,14 +16,14 @@ from shuzha.core.calendar import Due
 from shuzha.core.clock import city_date
 from shuzha.core.errors import NotAllowed
 from shuzha.exits.model import EXIT, Exit, ExitState, total_shares
-from shuzha.exits.service import ExitService, exit_resource
+from shuzha.exits.service import STUMBLED, ExitService, exit_resource
 from shuzha.portal.desk import Desk, Show, Verb, actor_of, progress
 
 WAY = tuple(ExitState)
 VERBS = (Verb("close", "Sign the certificate and close", reason=True),)
 NOT_THE_SIGNER = "it is closed by the authority that signed the agreement"
 NOT_YET = "it is the operating unit's until its day has passed"
-WAITING = ("the operating unit's hand-over", "the authority's signature", NOT_THE_SIGNER, NOT_YET)
+WAITING = ("the operating unit's hand-over", "the authority's signature", NOT_THE_SIGNER, NOT_YET, STUMBLED)
 """What an exit waits for when it waits for people, and why a button is grey."""
 GONE = (
     "files removed", "home and own files removed", "salt overwritten and removed", "index files removed", "revoked",

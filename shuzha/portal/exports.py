@@ -288,6 +288,8 @@ class ExportPages:
         """Return how the vote form stands for this person: None for nobody's form, else why it is closed, or ''."""
         if not actor.has("checker") or found.state not in IN_REVIEW:
             return None
+        if any(vote.reviewer == actor.id for vote in found.round_votes):
+            return {"refusal": "You have voted in this round."}
         try:
             check_reviewer(found, actor.id, actor.organisation)
         except NotAllowed as error:

@@ -90,6 +90,7 @@ _SOURCE = (
     re.compile(r'NavItem\(\s*"[^"]+",\s*"([^"]+)"'),
     re.compile(r'_task\(\s*"([^"]+)"'),
     re.compile(r'return "([A-Z][^"]+)", product'),
+    re.compile(r'return \{"refusal": "([A-Z][^"]+)"\}'),
     re.compile(r'_exits\(actor, ExitState\.\w+, "([^"]+)"'),
     re.compile(r'_demands\(actor, DemandState\.\w+, "([^"]+)"'),
     re.compile(r'EntryState\.\w+: "([^"]+)"'),

@@ -248,3 +248,26 @@ def test_backup_and_restore_keep_a_home_at_rest_and_one_in_use(disks: Disks, tmp
     finally:
         for workspace in again.list_homes():
             again.destroy(workspace)
+
+
+def test_whoever_proves_an_exit_sees_that_an_image_is_gone_and_nothing_more(disks: Disks) -> None:
+    disks.attach("one", UID, SMALL)
+    image = disks._images / "one.img"
+    for parent in (image.parent, *image.parent.parents):
+        if parent.stat().st_uid == 0 and parent != Path("/tmp"):
+            parent.chmod(parent.stat().st_mode | 0o011)
+    looking = "import pathlib, sys; image = pathlib.Path(sys.argv[1]); print(image.exists())"
+    assert as_another(looking, image).stdout.strip() == "True"
+    for forbidden in ("open(sys.argv[1]).read(1)", "list(pathlib.Path(sys.argv[1]).parent.iterdir())"):
+        assert "PermissionError" in as_another(f"import pathlib, sys; {forbidden}", image).stderr
+    disks.detach("one")
+    disks.destroy("one")
+    assert as_another(looking, image).stdout.strip() == "False"
+
+
+def as_another(code: str, image: Path) -> subprocess.CompletedProcess[str]:
+    """Run this as a user who owns nothing here, as the platform's worker is one."""
+    return subprocess.run(
+        ["/usr/bin/python3", "-c", code, str(image)], user=UID + 1, group=UID + 1, extra_groups=[], cwd="/",
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
