@@ -263,8 +263,8 @@ def verify_bundle_file(
             raise Invalid("an output is given as NAME=FILE", rule="bundle.output", accepted="by_district=table.csv")
         outputs[name] = Path(path).read_bytes()
     report = verify_bundle(file.read_bytes(), outputs, _key_bytes(airlock_key), log_key.read_text("utf-8"))
-    heads = ("check", "holds", "what holds, or does not")
-    rows = [(one.what, "yes" if one.holds else "NO", one.said) for one in report.checks]
+    heads = ("check", "holds", "said")
+    rows = [(one.what, one.holds, one.said) for one in report.checks]
     if as_json:
         checks = [dict(zip(heads, row, strict=True)) for row in rows]
         print_json({"sound": report.sound, "request": report.request, "checks": checks})
