@@ -19,7 +19,8 @@ from typing import Any
 
 from aiohttp import web
 from pod_kit import KUBECONFIG, Thing
-from workspace_kit import ENVIRONMENT, ROOT, free_port
+from ports_kit import free_port
+from workspace_kit import ENVIRONMENT, ROOT
 
 INSIDE = ROOT / "sandbox" / "workspaces" / "jails" / "inside"
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import aiohttp
 from aiohttp import web
-from workspace_kit import ENVIRONMENT, free_port
+from ports_kit import free_port
+from workspace_kit import ENVIRONMENT
 
 from sandbox.workspaces.gate.__main__ import Gate, build_gate, watch
 from sandbox.workspaces.gate.door import DoorLimits, listen

@@ -7,7 +7,6 @@ import html
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from ports_kit import free_ports
 
 from sandbox.workspaces.host.limits import Cgroup, CgroupHost
 from sandbox.workspaces.jails.warden import group_name, kernel_group_name
@@ -44,15 +44,6 @@ def wait_until(true: Callable[[], Any], timeout: float = 10.0, what: str = "the 
         assert time.monotonic() < deadline, f"{what} did not come true within {timeout} s"
         time.sleep(0.01)
     return value
-
-
-def free_ports(count: int) -> list[int]:
-    """Return different ports that nobody listens on."""
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
 
 
 def settings_in(data: Path) -> Settings:

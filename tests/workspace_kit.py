@@ -21,6 +21,7 @@ from typing import Any
 
 import aiohttp
 import polars as pl
+from ports_kit import free_port
 
 from sandbox.workspaces.host.disks import detach_all
 from sandbox.workspaces.host.limits import CgroupHost, Limits
@@ -47,12 +48,6 @@ def wait_until(true: Callable[[], Any], timeout: float = 10.0, what: str = "the 
         assert time.monotonic() < deadline, f"{what} did not come true within {timeout} s"
         time.sleep(0.02)
     return value
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

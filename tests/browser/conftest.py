@@ -10,8 +10,9 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from shuzha.server.portal_app import make_app
-from tests.browser.kit import Visit, free_port, launch, serving, visiting
+from tests.browser.kit import Visit, launch, serving, visiting
 from tests.portal_kit import PortalCity
+from tests.ports_kit import free_port
 
 
 @pytest.fixture(scope="module")

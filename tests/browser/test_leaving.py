@@ -7,8 +7,9 @@ import datetime as dt
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.kit import PHONE, Visit, free_port, press
+from tests.browser.kit import PHONE, Visit, press
 from tests.portal_kit import PASSWORD, PortalCity
+from tests.ports_kit import free_port
 from tests.unit.portal.test_leaving import deliver, order
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]

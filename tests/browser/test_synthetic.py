@@ -9,8 +9,9 @@ import pytest
 from playwright.sync_api import expect
 
 from shuzha.server.portal_app import make_app
-from tests.browser.kit import PHONE, Visit, free_port, serving
+from tests.browser.kit import PHONE, Visit, serving
 from tests.portal_kit import PASSWORD, PortalCity
+from tests.ports_kit import free_port
 from tests.synthetic_kit import FEWER, synthetic_city
 
 pytestmark = pytest.mark.browser

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from journey_kit import ROOT, free_ports, short_folder
+from journey_kit import ROOT, short_folder
+from ports_kit import free_ports
 
 from shuzha.core.service_user import ServiceUser, starting_as
 from shuzha.server.demo.walk import HOPS

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ import pytest
 from products.consumers.model import NewKey
 from products.registry.model import Product
 from shuzha.core.clock import FixedClock
+from tests.ports_kit import free_port
 from tests.products_kit import ProductCity, who
 
 READY_SECONDS = 20.0
@@ -30,12 +30,6 @@ def wait_until(is_so: Callable[[], bool], seconds: float = READY_SECONDS) -> Non
         if time.monotonic() > deadline:
             raise AssertionError("not so in time")
         time.sleep(0.01)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

@@ -17,7 +17,8 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 from gate_kit import BASE, TOKEN
-from workspace_kit import ROOT, free_port
+from ports_kit import free_port
+from workspace_kit import ROOT
 
 from sandbox.workspaces.gate.meter import RESERVE_BYTES, Meter
 from sandbox.workspaces.records.controls import ControlsWriter
