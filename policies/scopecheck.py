@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
@@ -33,6 +33,12 @@ DEEDS: Mapping[str, Deed] = {
 """Which kind of policy line each scope permission asks."""
 
 _EMPTY: frozenset[str] = frozenset()
+_UNSAID = frozenset({""})
+_KEPT_REFUSALS = 256
+"""How many of its sentences a grant keeps: who asks for ever other things fills no memory."""
+
+Refusal = tuple[str, str, str]
+"""Code, reason, and the part of the scope that it rests on."""
 
 
 @dataclass(slots=True)
@@ -44,8 +50,8 @@ class Ask:
 
     grant: str
     holder: str
-    deed: str
-    operation: str
+    deeds: frozenset[str]
+    operations: frozenset[str]
     entry: str
     columns: frozenset[str]
     partners: frozenset[str]
@@ -70,43 +76,49 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """One part of a request beside what a line has for it: `holds` decides alone, `granted` says it in words."""
+    """One set of things of a request beside the same set of a line; `part` names the clause that it rests on."""
 
     name: str
+    plural: str
     part: str
-    holds: Callable[[Line, Ask], bool]
-    granted: Callable[[Line], frozenset[str]]
-    asked: Callable[[Ask], frozenset[str]]
 
+    def holds(self, line: Line, ask: Ask) -> bool:
+        """Return whether the line has all that the request needs."""
+        needs, have = getattr(ask, self.plural), getattr(line, self.plural)
+        return bool(needs <= have)
 
-def _of_set(name: str, plural: str, part: str) -> Attribute:
-    asked: Callable[[Ask], frozenset[str]] = attrgetter(plural)
-    granted: Callable[[Line], frozenset[str]] = attrgetter(plural)
-    return Attribute(name, part, lambda line, ask: asked(ask) <= granted(line), granted, asked)
+    def granted(self, line: Line) -> frozenset[str]:
+        """Return what the line has, in words: what is unsaid is left out."""
+        return _said(line, self.plural)
+
+    def asked(self, ask: Ask) -> frozenset[str]:
+        """Return what the request needs, in words."""
+        return _said(ask, self.plural)
 
 
 ATTRIBUTES: tuple[Attribute, ...] = (
-    Attribute(
-        "deed", "operations", lambda line, ask: ask.deed in line.deeds, lambda line: line.deeds,
-        lambda ask: frozenset({ask.deed}),
-    ),
-    _of_set("place", "places", "places"),
-    _of_set("output_kind", "output_kinds", "output_kinds"),
-    Attribute(
-        "operation", "operations", lambda line, ask: ask.operation in line.operations,
-        lambda line: line.operations - {""}, lambda ask: frozenset({ask.operation} - {""}),
-    ),
-    _of_set("purpose", "purposes", "purposes"),
-    _of_set("partners", "partners", "partners"),
-    _of_set("columns", "columns", "columns"),
-)  # fmt: skip
+    Attribute("deed", "deeds", "operations"),
+    Attribute("place", "places", "places"),
+    Attribute("output_kind", "output_kinds", "output_kinds"),
+    Attribute("operation", "operations", "operations"),
+    Attribute("purpose", "purposes", "purposes"),
+    Attribute("partners", "partners", "partners"),
+    Attribute("columns", "columns", "columns"),
+)
 """In the order in which a refusal is looked for: the first that no line left over holds is the one that it names."""
+
+Sets = tuple[frozenset[str], ...]
+_sets_of: Callable[[Line | Ask], Sets] = attrgetter(*(attribute.plural for attribute in ATTRIBUTES))
+_DEEDS: Mapping[str, frozenset[str]] = {permission: frozenset({deed}) for permission, deed in DEEDS.items()}
 
 
 class CompiledScope:
     """One version of one grant's scope as its own tiny Casbin enforcers; never changed, only replaced."""
 
-    __slots__ = ("_allowing", "_enforcers", "_hours", "_numbers", "_refusing", "_timed", "scope")
+    __slots__ = (
+        "_allowing", "_enforcers", "_having", "_hours", "_lines", "_numbers", "_outside", "_refusing", "_timed",
+        "scope",
+    )  # fmt: skip
 
     def __init__(self, scope: Scope, calendar: WorkingCalendar | None = None) -> None:
         if scope.version != scope.computed_version():
@@ -117,37 +129,40 @@ class CompiledScope:
         # Lines mostly share their hours: each once is enough to know when an answer ends.
         self._timed = tuple({each.hours: each for each in self._hours if each.hours is not None}.values())
         lines = [columns_of(scope, line, hours) for line, hours in zip(scope.lines, self._hours, strict=True)]
-        self._numbers = {line: number for number, line in enumerate(lines)}
+        # By identity, as Casbin gives back the very line: the hash of one takes longer than all else but Casbin.
+        self._lines = lines
+        self._numbers = {id(line): number for number, line in enumerate(lines)}
         # Casbin walks all lines of an enforcer: one for each kind of deed has only those that could allow it.
         self._enforcers = {
             deed: TinyEnforcer("scope.conf", found)
             for deed in Deed
             if (found := [line for line, each in zip(lines, scope.lines, strict=True) if deed in each.deeds])
         }
-        self._refusing: dict[str, tuple[str, Citation]] = {}  # by part of the scope, of which there are a dozen
-        # Without hours, a line's yes holds for the whole term: it is made once.
-        always = all(line.hours is None for line in scope.lines)
-        self._allowing = [self._allow(scope.valid_from, number) for number in range(len(lines))] if always else []
+        self._having = [_sets_of(line) for line in scope.lines]
+        self._outside: dict[tuple[int, tuple[int, ...]], Refusal] = {}  # by attribute and the lines left before it
+        # What was answered last: it stays the answer until term or hours turn.
+        self._allowing: dict[int, Segment] = {}
+        self._refusing: dict[tuple[str, Refusal], Segment] = {}
 
     def decide(self, permission: str, resource: Resource, context: Context) -> Segment:
-        """Return the answer to this request and the time in which it stays the answer."""
+        """Return the answer to this request and the time in which it stays the answer.
+
+        What lies outside every line is refused without asking Casbin, whose yes is needed for any other answer. It is
+        asked once for a line in a stretch of time: of a request whose sets the same line holds in the same stretch,
+        every comparison of the matcher is true again.
+        """
         ask = ask_of(permission, resource, context)
-        fault = self._find_mismatch(permission, resource, context)
-        enforcer = self._enforcers.get(DEEDS[permission])
-        line = None if fault or enforcer is None else enforcer.find_line(ask)
-        if line is not None:
-            number = self._numbers[line]
-            return self._allowing[number] if self._allowing else self._allow(ask.at, number)
-        code, reason, part = fault or self.find_outside(ask)
-        if part not in self._refusing:
-            cited = self.scope.cite(part)
-            self._refusing[part] = (self.rule(cited), cited)
-        (rule, cited), (starts, ends) = self._refusing[part], self._stretch(ask.at)
-        decision = Decision(
-            False, f"`{permission}` is refused: {reason}", rule, self.scope.version, None if ends is LATEST else ends,
-            code, cited.clause, cited.article,
-        )  # fmt: skip
-        return Segment(decision, starts, ends)
+        found = self._find_mismatch(permission, resource, context) or self.find_outside(ask)
+        if isinstance(found, int):
+            known = self._allowing.get(found)
+            if known is not None and known.starts <= ask.at < known.ends:
+                return known
+            enforcer = self._enforcers.get(DEEDS[permission])
+            line = None if enforcer is None else enforcer.find_line(ask)
+            if line is not None:
+                return self._allow(ask.at, self._numbers[id(line)])
+            found = self._outside_hours(ask)
+        return self._refuse(ask.at, permission, found)
 
     def rule(self, *cited: Citation, line: int | None = None) -> str:
         """Return the policy line's name and the clauses behind it."""
@@ -159,9 +174,11 @@ class CompiledScope:
         """Return whether the hours of a line are open."""
         return at in self._hours[number]
 
-    def find_outside(self, ask: Ask) -> tuple[str, str, str]:
-        """Return code, reason and part of the scope for a request that no line allows."""
+    def find_outside(self, ask: Ask) -> Refusal | int:
+        """Return the number of the first line that may allow the request, or why none can, whatever the hour."""
         scope = self.scope
+        if ask.grant != scope.grant:
+            return "scope.unknown", f"it names another grant than {scope.grant}", "parties"
         if ask.holder != scope.holder:
             return "scope.holder", f"grant {scope.grant} was given to another organisation", "parties"
         if ask.at < scope.valid_from:
@@ -170,15 +187,40 @@ class CompiledScope:
             return "scope.expired", f"the grant ended at {scope.valid_until.isoformat()}", "term"
         if ask.entry != scope.entry:
             return "scope.entry", f"its entry lies outside the grant, which has: {scope.entry}", "entries"
-        reached = [_count_holding(line, ask) for line in scope.lines]
-        furthest = max(reached, default=0)
-        left = [line for line, count in zip(scope.lines, reached, strict=True) if count == furthest]
-        if furthest < len(ATTRIBUTES):
-            return _outside(ATTRIBUTES[furthest], left)
-        said = "; ".join(dict.fromkeys(line.hours.text() for line in left if line.hours))
+        furthest, left = _find_furthest(_sets_of(ask), self._having)
+        if furthest == len(ATTRIBUTES):
+            return left[0]
+        known = self._outside.get((furthest, left))
+        if known is None:
+            known = _outside(ATTRIBUTES[furthest], [scope.lines[number] for number in left])
+            if len(self._outside) < _KEPT_REFUSALS:
+                self._outside[furthest, left] = known
+        return known
+
+    def _outside_hours(self, ask: Ask) -> Refusal:
+        needs = _sets_of(ask)
+        holding = (line for line, have in zip(self.scope.lines, self._having, strict=True) if _holds_all(needs, have))
+        hours = [line.hours for line in holding]
+        said = "; ".join(dict.fromkeys(each.text() for each in hours if each))
         return "scope.hours", f"its moment lies outside the grant's hours, which are: {said or 'none'}", "hours"
 
     def _allow(self, at: dt.datetime, number: int) -> Segment:
+        """Return the yes of a line, the one of before where that is of the same stretch of time."""
+        known = self._allowing.get(number)
+        if known is None or not known.starts <= at < known.ends:
+            known = self._allowing[number] = self._make_yes(at, number)
+        return known
+
+    def _refuse(self, at: dt.datetime, permission: str, refusal: Refusal) -> Segment:
+        """Return a no, the one of before where that is of the same stretch of time."""
+        known = self._refusing.get((permission, refusal))
+        if known is None or not known.starts <= at < known.ends:
+            known = self._make_no(at, permission, refusal)
+            if len(self._refusing) < _KEPT_REFUSALS:
+                self._refusing[permission, refusal] = known
+        return known
+
+    def _make_yes(self, at: dt.datetime, number: int) -> Segment:
         scope, line = self.scope, self.scope.lines[number]
         cited, (starts, ends) = scope.cite(line.part), self._stretch(at)
         quota = () if line.quota is None else (scope.cite("quota"),)
@@ -187,6 +229,15 @@ class CompiledScope:
         decision = Decision(
             True, f"within grant {scope.grant}", rule, scope.version, ends, "allowed", cited.clause, cited.article,
             line.quota, number, counted,
+        )  # fmt: skip
+        return Segment(decision, starts, ends)
+
+    def _make_no(self, at: dt.datetime, permission: str, refusal: Refusal) -> Segment:
+        code, reason, part = refusal
+        cited, (starts, ends) = self.scope.cite(part), self._stretch(at)
+        decision = Decision(
+            False, f"`{permission}` is refused: {reason}", self.rule(cited), self.scope.version,
+            None if ends is LATEST else ends, code, cited.clause, cited.article,
         )  # fmt: skip
         return Segment(decision, starts, ends)
 
@@ -203,7 +254,7 @@ class CompiledScope:
             starts, ends = max(starts, start), min(ends, end)
         return starts, ends
 
-    def _find_mismatch(self, permission: str, resource: Resource, context: Context) -> tuple[str, str, str] | None:
+    def _find_mismatch(self, permission: str, resource: Resource, context: Context) -> Refusal | None:
         if resource.authorization and resource.authorization != self.scope.authorization:
             return "scope.authorization", f"grant {self.scope.grant} belongs to another authorization", "parties"
         for name in REQUIRED[permission]:
@@ -216,9 +267,9 @@ class CompiledScope:
 def ask_of(permission: str, resource: Resource, context: Context) -> Ask:
     """Return a request in the types of the policy lines; raises TypeError for a value of another type."""
     return Ask(
-        resource.grant, resource.organisation, DEEDS[permission], _text(context.operation), _text(context.entry),
-        _set(context.columns), _set(context.partners), _as_set(context.output_kind), _as_set(context.purpose),
-        _as_set(context.place), context.at.astimezone(dt.UTC),
+        resource.grant, resource.organisation, _DEEDS[permission], frozenset((_text(context.operation),)),
+        _text(context.entry), _set(context.columns), _set(context.partners), _as_set(context.output_kind),
+        _as_set(context.purpose), _as_set(context.place), context.at.astimezone(dt.UTC),
     )  # fmt: skip
 
 
@@ -230,19 +281,40 @@ def columns_of(scope: Scope, line: Line, hours: OpenHours) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
+def _find_furthest(needs: Sets, having: Sequence[Sets]) -> tuple[int, tuple[int, ...]]:
+    """Return how many attributes hold before the first that does not in the lines that go furthest, and these lines.
+
+    The first line in which all hold is enough.
+    """
+    furthest, left = 0, []
+    for number, have in enumerate(having):
+        reached = 0
+        for need, has in zip(needs, have, strict=True):
+            if not need <= has:
+                break
+            reached += 1
+        else:
+            return reached, (number,)
+        if reached > furthest:
+            furthest, left = reached, [number]
+        elif reached == furthest:
+            left.append(number)
+    return furthest, tuple(left)
+
+
+def _holds_all(needs: Sets, have: Sets) -> bool:
+    return all(need <= has for need, has in zip(needs, have, strict=True))
+
+
+def _said(thing: Line | Ask, plural: str) -> frozenset[str]:
+    return frozenset(getattr(thing, plural)) - _UNSAID
+
+
 def _counted_with(scope: Scope, quota: Quota) -> frozenset[str]:
     return _EMPTY.union(*(line.output_kinds for line in scope.lines if line.quota == quota))
 
 
-def _count_holding(line: Line, ask: Ask) -> int:
-    """Return how many attributes hold before the first that does not."""
-    for place, attribute in enumerate(ATTRIBUTES):
-        if not attribute.holds(line, ask):
-            return place
-    return len(ATTRIBUTES)
-
-
-def _outside(attribute: Attribute, left: list[Line]) -> tuple[str, str, str]:
+def _outside(attribute: Attribute, left: Sequence[Line]) -> Refusal:
     """Return a refusal that names the attribute which none of the lines holds that held all before it."""
     if attribute.name == "deed":
         return "scope.deed", "the grant allows nothing of this kind", attribute.part

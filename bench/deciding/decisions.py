@@ -27,7 +27,7 @@ import casbin
 from city import END, SHAPES, START, Records, Request, make_grants, make_request, make_shapes
 
 from policies import Policies, Scope
-from policies.scopecheck import ask_of, columns_of
+from policies.scopecheck import DEEDS, ask_of, columns_of
 from policies.windows import OpenHours
 from shuzha.core.calendar import WorkingCalendar
 
@@ -178,9 +178,9 @@ def cedar(shapes: list[Scope], lines: int, requests: list[Request], folder: Path
 def cedar_request(request: Request) -> dict[str, Any]:
     ask = ask_of(request.permission, request.resource, request.context)
     context = {
-        "deed": ask.deed, "operation": ask.operation, "entry": ask.entry, "columns": sorted(ask.columns),
-        "partners": sorted(ask.partners), "output_kinds": sorted(ask.output_kinds), "purposes": sorted(ask.purposes),
-        "places": sorted(ask.places), "at": int(ask.at.timestamp()),
+        "deed": DEEDS[request.permission], "operation": request.context.operation, "entry": ask.entry,
+        "columns": sorted(ask.columns), "partners": sorted(ask.partners), "output_kinds": sorted(ask.output_kinds),
+        "purposes": sorted(ask.purposes), "places": sorted(ask.places), "at": int(ask.at.timestamp()),
     }  # fmt: skip
     return {
         "principal": {"type": "Org", "id": ask.holder}, "action": {"type": "Action", "id": "ask"},

@@ -196,23 +196,27 @@ def _check_lists(agreement: Agreement) -> None:
     for part in ("entries", "purposes", "operations", "output_kinds"):
         values: tuple[str, ...] = getattr(agreement, part)
         if not values or any(not value.strip() for value in values):
-            raise Invalid(f"the agreement names no {part}", rule=CONTENT_RULE, accepted="at least one")
+            raise Invalid(f"the agreement names no {part}", rule=CONTENT_RULE, accepted="at least one", field=part)
         if len(set(values)) != len(values):
-            raise Invalid(f"the agreement names one of its {part} twice", rule=CONTENT_RULE)
+            raise Invalid(f"the agreement names one of its {part} twice", rule=CONTENT_RULE, field=part)
 
 
 def _check_term(term: Term, cap_years: int, cap_source: str) -> None:
     if term.valid_until < term.valid_from:
-        raise Invalid("the term ends before it starts", rule="agreement.term", accepted="first day, then last day")
+        raise Invalid(
+            "the term ends before it starts", rule="agreement.term", accepted="first day, then last day",
+            field="valid_until",
+        )  # fmt: skip
     if term.valid_from.year + cap_years > dt.MAXYEAR:
         raise Invalid(
-            "the term starts on a day that cannot be counted with", rule="agreement.term", accepted="its days"
-        )
+            "the term starts on a day that cannot be counted with", rule="agreement.term", accepted="its days",
+            field="valid_from",
+        )  # fmt: skip
     last = anniversary(term.valid_from, cap_years) - dt.timedelta(days=1)
     if term.valid_until > last:
         raise Invalid(
             f"the term ends on {term.valid_until.isoformat()}, after the cap of {cap_years} years",
-            rule=cap_source, accepted=f"a last day up to {last.isoformat()}",
+            rule=cap_source, accepted=f"a last day up to {last.isoformat()}", field="valid_until",
         )  # fmt: skip
 
 
@@ -221,12 +225,12 @@ def _check_income(income: Income) -> None:
     if any(share < 0 for share in shares.values()) or sum(shares.values()) != WHOLE:
         raise Invalid(
             f"the allocation sums to {sum(shares.values())} basis points",
-            rule="agreement.allocation", accepted="shares of 0 or more that sum to 10000",
+            rule="agreement.allocation", accepted="shares of 0 or more that sum to 10000", field="operator",
         )  # fmt: skip
     if not 0 <= income.infrastructure_rate < WHOLE:
         raise Invalid(
             f"the infrastructure rate is {income.infrastructure_rate} basis points",
-            rule="agreement.infrastructure", accepted="0 to 9999",
+            rule="agreement.infrastructure", accepted="0 to 9999", field="infrastructure",
         )  # fmt: skip
 
 

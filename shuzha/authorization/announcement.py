@@ -144,7 +144,9 @@ def check_announcement(content: AnnouncementDraft, today: dt.date) -> None:
         if not str(getattr(content, name)).strip():
             raise Invalid(f"the announcement leaves `{name}` empty", rule=rule, accepted=f"its {name}")
     if not content.conditions or not all(each.strip() for each in content.conditions):
-        raise Invalid("the announcement names no condition", rule=RULE, accepted="at least one condition")
+        raise Invalid(
+            "the announcement names no condition", rule=RULE, accepted="at least one condition", field="conditions"
+        )
     _check_window(content, today)
     _check_parties(content)
     _check_review(content)
@@ -152,34 +154,43 @@ def check_announcement(content: AnnouncementDraft, today: dt.date) -> None:
     if missing:
         raise Invalid(
             f"the announcement asks for no evidence of: {', '.join(missing)}", rule="J23 art. 9",
-            accepted=", ".join(NEEDED_EVIDENCE),
+            accepted=", ".join(NEEDED_EVIDENCE), field="evidence",
         )  # fmt: skip
 
 
 def _check_window(content: AnnouncementDraft, today: dt.date) -> None:
     if content.closes < content.opens or content.closes < today:
         raise Invalid(
-            "the window ends before it starts, or is over already", rule=RULE, accepted="first day, then a last day"
-        )
+            "the window ends before it starts, or is over already", rule=RULE, accepted="first day, then a last day",
+            field="closes",
+        )  # fmt: skip
     if content.opens.year != content.year:
         raise Invalid(
             f"the window opens in {content.opens.year}, the announcement is for {content.year}", rule=RULE,
-            accepted="a window that opens in the announcement's year",
+            accepted="a window that opens in the announcement's year", field="opens",
         )  # fmt: skip
     if not 0 <= content.notice_days <= LONGEST_NOTICE:
         raise Invalid(
-            "the public notice has an unusable length", rule="W25 art. 20", accepted=f"0 to {LONGEST_NOTICE} days"
-        )
+            "the public notice has an unusable length", rule="W25 art. 20", accepted=f"0 to {LONGEST_NOTICE} days",
+            field="notice_days",
+        )  # fmt: skip
 
 
 def _check_parties(content: AnnouncementDraft) -> None:
     if content.mode is Mode.FIELD and not content.field.strip():
-        raise Invalid("an authorization by field names no field", rule="J23 art. 5", accepted="the field")
+        raise Invalid(
+            "an authorization by field names no field", rule="J23 art. 5", accepted="the field", field="field"
+        )
     if content.mode is Mode.COMPREHENSIVE and content.provider:
-        raise Invalid("a comprehensive authorization names one provider", rule="J23 art. 5", accepted="no provider")
+        raise Invalid(
+            "a comprehensive authorization names one provider", rule="J23 art. 5", accepted="no provider",
+            field="provider",
+        )  # fmt: skip
     if content.mode is not Mode.COMPREHENSIVE and not content.provider:
         rule = "J23 art. 5" if content.mode is Mode.FIELD else "W25 art. 19"
-        raise Invalid(f"mode {content.mode} names no provider", rule=rule, accepted="the provider's id")
+        raise Invalid(
+            f"mode {content.mode} names no provider", rule=rule, accepted="the provider's id", field="provider"
+        )
 
 
 def _check_review(content: AnnouncementDraft) -> None:
@@ -187,10 +198,18 @@ def _check_review(content: AnnouncementDraft) -> None:
     names = {each.name.strip() for each in content.criteria}
     whole = sum(each.most for each in content.criteria)
     if len(names) != len(content.criteria) or "" in names or any(each.most < 1 for each in content.criteria):
-        raise Invalid("a criterion is empty, doubled or without points", rule=rule, accepted="names, 1 or more points")
+        raise Invalid(
+            "a criterion is empty, doubled or without points", rule=rule, accepted="names, 1 or more points",
+            field="criteria",
+        )  # fmt: skip
     if whole != FULL_SCORE:
-        raise Invalid(f"the criteria sum to {whole} points", rule=rule, accepted=f"{FULL_SCORE} points together")
+        raise Invalid(
+            f"the criteria sum to {whole} points", rule=rule, accepted=f"{FULL_SCORE} points together", field="criteria"
+        )
     if not 0 < content.pass_score <= FULL_SCORE:
-        raise Invalid("the pass mark is out of range", rule=rule, accepted=f"1 to {FULL_SCORE}")
+        raise Invalid("the pass mark is out of range", rule=rule, accepted=f"1 to {FULL_SCORE}", field="pass_score")
     if not LEAST_EXPERTS <= content.experts <= MOST_EXPERTS:
-        raise Invalid(f"a panel of {content.experts}", rule=rule, accepted=f"{LEAST_EXPERTS} to {MOST_EXPERTS} experts")
+        raise Invalid(
+            f"a panel of {content.experts}", rule=rule, accepted=f"{LEAST_EXPERTS} to {MOST_EXPERTS} experts",
+            field="experts",
+        )  # fmt: skip

@@ -125,7 +125,10 @@ class ApplicationVerbs(Room):
             raise Invalid("the law book states no cap on the term", rule=TERM_RULE)
         check_agreement(agreement, rule.years, rule.citation())
         if agreement.term.end() <= work.now():
-            raise Invalid("the term is over already", rule="agreement.term", accepted="a last day from today on")
+            raise Invalid(
+                "the term is over already", rule="agreement.term", accepted="a last day from today on",
+                field="valid_until",
+            )  # fmt: skip
         entries = tuple(work.get(ENTRIES, entry) for entry in agreement.entries)
         for entry in entries:
             check_eligible(entry)
@@ -177,5 +180,5 @@ def _check_renewal(work: Work, application: Application, actor: Actor) -> None:
     if application.agreement.term.valid_from <= old.agreement.term.valid_until:
         raise Invalid(
             f"the term starts before that of {old.id} is over", rule=rule,
-            accepted=f"a first day after {old.agreement.term.valid_until.isoformat()}",
+            accepted=f"a first day after {old.agreement.term.valid_until.isoformat()}", field="valid_from",
         )  # fmt: skip

@@ -61,7 +61,10 @@ class AssessmentVerbs(Room):
         """
         check_reason(reason)
         if not experts:
-            raise Invalid("nobody is appointed", rule=RULE, accepted="at least one account of an expert")
+            raise Invalid(
+                "nobody is appointed", rule=RULE, accepted="at least one account of an expert",
+                field="experts",
+            )  # fmt: skip
         with self._database.work(actor) as work:
             found, announcement = self._led(work, actor, authorization_id)
             due, provisional = self._due(SCORE_RULE, work.now())

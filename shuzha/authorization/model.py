@@ -268,11 +268,24 @@ LONGEST_REASON = 4_000
 def check_reason(reason: str) -> None:
     """Refuse a decision that gives no reason."""
     if not reason.strip():
-        raise Invalid("a decision without a reason", rule="decision.reason", accepted="a sentence that says why")
+        raise Invalid(
+            "a decision without a reason", rule="decision.reason", accepted="a sentence that says why",
+            field="reason",
+        )  # fmt: skip
     if len(reason) > LONGEST_REASON:
         raise Invalid(
-            "the reason of a decision is too long", rule="decision.reason", accepted=f"{LONGEST_REASON} characters"
-        )
+            "the reason of a decision is too long", rule="decision.reason", accepted=f"{LONGEST_REASON} characters",
+            field="reason",
+        )  # fmt: skip
+
+
+def check_notice_over(found: Authorization, today: dt.date) -> None:
+    """Refuse a signature while the approved authorization is on public notice (W25 art. 20)."""
+    if found.notice_until is not None and today <= found.notice_until:
+        raise Invalid(
+            f"the public notice of {found.id} runs until {found.notice_until.isoformat()}", rule="W25 art. 20",
+            accepted="a signature after that day",
+        )  # fmt: skip
 
 
 def check_demand_fits(draft: DemandDraft, agreement: Agreement, elements: Iterable[str]) -> None:
@@ -289,19 +302,23 @@ def check_demand_fits(draft: DemandDraft, agreement: Agreement, elements: Iterab
     _check_within("output_kinds", draft.output_kinds, agreement.output_kinds, agreement)
     _check_within("purposes", draft.purposes, agreement.purposes, agreement)
     if not draft.places:
-        raise Invalid("the demand names no place", rule="J23 art. 15", accepted=", ".join(Place))
+        raise Invalid("the demand names no place", rule="J23 art. 15", accepted=", ".join(Place), field="places")
     _check_joins(draft, agreement)
     check_conditions(draft.row_filter, known)
     if draft.term.valid_until < draft.term.valid_from or not agreement.term.contains(draft.term):
         raise Invalid(
             "the demand's term is not within the authorization's", rule=agreement.clause("term").citation(),
             accepted=f"{agreement.term.valid_from.isoformat()} to {agreement.term.valid_until.isoformat()}",
+            field="valid_until",
         )  # fmt: skip
 
 
 def _check_joins(draft: DemandDraft, agreement: Agreement) -> None:
     if draft.joins and Operation.JOIN not in draft.operations:
-        raise Invalid("the demand names what to join and does not ask to join", rule="demand.joins", accepted="join")
+        raise Invalid(
+            "the demand names what to join and does not ask to join", rule="demand.joins", accepted="join",
+            field="operations",
+        )  # fmt: skip
     for partner in draft.joins:
         if partner != OWN_FILE and partner not in agreement.entries:
             raise Invalid(
@@ -313,8 +330,9 @@ def _check_joins(draft: DemandDraft, agreement: Agreement) -> None:
 def _check_columns(draft: DemandDraft, known: tuple[str, ...]) -> None:
     if not draft.columns or len(set(draft.columns)) != len(draft.columns):
         raise Invalid(
-            "the demand names no column, or one of them twice", rule="demand.columns", accepted=", ".join(known)
-        )
+            "the demand names no column, or one of them twice", rule="demand.columns", accepted=", ".join(known),
+            field="columns",
+        )  # fmt: skip
     for column in draft.columns:
         if column not in known:
             raise Invalid(

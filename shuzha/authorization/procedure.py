@@ -27,6 +27,7 @@ from shuzha.authorization.model import (
     Grant,
     GrantState,
     Signature,
+    check_notice_over,
     check_reason,
 )  # fmt: skip
 from shuzha.authorization.qualification import Check, check_facts, name_subjects
@@ -74,13 +75,18 @@ class AuthorizationVerbs(ApplicationVerbs):
         day to come, and a final agreement as `apply` does.
         """
         if not approval.strip():
-            raise Invalid("an approval without its number", rule="J23 art. 10(3)", accepted="the government's number")
+            raise Invalid(
+                "an approval without its number", rule="J23 art. 10(3)", accepted="the government's number",
+                field="number",
+            )  # fmt: skip
 
         def change(work: Work, found: Authorization) -> Authorization:
             today = city_date(work.now())
             day = approved_on or today
             if day > today:
-                raise Invalid("the approval is dated after today", rule="J23 art. 10(3)", accepted="its day")
+                raise Invalid(
+                    "the approval is dated after today", rule="J23 art. 10(3)", accepted="its day", field="approved_on"
+                )
             final = agreement or found.agreement
             providers = self._checked_providers(work, final, self._announcement(work, found))
             return replace(
@@ -251,11 +257,7 @@ class AuthorizationVerbs(ApplicationVerbs):
     def _signer(self, actor: Actor) -> Change:
         def change(work: Work, found: Authorization) -> Authorization:
             document.check_document(self._keys, found)
-            if found.notice_until is not None and city_date(work.now()) <= found.notice_until:
-                raise Invalid(
-                    f"the public notice of {found.id} runs until {found.notice_until.isoformat()}", rule="W25 art. 20",
-                    accepted="a signature after that day",
-                )  # fmt: skip
+            check_notice_over(found, city_date(work.now()))
             # An entry may have become secret or closed since the approval: then nobody signs (J23 art. 8).
             self._checked_providers(work, found.agreement, self._announcement(work, found))
             signature = document.sign_document(self._keys, actor, found, work.now())

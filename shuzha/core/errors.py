@@ -1,6 +1,7 @@
 """One error tree. Each error says what was refused, on which thing, by which rule, and what would be accepted.
 
-Messages name things and rules; they never carry a data value.
+Messages name things and rules; they never carry a data value. `field` names the one part of the input that is meant, so
+that a form can point to it.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ class ShuzhaError(Exception):
     code = "error"
 
     def __init__(
-        self, message: str, *, code: str | None = None, rule: str | None = None, accepted: str | None = None
-    ) -> None:
+        self, message: str, *, code: str | None = None, rule: str | None = None, accepted: str | None = None,
+        field: str = "",
+    ) -> None:  # fmt: skip
         super().__init__(message)
         if code is not None:
             self.code = code
         self.rule = rule
         self.accepted = accepted
+        self.field = field
 
     def __str__(self) -> str:
         parts = [super().__str__()]

@@ -14,6 +14,9 @@ from policies import Resource
 from shuzha.authorization.agreement import Agreement, Allocation, Income, Operation, OutputKind, Term
 from shuzha.authorization.announcement import (
     ANNOUNCEMENT,
+    LEAST_EXPERTS,
+    LONGEST_NOTICE,
+    MOST_EXPERTS,
     USUAL_CRITERIA,
     Announcement,
     AnnouncementDraft,
@@ -34,9 +37,11 @@ from shuzha.core.errors import Invalid
 from shuzha.people.model import OrganisationKind
 from shuzha.people.service import People
 from shuzha.portal.desk import Desk, Show, Verb, actor_of, parse, progress
-from shuzha.portal.forms import read_lines, years_on
+from shuzha.portal.forms import years_on
+from shuzha.portal.purposes import offer_purposes
 
 _S = AnnouncementState
+WHOLE_PERCENT = 100
 PROVIDING = (OrganisationKind.DEPARTMENT, OrganisationKind.PUBLIC_SERVICE)
 VERBS = (
     Verb("agree", "Agree to the plan", reason=True),
@@ -53,7 +58,7 @@ class Proposal:
     title: str
     people: tuple[str, str, str]
     term: Term
-    purposes: str
+    purposes: tuple[str, ...]
     entries: tuple[str, ...]
     operations: tuple[str, ...]
     output_kinds: tuple[str, ...]
@@ -64,11 +69,16 @@ class Proposal:
 
     def application(self, announcement: str) -> Application:
         """Return the application that the form asks for."""
+        if sum(self.shares[1:]) != WHOLE_PERCENT:
+            raise Invalid(
+                f"the three shares sum to {sum(self.shares[1:])} percent", rule="agreement.allocation",
+                accepted="shares of provider, platform and operating unit that sum to 100 percent", field="provider",
+            )  # fmt: skip
         infrastructure, *shares = (100 * share for share in self.shares)
         rights, security, end, disposal = self.texts
         head, responsible, training = self.people
         agreement = Agreement(
-            entries=self.entries, term=self.term, purposes=read_lines(self.purposes),
+            entries=self.entries, term=self.term, purposes=self.purposes,
             operations=tuple(parse(Operation, each) for each in self.operations),
             output_kinds=tuple(parse(OutputKind, each) for each in self.output_kinds),
             income=Income(self.calculation, infrastructure, Allocation(*shares)),
@@ -80,17 +90,20 @@ class Proposal:
 def read_proposal(
     title: Annotated[str, Form()], legal_representative: Annotated[str, Form()],
     responsible_person: Annotated[str, Form()], training_proof: Annotated[str, Form()],
-    valid_from: Annotated[dt.date, Form()], valid_until: Annotated[dt.date, Form()], purposes: Annotated[str, Form()],
+    valid_from: Annotated[dt.date, Form()], valid_until: Annotated[dt.date, Form()],
     calculation: Annotated[str, Form()], rights_and_duties: Annotated[str, Form()], security: Annotated[str, Form()],
     exit: Annotated[str, Form()], asset_disposal: Annotated[str, Form()],  # noqa: A002 - the clause's name
     entries: Annotated[list[str], Form()] = [], operations: Annotated[list[str], Form()] = [],  # noqa: B006
     output_kinds: Annotated[list[str], Form()] = [],  # noqa: B006 - FastAPI copies a form's default
+    purposes: Annotated[list[str], Form()] = [], other_purposes: Annotated[str, Form()] = "",  # noqa: B006
     infrastructure: Annotated[int, Form()] = 0, provider: Annotated[int, Form()] = 0,
     platform: Annotated[int, Form()] = 0, operator: Annotated[int, Form()] = 0, renews: Annotated[str, Form()] = "",
 ) -> Proposal:  # fmt: skip
-    """Return what the form of an application holds."""
+    """Return what the form of an application holds; purposes are chosen, and others are written one a line."""
+    others = other_purposes.replace(",", "\n").splitlines()
+    named = tuple(dict.fromkeys(each.strip() for each in (*purposes, *others) if each.strip()))
     return Proposal(
-        title, (legal_representative, responsible_person, training_proof), Term(valid_from, valid_until), purposes,
+        title, (legal_representative, responsible_person, training_proof), Term(valid_from, valid_until), named,
         tuple(entries), tuple(operations), tuple(output_kinds), calculation,
         (infrastructure, provider, platform, operator), (rights_and_duties, security, exit, asset_disposal), renews,
     )  # fmt: skip
@@ -103,7 +116,12 @@ def read_draft(
     notice_days: Annotated[int, Form()], field: Annotated[str, Form()] = "", provider: Annotated[str, Form()] = "",
     evidence: Annotated[list[str], Form()] = [],  # noqa: B006 - FastAPI copies a form's default
 ) -> AnnouncementDraft:  # fmt: skip
-    """Return what the form of an announcement holds; its year is that in which the window opens."""
+    """Return what the form of an announcement holds; its year is that in which the window opens.
+
+    A comprehensive one has neither field nor provider: their fields are out of sight then, so they do not count.
+    """
+    if mode == Mode.COMPREHENSIVE:
+        field = provider = ""
     found = tuple(line.strip() for line in conditions.splitlines() if line.strip())
     return AnnouncementDraft(
         title, opens.year, parse(Mode, mode), plan, found, opens, closes, field, provider,
@@ -118,7 +136,9 @@ def read_criteria(text: str) -> tuple[Criterion, ...]:
     for line in (line.strip() for line in text.splitlines() if line.strip()):
         name, _, most = line.replace("：", ":").rpartition(":")
         if not name.strip() or not most.strip().isdecimal():
-            raise Invalid("a criterion cannot be read", rule="form.list", accepted="name: points, one a line")
+            raise Invalid(
+                "a criterion cannot be read", rule="form.list", accepted="name: points, one a line", field="criteria"
+            )
         found.append(Criterion(name.strip(), int(most)))
     return tuple(found)
 
@@ -196,6 +216,7 @@ class AnnouncementPages:
             request, "announcements.html", status, errors=errors, today=today, may_draft=may_draft, providers=providers,
             announcements=self._service.list_announcements(actor), now=self._desk.clock.now(), modes=list(Mode),
             kinds=list(EvidenceKind), usual=USUAL_CRITERIA, month_on=today + dt.timedelta(days=30),
+            least=LEAST_EXPERTS, most=MOST_EXPERTS, longest=LONGEST_NOTICE,
         )  # fmt: skip
 
     def _announcement(
@@ -206,7 +227,7 @@ class AnnouncementPages:
         now = self._desk.clock.now()
         own = Resource("authorization", organisation=actor.organisation, author=actor.id)
         may_apply = found.is_open(now) and self._desk.can(actor, "authorization:apply", own)
-        today = city_date(now)
+        today, years = city_date(now), self._desk.law.get_rule("authorization.term").years or 1
         facts = self._of_form(actor, found) if may_apply else {}
         way = (_S.DRAFT, _S.PUBLISHED, _S.CLOSED) if found.content.mode is Mode.COMPREHENSIVE else (
             _S.DRAFT, _S.AGREED, _S.PUBLISHED, _S.CLOSED)  # fmt: skip
@@ -216,7 +237,7 @@ class AnnouncementPages:
             held=self._rights.list_held(), steps=progress(ANNOUNCEMENT, way, found.standing(now)),
             verbs=self._desk.verbs(actor, ANNOUNCEMENT, found.standing(now), announcement_resource(found), VERBS),
             applications=[one for one in self._service.list_authorizations(actor) if one.announcement == found.id],
-            today=today, last_day=years_on(today, self._desk.law.get_rule("authorization.term").years or 1), **facts,
+            today=today, years=years, last_day=years_on(today, years), **facts,
         )  # fmt: skip
 
     def _of_form(self, actor: Actor, found: Announcement) -> dict[str, object]:
@@ -224,8 +245,12 @@ class AnnouncementPages:
             one for one in self._catalog.list_entries(actor)
             if one.state is EntryState.PUBLISHED and found.content.provider in ("", one.provider)
         ]  # fmt: skip
-        own = [
-            one for one in self._service.list_authorizations(actor)
-            if one.operator == actor.organisation and one.state in IN_FORCE
-        ]  # fmt: skip
-        return {"entries": entries, "own": own, "operations": list(Operation), "output_kinds": list(OutputKind)}
+        applied = [one for one in self._service.list_authorizations(actor) if one.operator == actor.organisation]
+        newest = max(applied, key=lambda one: one.applied_at, default=None)
+        return {
+            "entries": entries, "own": [one for one in applied if one.state in IN_FORCE],
+            "operations": list(Operation), "output_kinds": list(OutputKind),
+            "head": newest.legal_representative if newest else "",
+            "responsible": self._people.get_organisation(actor.organisation).responsible_person,
+            "purposes": offer_purposes(*(one.agreement.purposes for one in applied)),
+        }  # fmt: skip

@@ -44,8 +44,9 @@ class Limits:
             return None
         if not (self.quota.isascii() and self.quota.isdigit()):
             raise Invalid(
-                "a quota that cannot be counted", rule="scope.quota", accepted="a whole number, per day, month or term"
-            )
+                "a quota that cannot be counted", rule="scope.quota", accepted="a whole number, per day, month or term",
+                field="quota",
+            )  # fmt: skip
         return Quota(int(self.quota), parse(Period, self.per))
 
 
@@ -123,6 +124,7 @@ def _minute(text: str) -> int:
             "hours that are no part of a day",
             rule="scope.hours",
             accepted="two times of a day, such as 08:30 and 18:00",
+            field="opens",
         ) from error
     return time.hour * 60 + time.minute
 

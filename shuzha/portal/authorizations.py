@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Request
@@ -16,7 +17,7 @@ from shuzha.authorization.assessment import Assessment, AssessmentState
 from shuzha.authorization.base import authorization_resource
 from shuzha.authorization.evidence import EvidenceKind
 from shuzha.authorization.holds import RightsService
-from shuzha.authorization.model import AUTHORIZATION, IN_FORCE, Authorization, AuthorizationState
+from shuzha.authorization.model import AUTHORIZATION, IN_FORCE, Authorization, AuthorizationState, check_notice_over
 from shuzha.authorization.qualification import OF_HEAD, USUAL_SOURCE, Check, Fact
 from shuzha.authorization.routes_procedure import Upload, as_download, read_upload
 from shuzha.authorization.service import AuthorizationService
@@ -235,7 +236,17 @@ class AuthorizationPages:
         mine = self._desk.verbs(actor, AUTHORIZATION, found.state, led, review)
         if lead and actor.organisation != lead:
             mine = []
-        return [*mine, *self._desk.verbs(actor, AUTHORIZATION, found.state, authorization_resource(found), others)]
+        verbs = self._desk.verbs(actor, AUTHORIZATION, found.state, authorization_resource(found), others)
+        return [*mine, *(self._with_notice(found, verb) for verb in verbs)]
+
+    def _with_notice(self, found: Authorization, verb: Verb) -> Verb:
+        """Return the verb greyed while the public notice has to pass before it."""
+        if verb.name == "sign" and not verb.refusal:
+            try:
+                check_notice_over(found, city_date(self._desk.clock.now()))
+            except Invalid as error:
+                return replace(verb, refusal=error.message)
+        return verb
 
     def _panel(self, actor: Actor, found: Authorization) -> dict[str, object]:
         """Return the experts of an application as the person may see them, and whom he may appoint."""

@@ -23,7 +23,9 @@ from shuzha.core.clock import Clock
 from shuzha.core.errors import Conflict, Invalid, NotAllowed, NotFound, ShuzhaError, TransitionNotAllowed, Unavailable
 from shuzha.core.lawbook import LawBook
 from shuzha.core.lifecycle import Lifecycle
-from shuzha.portal.render import Renderer, speech_of
+from shuzha.portal.refusals import say_refusal
+from shuzha.portal.refused import Refused, mark_error, typed_of
+from shuzha.portal.render import PROBLEM, Renderer, speech_of
 
 Choice = TypeVar("Choice", bound=StrEnum)
 Show = Callable[[Sequence[str], int], Response]
@@ -75,7 +77,7 @@ class Desk:
         title = {401: "Sign in first", 403: "Not allowed", 404: "Not found", 409: "Not possible now"}.get(
             status, "This was not done"
         )
-        return self.renderer.page(request, "problem.html", status, title=title, message=message)
+        return self.renderer.page(request, PROBLEM, status, title=title, message=message)
 
     def attempt(
         self,
@@ -89,9 +91,16 @@ class Desk:
         try:
             result = verb()
         except ShuzhaError as error:
-            return show((self.explain(request, error),), status_of(error))
+            request.state.refused = self.refusal(request, error)
+            return show(request.state.refused.said, request.state.refused.status)
         place = back if isinstance(back, str) else back(result)
         return RedirectResponse(f"{place}{'&' if '?' in place else '?'}{urlencode({'done': done})}", 303)
+
+    def refusal(self, request: Request, error: ShuzhaError) -> Refused:
+        """Return the form that was sent and refused, with the reason on top and beside the field that it means."""
+        said = self.explain(request, error)
+        marks = mark_error(error, say_refusal(error.message, speech_of(request)))
+        return Refused(request.url.path, typed_of(request), marks, (said,), status_of(error))
 
     def act(
         self,
@@ -127,12 +136,12 @@ class Desk:
     def explain(self, request: Request, error: ShuzhaError) -> str:
         """Return what a person reads of a refusal: the sentence, what would be accepted, and the way to ask why."""
         speech = speech_of(request)
-        parts = [error.message]
+        parts = [say_refusal(error.message, speech)]
         if error.accepted:
-            parts.append(speech.t("Accepted: {accepted}", accepted=error.accepted))
+            parts.append(speech.t("Accepted: {accepted}", accepted=say_refusal(error.accepted, speech)))
         if error.rule:
             parts.append(speech.t("Rule: {rule}", rule=error.rule))
-        said, named = ". ".join(parts), _GRANT.match(error.rule or "")
+        said, named = speech.t(". ").join(parts), _GRANT.match(error.rule or "")
         if named is None:
             return said
         return Markup('{} <a href="/policies?grant={}">{}</a>').format(said, named[1], speech.t("Why may, or may not"))

@@ -12,11 +12,11 @@ from shuzha.core.errors import Invalid
 _NO_VALUE = frozenset({Op.IS_NULL, Op.NOT_NULL})
 
 
-def read_lines(text: str) -> tuple[str, ...]:
-    """Return a field's items, one a line or separated by commas; refuses an empty field."""
+def read_lines(text: str, field: str = "") -> tuple[str, ...]:
+    """Return a field's items, one a line or separated by commas; refuses an empty field, which `field` names."""
     found = tuple(part.strip() for part in text.replace(",", "\n").splitlines() if part.strip())
     if not found:
-        raise Invalid("the form leaves a list empty", rule="form.list", accepted="one item a line")
+        raise Invalid("the form leaves a list empty", rule="form.list", accepted="one item a line", field=field)
     return found
 
 
@@ -44,7 +44,7 @@ def _read_row(line: str, types: dict[str, ElementType]) -> dict[str, object]:
     if kind is None or not op or bool(text.strip()) == (op in _NO_VALUE):
         raise Invalid(
             "a line of the row conditions cannot be read", rule=RULE,
-            accepted="column operator value, such as: district_code in 370102, 370103",
+            accepted="column operator value, such as: district_code in 370102, 370103", field="rows",
         )  # fmt: skip
     if op in _NO_VALUE:
         return {"column": column, "op": op}
@@ -63,7 +63,9 @@ def _value(text: str, kind: ElementType) -> str | int | float | bool:
         if kind is ElementType.BOOLEAN:
             return {"true": True, "false": False}[text.lower()]
     except (ValueError, KeyError):
-        raise Invalid("a value of the row conditions does not fit its column", rule=RULE, accepted=kind.value) from None
+        raise Invalid(
+            "a value of the row conditions does not fit its column", rule=RULE, accepted=kind.value, field="rows"
+        ) from None
     return text
 
 

@@ -39,6 +39,13 @@ def catalogue(language: str) -> NullTranslations:
     return Translations(compiled)
 
 
+@cache
+def words_of(language: str) -> Mapping[str, str]:
+    """Return the messages that a language's catalogue has, by their English ids."""
+    known: dict[object, str] = getattr(catalogue(language), "_catalog", {})
+    return {message: text for message, text in known.items() if isinstance(message, str) and message and text}
+
+
 def negotiate(cookie: str | None, accept: str | None) -> str:
     """Return the language of a request: the chosen one, else the browser's first that we speak, else Chinese."""
     if cookie in LANGUAGES:
@@ -75,6 +82,10 @@ class Speech:
         if isinstance(day, dt.datetime):
             day = day.astimezone(CITY_ZONE).date()
         return format_date(day, "medium", locale=self.language)
+
+    def day_text(self, text: str) -> str:
+        """Return a stored day (ISO 8601) as people write it."""
+        return self.date(dt.date.fromisoformat(text))
 
     def last_day(self, end: dt.datetime | None) -> str:
         """Return the last day of a term that ends at this moment: at midnight it is the day before."""

@@ -16,8 +16,7 @@ from sandbox.inbound.routes import read_upload
 from sandbox.inbound.screening import ACCEPTED, RULES
 from shuzha.core.actor import Actor
 from shuzha.core.calendar import Due
-from shuzha.core.errors import ShuzhaError
-from shuzha.portal.desk import Desk, Show, Verb, actor_of, parse, progress, status_of
+from shuzha.portal.desk import Desk, Show, Verb, actor_of, parse, progress
 from shuzha.portal.services import Services
 
 _I = ImportState
@@ -70,12 +69,9 @@ class ImportPages:
         The form's address carries the token, so that the body is read once and nowhere spooled.
         """
         actor, inbound = actor_of(request), self._inbound
-        try:
-            await run_in_threadpool(inbound.check_may_bring, actor, workspace_id)
-            name, content = await read_upload(request, inbound.rules.bytes)
-            made = await run_in_threadpool(inbound.receive, actor, workspace_id, name, content)
-        except ShuzhaError as error:
-            return self._desk.problem(request, status_of(error), self._desk.explain(request, error))
+        await run_in_threadpool(inbound.check_may_bring, actor, workspace_id)
+        name, content = await read_upload(request, inbound.rules.bytes)
+        made = await run_in_threadpool(inbound.receive, actor, workspace_id, name, content)
         return RedirectResponse(f"/imports/{made.id}?done=receive", 303)
 
     def submit(

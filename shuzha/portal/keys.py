@@ -11,8 +11,7 @@ from fastapi.responses import RedirectResponse, Response
 from products.consumers.model import KEY
 from products.consumers.service import DEFAULT_DAILY_QUOTA, DEFAULT_RATE, KeyService, key_resource
 from products.registry.service import RegistryService
-from shuzha.core.errors import ShuzhaError
-from shuzha.portal.desk import Desk, Show, Verb, actor_of, status_of
+from shuzha.portal.desk import Desk, Show, Verb, actor_of
 
 VERBS = (
     Verb("suspend", "Suspend the key", reason=True, tone="bad"),
@@ -51,10 +50,7 @@ class KeyPages:
     ) -> Response:  # fmt: skip
         """Make a key and show its secret, this once: it is in no address and in no record."""
         actor = actor_of(request)
-        try:
-            made = self._keys.create_key(actor, product, name, tuple(purposes), rate=rate, daily_quota=daily_quota)
-        except ShuzhaError as error:
-            return self._desk.problem(request, status_of(error), self._desk.explain(request, error))
+        made = self._keys.create_key(actor, product, name, tuple(purposes), rate=rate, daily_quota=daily_quota)
         found = self._registry.get_product(actor, product)
         return self._desk.page(request, "key_made.html", 201, key=made.key, secret=made.secret, product=found)
 

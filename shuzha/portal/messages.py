@@ -52,12 +52,14 @@ from shuzha.portal.desk import word
 from shuzha.portal.exits import GONE, WAITING
 from shuzha.portal.finding_words import PLACE_WORDS
 from shuzha.portal.holds import ALL as HOLD_WORDS
-from shuzha.portal.i18n import catalogue
+from shuzha.portal.i18n import words_of
 from shuzha.portal.imports import ORIGINS
 from shuzha.portal.labels import ALL as LABELS
 from shuzha.portal.oversight import TRACED
 from shuzha.portal.people import ALL as PEOPLE_WORDS
 from shuzha.portal.policy_words import ALL as POLICY_WORDS
+from shuzha.portal.purposes import USUAL as PURPOSES
+from shuzha.portal.refused import ALL as REFUSED_WORDS
 from shuzha.portal.tasks import LINKS
 from shuzha.portal.workspaces import ENDS, LIMIT_WORDS
 from shuzha.releases.model import NOT_MEASURED, NOT_PROMISED, RELEASE, SYNTHETIC_NOT_PROMISED
@@ -115,9 +117,7 @@ def message_ids() -> frozenset[str]:
 
 def untranslated(language: str) -> tuple[str, ...]:
     """Return the message ids that a language's catalogue does not have, sorted."""
-    known = catalogue(language)
-    entries: dict[object, str] = getattr(known, "_catalog", {})
-    return tuple(sorted(each for each in message_ids() if not entries.get(each)))
+    return tuple(sorted(message_ids() - words_of(language).keys()))
 
 
 def _all() -> Iterator[str]:
@@ -144,6 +144,7 @@ def _all() -> Iterator[str]:
     yield from (note.meaning for note in NOTES)
     yield from (*WAYS.values(), *PLACE_WORDS)
     yield from (*LABELS, *POLICY_WORDS, *HOLD_WORDS, *PEOPLE_WORDS, *(each.name for each in USUAL_CRITERIA))
+    yield from (*REFUSED_WORDS, *PURPOSES.values())
     yield from (*OWN_FILE_RULES.values(), *OWN_FILE_ACCEPTED.values(), *ORIGINS.values())
     for table in (AUTHORITY_TURN, REGISTRY_TURN, OPERATOR_TURN):
         yield from table.values()

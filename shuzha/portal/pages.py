@@ -27,6 +27,7 @@ from shuzha.portal.people import PeoplePages
 from shuzha.portal.policies import PolicyPages
 from shuzha.portal.products import ProductPages
 from shuzha.portal.public import PublicPages
+from shuzha.portal.purposes import purpose_name
 from shuzha.portal.releases import ReleasePages
 from shuzha.portal.render import NavItem, Renderer
 from shuzha.portal.services import Services
@@ -78,7 +79,7 @@ def make_desk(services: Services) -> Desk:
         NAVIGATION, sandbox_url=settings.sandbox_url, demo=settings.demo, name_of=names.organisation,
         days_ahead=lambda: clock.offset().days if isinstance(clock, OffsetClock) else 0,
     )  # fmt: skip
-    renderer.add_helpers(who=names.account, word=word, tone=tone, label=label)
+    renderer.add_helpers(who=names.account, word=word, tone=tone, label=label, purpose_name=purpose_name)
     return Desk(renderer, services.policies, services.clock, services.law)
 
 

@@ -9,12 +9,17 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context, select_autoescape
+from jinja2.runtime import Context
 
 from shuzha.core.actor import Actor
 from shuzha.portal.i18n import COOKIE, LANGUAGES, Speech, negotiate
+from shuzha.portal.refill import fill_again
+from shuzha.portal.refusals import say_refusal
+from shuzha.portal.refused import AGAIN, refused_of, unseen
 
 _TEMPLATES = Path(__file__).parent / "templates"
+PROBLEM = "problem.html"
 STATIC = Path(__file__).parent / "static"
 
 SECURITY_HEADERS = {
@@ -70,6 +75,7 @@ class Renderer:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._environment.filters["told"] = _told
 
     def name_of(self, organisation: str, language: str) -> str:
         """Return the name of an organisation in a language."""
@@ -81,7 +87,10 @@ class Renderer:
 
     def page(self, request: Request, template: str, status: int = 200, **facts: Any) -> HTMLResponse:
         """Return a page; `facts` are the template's names, beside the request's speech, actor and token."""
-        speech = speech_of(request)
+        speech, refused = speech_of(request), refused_of(request)
+        if refused is not None and refused.said and "errors" in facts:
+            facts["errors"] = facts["errors"] or refused.said
+            status = refused.status if status == 200 else status
         actor: Actor | None = getattr(request.state, "actor", None)
         html = self._environment.get_template(template).render(
             speech=speech,
@@ -96,7 +105,18 @@ class Renderer:
             days_ahead=self._days_ahead() if self._demo else 0,
             **facts,
         )
+        if refused is not None and facts.get("errors"):
+            filled = fill_again(html, refused.path, refused.typed, refused.marks, speech.t(AGAIN))
+            refused.drawn, html = filled.found, filled.html
+        if refused is not None and not refused.drawn and (facts.get("errors") or template == PROBLEM):
+            html = html.replace("</main>", f"{unseen(refused, speech)}</main>")
         return HTMLResponse(html, status, headers=self._headers)
+
+
+@pass_context
+def _told(context: Context, refusal: str) -> str:
+    """Return a refusal in the language of the page."""
+    return say_refusal(refusal, context["speech"])
 
 
 def speech_of(request: Request) -> Speech:

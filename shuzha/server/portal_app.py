@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import uvicorn
 from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
@@ -35,15 +36,19 @@ from shuzha.core.outbox import Follower
 from shuzha.core.settings import load_settings
 from shuzha.people.oidc_routes import oidc_router
 from shuzha.people.web import actor_dependency, sign_in_path
-from shuzha.portal.desk import Desk, status_of
+from shuzha.portal.desk import Desk
 from shuzha.portal.pages import make_desk, make_pages
-from shuzha.portal.render import STATIC
+from shuzha.portal.redraw import draw_again
+from shuzha.portal.refused import AMISS, Refused, mark_misfits, typed_of
+from shuzha.portal.render import STATIC, speech_of
 from shuzha.server import problems, schema
 from shuzha.server.caps import BodyCap
 from shuzha.server.platform import Platform
 from shuzha.server.subscriptions import cache_handlers
 
 API = "/api/v1"
+REDRAWN = frozenset({409, 422, 503})
+"""Refusals after which a form is worth another try, so that its page is shown again."""
 
 
 def make_app(platform: Platform) -> FastAPI:
@@ -103,14 +108,26 @@ def _install_pages_problems(app: FastAPI, desk: Desk) -> None:
     """Show a person's browser a page where a program gets a problem document."""
     answer_ours = app.exception_handlers[ShuzhaError]
     answer_http = app.exception_handlers[HTTPException]
+    answer_misfit = app.exception_handlers[RequestValidationError]
 
     @app.exception_handler(ShuzhaError)
     async def _ours(request: Request, error: ShuzhaError) -> Response:
         if not _wants_page(request):
             return await answer_ours(request, error)  # type: ignore[misc, no-any-return]
-        if error.code == "not_signed_in":
+        if error.code == "not_signed_in" and not Refused(request.url.path, typed_of(request)).texts:
             return RedirectResponse(sign_in_path(request) if request.method == "GET" else "/sign-in", 303)
-        return desk.problem(request, status_of(error), desk.explain(request, error))
+        refused = desk.refusal(request, error)
+        again = await draw_again(request, refused) if request.method == "POST" and refused.status in REDRAWN else None
+        return again or desk.problem(request, refused.status, refused.said[0])
+
+    @app.exception_handler(RequestValidationError)
+    async def _misfit(request: Request, error: RequestValidationError) -> Response:
+        if not _wants_page(request):
+            return await answer_misfit(request, error)  # type: ignore[misc, no-any-return]
+        speech = speech_of(request)
+        refused = Refused(request.url.path, typed_of(request), mark_misfits(error.errors(), speech), (speech.t(AMISS),))
+        again = await draw_again(request, refused) if request.method == "POST" else None
+        return again or desk.problem(request, refused.status, refused.said[0])
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> Response:

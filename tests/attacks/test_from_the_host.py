@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.workspaces.host.limits import CgroupHost
+from sandbox.workspaces.host.mounts import make_room, unmount
 from sandbox.workspaces.host.private_view import VIEW, find_closed
 from sandbox.workspaces.jails.jail import JailFailed, JailSpec, Mount, start_jail
 from shuzha.core.service_user import ServiceUser, acting_as
@@ -87,6 +88,28 @@ def test_an_open_way_needs_no_view(release: Path) -> None:
     assert find_closed(UID, (release,)).sources == (release,)
     release.parent.chmod(0o711)
     assert find_closed(UID, (release,)).sources == ()
+
+
+@pytest.mark.works
+def test_a_jail_holds_no_mounts_of_its_neighbours(release: Path) -> None:
+    """Where the host shares no mounts, what it unmounts later would live on with the jail: a neighbour's disk."""
+    rooms = [release.parents[1] / name for name in ("a neighbour's", "own")]
+    try:
+        for room in rooms:
+            room.mkdir()
+            assert make_room(room, 65_536, 16, 0o711)
+        shown = (Mount(release, "/data/release"), Mount(rooms[1], "/data/own"))
+        spec = JailSpec("private-view", UID, Path("/usr"), shown, ("/bin/sleep", "60"), directory="/")
+        jail = start_jail(spec, CgroupHost.detect())
+        try:
+            held = Path(f"/proc/{jail.outer}/mountinfo").read_text()
+            assert str(VIEW) in held, "the control: this is the jail's own namespace of mounts"
+            assert [str(room).replace(" ", "\\040") in held for room in rooms] == [False, True]
+        finally:
+            jail.stop(grace=0)
+    finally:
+        for room in rooms:
+            unmount(room)
 
 
 @pytest.mark.attack(

@@ -176,17 +176,18 @@ def deliver(story: Story, entry: str) -> None:
 def authorize(story: Story) -> str:
     announcement = announce(story)
     page = story.go("operator", f"/announcements/{announcement}")
-    page.get_by_label("Title", exact=True).fill("Credit services")
+    page.locator("#f-title").fill("Credit services")
     page.get_by_label("Legal representative").fill("郑泉")
+    expect(page.get_by_label("Responsible person")).not_to_have_value("")
     page.get_by_label("Responsible person").fill("郑航")
     page.get_by_label("Proof of pre-job training").fill("certificate 2026-017")
     page.get_by_label("Social insurance payments").check()
-    page.get_by_label("Purposes").fill("loan-review")
+    page.get_by_label("Review of a loan").check()
     for name in ("view", "aggregate", "verify", "verification", "report"):
         page.locator(f"input[value={name}]").check()
-    for name in ("Rights and duties", "Security", "Exit", "Disposal of assets after the term"):
-        page.get_by_label(name, exact=True).fill("as the model agreement says")
-    press(page.get_by_role("button", name="Apply", exact=True))
+    for name in ("rights_and_duties", "security", "exit", "asset_disposal"):
+        page.locator(f"#f-{name}").fill("as the model agreement says")
+    press(page.get_by_role("button", name="Submit the application"))
     authorization = page.url.split("?")[0].rsplit("/", 1)[1]
     for kind in ("Sound operation", "Competence", "Operation plan, for the experts"):
         page.get_by_label("File", exact=False).last.set_input_files(
@@ -245,8 +246,8 @@ def assess(story: Story, authorization: str) -> None:
 def grant(story: Story, authorization: str) -> str:
     page = story.go("operator", f"/authorizations/{authorization}")
     page.get_by_role("main").get_by_role("list").get_by_role("link", name="Social insurance payments").click()
-    page.get_by_label("Scenario", exact=True).fill("Verify before a loan whether an applicant is insured")
-    page.get_by_label("Value").fill("fewer paper proofs")
+    page.locator("#f-scenario").fill("Verify before a loan whether an applicant is insured")
+    page.locator("#f-value").fill("fewer paper proofs")
     for name in ("resident_id", "name", "period", "kind", "paid", "district_code"):
         page.locator(f"input[name=columns][value={name}]").check()
     for name in ("view", "aggregate", "verify", "verification", "report"):

@@ -46,7 +46,7 @@ def test_an_authorization_is_held_and_left_by_pages(visit, city: PortalCity) -> 
         deliver(city)
         city.platform.exits.carry_on()
         page = operator.go(one)
-        press(page.get_by_role("link", name="退出进度与退出证明"))
+        press(page.get_by_role("link", name="授权退出的进度与证明"))
         look(operator, "leaving-frozen")
         for label, text in (("产品如何处置", "无"), ("如何告知客户", "无"), ("运营单位自有资产如何处置", "无")):
             page.get_by_label(label).fill(text)

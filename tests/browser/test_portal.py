@@ -51,8 +51,30 @@ def test_a_person_signs_in_by_label_and_is_told_when_it_fails(visit) -> None:
         expect(page.get_by_role("heading", name="My tasks")).to_be_visible()
         press(page.get_by_role("button", name="中文"))
         expect(page.get_by_role("heading", name="我的待办", exact=True)).to_be_visible()
-        press(page.get_by_role("button", name="退出"))
+        press(page.get_by_role("button", name="退出登录"))
         expect(page.get_by_role("button", name="登录")).to_be_visible()
+
+
+def test_a_refused_form_leads_to_its_field_and_keeps_what_was_typed(visit) -> None:
+    with visit(language="en") as person:
+        person.sign_in("authority", PASSWORD)
+        page = person.go("/announcements")
+        expect(page.locator("#f-provider")).to_be_hidden()
+        page.locator("#f-mode").select_option("field")
+        expect(page.locator("#f-provider")).to_be_visible()
+        for name in ("title", "plan", "conditions"):
+            page.locator(f"#f-{name}").fill(f"kept {name}")
+        page.locator("#f-field").fill("health")
+        page.locator("#f-criteria").fill("security: 60")
+        page.locator("#f-provider").select_option(index=1)
+        press(page.get_by_role("button", name="Draft the announcement"))
+        expect(page.get_by_role("alert")).to_be_focused()
+        expect(page.locator("#f-plan")).to_have_value("kept plan")
+        expect(page.locator("#f-field")).to_have_value("health")
+        assert person.violations() == []
+        press(page.get_by_role("alert").get_by_role("link", name="Criteria"))
+        expect(page.locator("#f-criteria")).to_have_attribute("aria-invalid", "true")
+        expect(page.locator("#e-criteria-0")).to_contain_text("sum to 60 points")
 
 
 def test_everything_can_be_reached_by_keyboard(visit, city: PortalCity) -> None:

@@ -3,12 +3,17 @@
 A release lies behind folders that only the service user enters. bubblewrap, which runs as the jail's user, could not
 reach it there. So the child that becomes the jail leaves the host's mount namespace first and binds each such source
 below `VIEW`, in memory. Nobody else ever sees these mounts, and they end with the jail: there is nothing to clear away.
+
+A namespace of mounts begins as a copy of the host's, and where the host shares none of its mounts (no systemd), what is
+unmounted there stays in the copy: a neighbour's disk would be held for as long as the jail runs. So the child lets go
+of the disks and rooms of others first.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import re
 import stat
 import struct
 import subprocess
@@ -22,14 +27,19 @@ VIEW = Path("/run/shuzha-view")
 _NEW_NAMESPACE = 0x00020000
 _NOSUID, _NODEV, _NOEXEC, _BIND, _RECURSIVE, _SLAVE = 2, 4, 8, 4096, 16384, 1 << 19
 _OPENAT2, _HERE, _NO_SYMLINKS, _NO_MAGIC_LINKS = 437, -100, 0x04, 0x02
+_SYSTEM = Path("/usr")
+_LAZILY, _NOT_BY_LINK = 2, 8
 _LIBC = ctypes.CDLL(None, use_errno=True)
+_ESCAPED = re.compile(r"\\([0-7]{3})")
+"""A letter of a path as /proc/self/mountinfo writes it where it would end the field."""
 
 
 @dataclass(frozen=True, slots=True)
 class PrivateView:
-    """The sources on the host that a jail's user cannot reach by himself, in order."""
+    """The sources on the host that a jail's user cannot reach by himself, in order, and all that the jail is shown."""
 
     sources: tuple[Path, ...] = ()
+    shown: tuple[Path, ...] = ()
 
     def place_of(self, source: Path) -> Path:
         """Return where the jail finds `source`: at its place in the view, or where it lies on the host."""
@@ -51,6 +61,7 @@ class PrivateView:
         _check(_LIBC.unshare(_NEW_NAMESPACE), "unshare")
         # What the host unmounts goes here too; what is mounted here goes nowhere.
         _mount(None, "/", None, _RECURSIVE | _SLAVE)
+        _let_go(self.shown)
         opened = [_open_place(source) for source in self.sources]
         _mount("shuzha", str(VIEW), "tmpfs", _NOSUID | _NODEV | _NOEXEC, "mode=0711,size=65536,nr_inodes=256")
         for number, descriptor in enumerate(opened):
@@ -67,7 +78,8 @@ def find_closed(uid: int, sources: Iterable[Path]) -> PrivateView:
     """Return the view of those `sources` that the user `uid` cannot reach; of none where the caller is not root."""
     if os.geteuid() != 0:
         return PrivateView()
-    return PrivateView(tuple(source for source in dict.fromkeys(sources) if not _can_pass(uid, source)))
+    shown = tuple(dict.fromkeys(sources))
+    return PrivateView(tuple(source for source in shown if not _can_pass(uid, source)), shown)
 
 
 def can_be_made() -> bool:
@@ -86,6 +98,17 @@ def _can_pass(uid: int, source: Path) -> bool:
         if not status.st_mode & 0o001 and (status.st_uid != uid or not status.st_mode & 0o100):
             return False
     return True
+
+
+def _let_go(shown: Iterable[Path]) -> None:
+    """Take disks and rooms of other workspaces out of this namespace: mounts that `shown` neither lies on nor holds."""
+    kept = (*shown, _SYSTEM)
+    for line in reversed(Path("/proc/self/mountinfo").read_text().splitlines()):
+        mounted, _, kind = line.partition(" - ")
+        place = Path(_ESCAPED.sub(lambda code: chr(int(code[1], 8)), mounted.split()[4]))
+        is_ours = kind.split()[1].startswith(("/dev/loop", "shuzha"))
+        if is_ours and not any(one.is_relative_to(place) or place.is_relative_to(one) for one in kept):
+            _LIBC.umount2(os.fsencode(place), _LAZILY | _NOT_BY_LINK)
 
 
 def _open_place(source: Path) -> int:

@@ -38,6 +38,7 @@ def verify_agreement_file(
             "sound": report.sound, "authorization": report.authorization, "filing": report.number, "checks": checks,
         })  # fmt: skip
     else:
-        print_table(f"{report.number}: authorization {report.authorization}", heads, rows)
+        told = [(what, "yes" if holds else "NO", said) for what, holds, said in rows]
+        print_table(f"{report.number}: authorization {report.authorization}", heads, told)
     if not report.sound:
         raise NotAllowed("the agreement does not hold", rule="agreement.bundle")

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from shuzha.authorization.explaining import Outcome
 
 policy = typer.Typer(no_args_is_help=True, help="Ask why, ask what if, and carry a grant as ODRL.")
-Names = Annotated[str, typer.Option(help="Names joined by commas.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -36,7 +35,7 @@ def explain_decision(
     *,
     account: Annotated[str, typer.Option(help="Whose permission: an account's login or id; your own by default.")] = "",
     grant: Annotated[str, typer.Option(help="The grant, for data:*.")] = "",
-    columns: Names = "",
+    columns: Annotated[str, typer.Option(help="The columns that are asked for, joined by commas.")] = "",
     operation: Annotated[str, typer.Option(help="view, aggregate, join, train or verify.")] = "",
     output_kind: Annotated[str, typer.Option(help="component, model, verification, service or report.")] = "",
     purpose: Annotated[str, typer.Option(help="A purpose of the agreement.")] = "",
@@ -73,10 +72,14 @@ def what_if(
     authorization: Annotated[str, typer.Argument(help="The authorization whose agreement would change.")],
     *,
     valid_until: Annotated[str, typer.Option(help="Another last day of the term, YYYY-MM-DD.")] = "",
-    entries: Names = "",
-    purposes: Names = "",
-    operations: Names = "",
-    output_kinds: Names = "",
+    entries: Annotated[
+        str, typer.Option(help="All entries that the clause would then name, ids joined by commas.")
+    ] = "",
+    purposes: Annotated[str, typer.Option(help="All purposes then, joined by commas.")] = "",
+    operations: Annotated[str, typer.Option(help="All operations then: view, aggregate, join, train, verify.")] = "",
+    output_kinds: Annotated[
+        str, typer.Option(help="All forms of product then: component, model, verification, service, report.")
+    ] = "",
     login: Login = None,
     settings: SettingsFile = None,
     as_json: AsJson = False,

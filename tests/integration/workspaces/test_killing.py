@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -131,6 +132,14 @@ def left_of(hub: RunningHub) -> dict[str, list[str]]:
     }
 
 
+def end_in_time(hub: RunningHub, kinds: tuple[str, ...], timeout: float) -> None:
+    """Wait until nothing of these kinds is there of a hub, and say what is left where it does not end."""
+    deadline = time.monotonic() + timeout
+    while left := {kind: there for kind, there in left_of(hub).items() if kind in kinds and there}:
+        assert time.monotonic() < deadline, f"left after {timeout:g} s: {left}"
+        time.sleep(0.02)
+
+
 def is_of(process: Path, folder: str, groups: set[str]) -> bool:
     """Return whether a process is of a hub: by its arguments, its variables, its group, or what it has mounted."""
     if any(folder in read(process / name) for name in ("cmdline", "environ")):
@@ -180,12 +189,11 @@ def kill_in_turn(turns: int) -> None:
                 client.stop_server(account, name)
                 client.wait_stopped(account, name)
         # A loop device goes with the last view of its mount: a jail that is being built elsewhere has one, briefly.
-        kinds = ("groups", "mounts", "loop devices")
-        wait_until(lambda: not any(left_of(hub)[kind] for kind in kinds), 20, "the end of what was stopped")
+        end_in_time(hub, ("groups", "mounts", "loop devices"), 20)
         assert len(left_of(hub)["processes"]) <= PLATFORM, "nothing of a killed gate, hub or jailer runs on"
     finally:
         hubs.close()
-    wait_until(lambda: not any(left_of(hub).values()), 10, "the end of everything")
+    end_in_time(hub, ("processes", "mounts", "loop devices", "groups"), 10)
 
 
 def test_each_part_killed_in_turn_once() -> None:

@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import policies as package
-from policies import Context, Policies, Resource, ScopeState, make_scope
+from policies import Context, Hours, Policies, Resource, ScopeState, make_scope
 from policies.enforcers import TinyEnforcer
 from policies.matcher import compile_matcher
 from policies.rolebook import RoleBook
@@ -30,6 +30,7 @@ from shuzha.core.errors import Invalid
 RELEASE = Resource("release", "rel_1", organisation="org_operator", authorization="aut_1", grant="grt_1")
 DURING = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
 OPEN = Context(DURING, entry="ent_1", operation="view", place="workspace")
+AFTER_HOURS = DURING + dt.timedelta(hours=10)
 THREADS = 8
 QUESTIONS = [frozenset(names) for names in ((), ("age",), ("status, current",), ("age", "fee (yuan"))]
 ROLES_FILE = RoleBook.load()
@@ -79,7 +80,8 @@ def test_no_call_that_must_be_denied_is_allowed_in_eight_threads(make_grant, gra
     asked_casbin, find_line = itertools.count(), TinyEnforcer.find_line
     monkeypatch.setattr(TinyEnforcer, "find_line", lambda self, *ask: (next(asked_casbin), find_line(self, *ask))[1])
     for number in range(THREADS):
-        grants.put(make_grant(grant=f"grt_{number}", operations=["view"] if number % 2 else ["aggregate"]))
+        operations = ["view"] if number % 2 else ["aggregate"]
+        grants.put(make_grant(grant=f"grt_{number}", operations=operations, hours=Hours(480, 1_080)))
     policies = Policies(grants, kept_answers=kept)
     wrong, missed, denied = [], [], [0] * THREADS
 
@@ -93,7 +95,11 @@ def test_no_call_that_must_be_denied_is_allowed_in_eight_threads(make_grant, gra
             for step in range(100):
                 denied[seed] += 1
                 # Four questions in turn are more than the smallest cache holds.
-                asked = dataclasses.replace(OPEN, operation=outside, columns=QUESTIONS[step % 4])
+                columns = QUESTIONS[step % 4]
+                asked = dataclasses.replace(OPEN, operation=outside, columns=columns)
+                if kept == 1 or step % 8 > 3:
+                    # What only its hour forbids is refused by Casbin, and by nothing before it.
+                    asked = dataclasses.replace(OPEN, operation=inside, columns=columns, at=AFTER_HOURS)
                 if policies.decide(analyst, "data:open", resource, asked).allowed:
                     wrong.append((number, outside))
             # An allowed request in between: what the threads could mix.

@@ -32,7 +32,10 @@ def announce(authority: TestClient, city: PortalCity) -> str:
         "evidence": ["operation", "competence", "plan"],
     }  # fmt: skip
     assert "sum to 90 points" in post(authority, "/announcements", **{**fields, "criteria": "a: 60\nb: 30"}).text
-    found = led_to(post(authority, "/announcements", **fields))
+    out_of_sight = {"field": "health", "provider": city.people["provider"].organisation}
+    found = led_to(post(authority, "/announcements", **fields, **out_of_sight))
+    content = city.platform.authorization.get_announcement(city.people["authority"], found).content
+    assert (content.field, content.provider) == ("", "")
     led_to(post(authority, f"/announcements/{found}/publish", reason="this year"))
     return found
 
@@ -46,8 +49,17 @@ def apply(operator: TestClient, city: PortalCity, announcement: str) -> str:
         "infrastructure": 10, "provider": 30, "platform": 20, "operator": 50,
     }  # fmt: skip
     path = f"/announcements/{announcement}/applications"
-    assert "sums to 9000 basis points" in post(operator, path, **{**fields, "operator": 40}).text
-    found = led_to(post(operator, path, **fields))
+    form = operator.get(f"/announcements/{announcement}").text
+    head = city.platform.people.get_organisation(city.people["operator"].organisation).responsible_person
+    assert re.search(rf'name="responsible_person"[^>]*value="{head}"', form)
+    assert 'name="purposes" value="public-service"' in form
+    none = post(operator, path, **{**fields, "purposes": []})
+    assert "names no purposes" in none.text
+    assert 'id="e-purposes-0"' in none.text
+    assert "sum to 90 percent" in post(operator, path, **{**fields, "operator": 40}).text
+    found = led_to(post(operator, path, **fields, other_purposes="own-purpose, loan-review\n"))
+    made = city.platform.authorization.get_authorization(city.people["operator"], found)
+    assert made.agreement.purposes == ("loan-review", "own-purpose")
     for kind in ("operation", "competence", "plan"):
         address = f"/authorizations/{found}/evidence?kind={kind}&csrf={csrf_of(operator)}"
         led_to(operator.post(address, files={"file": FILE}))

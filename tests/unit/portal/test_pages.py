@@ -37,7 +37,9 @@ def test_a_visitor_sees_public_pages_without_signing_in(visitor, path: str) -> N
 def test_a_demonstration_says_that_its_clock_was_moved() -> None:
     renderer = Renderer((), sandbox_url="http://127.0.0.1", demo=True, days_ahead=lambda: 41)
     renderer.add_helpers(who=str, word=str, tone=str)
-    request = Request({"type": "http", "path": "/", "headers": [(b"accept-language", b"en")], "query_string": b""})
+    request = Request(
+        {"type": "http", "method": "GET", "path": "/", "headers": [(b"accept-language", b"en")], "query_string": b""}
+    )
     said = renderer.page(request, "problem.html", title="", message="").body.decode()
     assert "moved 41 days ahead" in said
 
