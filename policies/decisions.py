@@ -5,8 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
-import msgspec
-
 from policies.scopes import Quota
 
 
@@ -43,7 +41,8 @@ class Context:
     partners: frozenset[str] = frozenset()
 
 
-class Decision(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Decision:
     """Yes or no, with a sentence why, the policy line (and agreement clause) behind it, and how long it holds.
 
     `version` is the hash of the grant's scope (empty for decisions by role alone); the answer may be kept until
@@ -51,8 +50,6 @@ class Decision(msgspec.Struct, frozen=True):
     `article` are the agreement's clause and the article behind the answer; `rule` names them too, with the policy line.
     `quota` is what the limiter has to count a use against, together with all uses of the grant as one of `counted`, the
     output kinds whose lines have the same quota; `line` is the number of the policy line that allows.
-
-    A struct, since a frozen dataclass of as many fields takes six times as long to make.
     """
 
     allowed: bool
