@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from policies import Context
 from products.registry import registration as rules
 from products.registry.registering import Record, Registering, open_ones
 from products.registry.registration import Objection, Objector, Outcome
 from products.registry.store import OBJECTIONS
-from policies import Context
 from shuzha.core.actor import Actor, platform_actor
 from shuzha.core.clock import city_date
 from shuzha.core.errors import Conflict

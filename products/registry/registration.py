@@ -1,8 +1,8 @@
 """The registration of a product or of a data resource: its table of states, and what applicant and public say in it.
 
-*Evidence* (存证) precedes the application. An *application* is made on a commitment letter; the registry *accepts* it or
-asks for a *supplement*. After the formal review the registration is on *public notice*: an *objection* by anybody holds
-it until it is answered. What follows a code (change, correction, renewal, cancellation) is a case of its own: `cases`.
+*Evidence* (存证) precedes the application. An *application* is made on a commitment letter; the registry *accepts* it
+or asks for a *supplement*. After the formal review the registration is on *public notice*: an *objection* by anybody
+holds it until it is answered. Change, correction, renewal and cancellation are cases of their own: `cases`.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from products.registry.service import RegistryService, encode_evidence
 from shuzha.core.actor import Actor
 from shuzha.core.money import Price
 
+
 @dataclass(frozen=True, slots=True)
 class Deposit:
     """The body of a deposit: a released file, the form of the product and its sheet."""

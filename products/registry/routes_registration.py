@@ -57,9 +57,7 @@ def _add_application(
     router: APIRouter, base: str, service: Objecting[Any], record: type[Any], actor: ActorDependency
 ) -> None:
     @router.post(f"{base}/{{record_id}}/apply", response_model=record)
-    def apply(
-        record_id: str, body: Application | None = Body(default=None), who: Actor = Depends(actor)
-    ) -> object:
+    def apply(record_id: str, body: Application | None = Body(default=None), who: Actor = Depends(actor)) -> object:
         return service.apply(who, record_id, body)
 
     @router.post(f"{base}/{{record_id}}/withdraw", response_model=record)
@@ -95,9 +93,7 @@ def _add_review(
         return Text(service.preview_notice(who, record_id, text))
 
     @router.post(f"{base}/{{record_id}}/announce", response_model=record)
-    def announce(
-        record_id: str, body: Notice | None = Body(default=None), who: Actor = Depends(actor)
-    ) -> object:
+    def announce(record_id: str, body: Notice | None = Body(default=None), who: Actor = Depends(actor)) -> object:
         return service.announce(who, record_id, body.text if body else "")
 
     @router.post(f"{base}/{{record_id}}/code", response_model=record)

@@ -12,7 +12,7 @@ import msgspec
 
 from policies import Context, Policies, Resource, ScopeSource
 from products.registry import model
-from products.registry.codes import DATA_TYPE, ProductKind, make_code
+from products.registry.codes import ProductKind, make_code
 from products.registry.exports import ReleasedFile, ReleasedFiles
 from products.registry.letters import Facts
 from products.registry.model import PRODUCT, REGISTRATION, Evidence, Product, ProductState, Sheet
@@ -264,7 +264,10 @@ class RegistryService(Objecting[Product]):
             if verb == "restore":
                 supervises = actor.has("authority") or actor.has("platform")
                 model.check_can_restore(product, actor.organisation, supervises=supervises)
-            changes: dict[str, Any] = {"state": move.target, "state_reason": "" if reason is None else check_reason(reason)}
+            changes: dict[str, Any] = {
+                "state": move.target,
+                "state_reason": "" if reason is None else check_reason(reason),
+            }
             changes["suspended_by"] = actor.organisation if verb == "suspend" else ""
             return self._store(work, product, verb, content, changes, data=_reason_data(reason))
 
