@@ -15,7 +15,7 @@ import msgspec
 
 from shuzha.core.errors import Conflict, Invalid, ShuzhaError, Unavailable
 from shuzha.ledger.layout import NewEntry
-from shuzha.ledger.log import Log
+from shuzha.ledger.log import Log, Seal
 from shuzha.metering.events import Recorded, UsageEvent, microseconds
 
 DATABASE = "usage.db"
@@ -82,6 +82,14 @@ class UsageStore:
     def publish(self, *, history: bool = False) -> str:
         """Sign a checkpoint over everything recorded so far and return its note."""
         return self._log.publish(history=history)
+
+    def seal(self) -> Seal:
+        """Return the state of the log to be signed, for `sign`; belongs to the thread that records."""
+        return self._log.seal()
+
+    def sign(self, seal: Seal) -> str:
+        """Sign what was sealed and return its note; may run in another thread, so that recording goes on meanwhile."""
+        return self._log.sign(seal)
 
     def rebuild(self) -> None:
         """Build the table again from the log; a damaged one is kept beside it."""
