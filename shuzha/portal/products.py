@@ -11,7 +11,8 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
 from policies import Resource
-from products.consumers.model import ApiKey
+from products.consumers.app_model import AppState
+from products.consumers.model import ApiKey, KeyUse
 from products.registry.codes import ProductKind
 from products.registry.model import (
     PRODUCT,
@@ -65,6 +66,7 @@ class ProductPages:
         self._desk = desk
         self._registry = services.registry
         self._keys = services.consumers
+        self._apps = services.apps
         self._airlock = services.airlock
         self._api = services.settings.api_url
 
@@ -191,6 +193,7 @@ class ProductPages:
         registering = self._desk.verbs(actor, REGISTRATION, found.registration, own, REGISTERING)
         serving = self._desk.verbs(actor, PRODUCT, found.state, own, SERVING)
         claims = read_claims(found.specification.encode()) if found.specification else []
+        may_key = found.state in ON_SALE and self._desk.can(actor, "key:create", self._key_resource(actor, found))
         return self._desk.page(
             request, "product.html", status, errors=errors, product=found, claims=claims,
             steps=progress(REGISTRATION, WAY, found.registration),
@@ -201,7 +204,8 @@ class ProductPages:
             objections=self._registry.list_objections(actor, found.id),
             may_answer=REGISTRATION.can(found.registration, "answer") and self._desk.can(actor, "product:answer", own),
             notice_left=self._notice_left(found), keys=self._own_keys(actor, found), example=self._example(found),
-            may_key=found.state in ON_SALE and self._desk.can(actor, "key:create", self._key_resource(actor, found)),
+            may_key=may_key, key_uses=tuple(KeyUse), apps=self._own_apps(actor) if may_key else [],
+            others=self._others(actor, found) if may_key else [],
         )  # fmt: skip
 
     def _with_clock(self, found: Product, verb: Verb) -> Verb:
@@ -221,6 +225,16 @@ class ProductPages:
 
     def _own_keys(self, actor: Actor, found: Product) -> tuple[ApiKey, ...]:
         return self._keys.list_keys(actor, product=found.id)
+
+    def _own_apps(self, actor: Actor) -> list[tuple[str, str]]:
+        """Return the apps that a key can be made for; the oldest is first, as it is where none is chosen."""
+        return [(app.id, app.name) for app in reversed(self._apps.list_apps(actor)) if app.state is AppState.ACTIVE]
+
+    def _others(self, actor: Actor, found: Product) -> list[Product]:
+        """Return the other products on the price list that know a purpose of this one."""
+        known = set(found.purposes)
+        listed = [one for one in self._registry.list_products(actor) if one.state in ON_SALE and one.id != found.id]
+        return [one for one in listed if known & set(one.purposes)]
 
     def _key_resource(self, actor: Actor, found: Product) -> Resource:
         return Resource("key", "", actor.organisation, actor.id, found.authorization, found.grant)

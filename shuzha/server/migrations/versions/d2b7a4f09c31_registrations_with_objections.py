@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "d2b7a4f09c31"
-down_revision = "c4d8f1a6b230"
+down_revision = "c7a1e4d20b98"
 branch_labels = None
 depends_on = None
 
