@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
+import msgspec
+
 from policies.decisions import Context, Decision, Resource
 from policies.enforcers import TinyEnforcer
 from policies.scopes import Citation, Deed, Line, Quota, Scope
@@ -41,12 +43,8 @@ Refusal = tuple[str, str, str]
 """Code, reason, and the part of the scope that it rests on."""
 
 
-@dataclass(slots=True)
-class Ask:
-    """One request in the types of the policy lines: what stands in Casbin's request definition.
-
-    Made for one decision and seen by nobody else, so it is not frozen: that would be a tenth of the decision's time.
-    """
+class Ask(msgspec.Struct, frozen=True):
+    """One request in the types of the policy lines: what stands in Casbin's request definition."""
 
     grant: str
     holder: str
@@ -65,8 +63,7 @@ class Ask:
         return "a request"
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(msgspec.Struct, frozen=True):
     """A decision, and the half-open time in which it is the answer to the same question."""
 
     decision: Decision
@@ -138,7 +135,11 @@ class CompiledScope:
             for deed in Deed
             if (found := [line for line, each in zip(lines, scope.lines, strict=True) if deed in each.deeds])
         }
-        self._having = [_sets_of(line) for line in scope.lines]
+        # A line that lacks the deed holds nothing of a request: only the others are compared, unless there are none.
+        having = [(number, _sets_of(line)) for number, line in enumerate(scope.lines)]
+        self._having: dict[str, tuple[tuple[int, Sets], ...]] = {
+            deed: tuple(each for each in having if deed in scope.lines[each[0]].deeds) or tuple(having) for deed in Deed
+        }
         self._outside: dict[tuple[int, tuple[int, ...]], Refusal] = {}  # by attribute and the lines left before it
         # What was answered last: it stays the answer until term or hours turn.
         self._allowing: dict[int, Segment] = {}
@@ -187,7 +188,8 @@ class CompiledScope:
             return "scope.expired", f"the grant ended at {scope.valid_until.isoformat()}", "term"
         if ask.entry != scope.entry:
             return "scope.entry", f"its entry lies outside the grant, which has: {scope.entry}", "entries"
-        furthest, left = _find_furthest(_sets_of(ask), self._having)
+        (deed,) = ask.deeds
+        furthest, left = _find_furthest(_sets_of(ask), self._having[deed])
         if furthest == len(ATTRIBUTES):
             return left[0]
         known = self._outside.get((furthest, left))
@@ -198,9 +200,8 @@ class CompiledScope:
         return known
 
     def _outside_hours(self, ask: Ask) -> Refusal:
-        needs = _sets_of(ask)
-        holding = (line for line, have in zip(self.scope.lines, self._having, strict=True) if _holds_all(needs, have))
-        hours = [line.hours for line in holding]
+        needs, (deed,) = _sets_of(ask), ask.deeds
+        hours = [self.scope.lines[number].hours for number, have in self._having[deed] if _holds_all(needs, have)]
         said = "; ".join(dict.fromkeys(each.text() for each in hours if each))
         return "scope.hours", f"its moment lies outside the grant's hours, which are: {said or 'none'}", "hours"
 
@@ -243,12 +244,13 @@ class CompiledScope:
 
     def _stretch(self, at: dt.datetime) -> tuple[dt.datetime, dt.datetime]:
         """Return the stretch round a moment in which neither the term nor the hours of any line begin or end."""
-        starts, ends = EARLIEST, LATEST
-        for edge in (self.scope.valid_from, self.scope.valid_until):
-            if edge <= at:
-                starts = edge
-            else:
-                ends = min(ends, edge)
+        opens, closes = self.scope.valid_from, self.scope.valid_until
+        if at < opens:
+            starts, ends = EARLIEST, opens
+        elif at < closes:
+            starts, ends = opens, closes
+        else:
+            starts, ends = closes, LATEST
         for hours in self._timed:
             start, end = hours.around(at)
             starts, ends = max(starts, start), min(ends, end)
@@ -281,13 +283,13 @@ def columns_of(scope: Scope, line: Line, hours: OpenHours) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _find_furthest(needs: Sets, having: Sequence[Sets]) -> tuple[int, tuple[int, ...]]:
+def _find_furthest(needs: Sets, having: Sequence[tuple[int, Sets]]) -> tuple[int, tuple[int, ...]]:
     """Return how many attributes hold before the first that does not in the lines that go furthest, and these lines.
 
     The first line in which all hold is enough.
     """
     furthest, left = 0, []
-    for number, have in enumerate(having):
+    for number, have in having:
         reached = 0
         for need, has in zip(needs, have, strict=True):
             if not need <= has:

@@ -8,6 +8,7 @@ and every proof still holds, and no one can guess a payload from its commitment:
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -33,6 +34,7 @@ ENTRIES = "entries"
 LOCK = "lock"
 
 _SAFE = re.compile(r"[A-Za-z0-9_.:-]{1,80}")
+_LINES = re.compile(r"[A-Za-z0-9_.:-]{1,80}(?:\n[A-Za-z0-9_.:-]{1,80})*")
 
 
 class NewEntry(NamedTuple):
@@ -86,6 +88,20 @@ def entries_file(folder: Path, index: int) -> Path:
     return folder / ENTRIES / f"{index // ENTRIES_PER_FILE:06d}.jsonl"
 
 
+def check_new_entries(entries: Sequence[NewEntry]) -> None:
+    """Raise Invalid unless each entry can stand on one line of the log; names the first that cannot."""
+    ids = "\n".join([entry.id for entry in entries])
+    kinds = "\n".join({entry.kind for entry in entries})
+    payloads = b"".join([entry.payload for entry in entries])
+    lengths = [len(entry.payload) for entry in entries]
+    lined = b"\n" not in payloads and b"\t" not in payloads and ids.count("\n") == len(entries) - 1
+    sized = 0 < min(lengths) <= max(lengths) <= MAX_PAYLOAD
+    if lined and sized and _LINES.fullmatch(ids) and _LINES.fullmatch(kinds):
+        return
+    for entry in entries:
+        check_new_entry(entry)
+
+
 def check_new_entry(entry: NewEntry) -> None:
     """Raise Invalid unless the entry can stand on one line of the log."""
     if not _SAFE.fullmatch(entry.id) or not _SAFE.fullmatch(entry.kind):
@@ -99,13 +115,23 @@ def check_new_entry(entry: NewEntry) -> None:
         raise Invalid(f"log entry {entry.id} is refused: its payload is not JSON on one line", rule="ledger.payload")
 
 
-def compose(entry: NewEntry, index: int, at: bytes, salt: bytes) -> tuple[bytes, bytes]:
-    """Return the entry's line and its leaf hash; `salt` is 64 hexadecimal letters."""
-    body = b'{"salt":"%b","payload":%b}' % (salt, entry.payload)
-    header = b'{"index":%d,"id":"%b","kind":"%b","at":"%b","commitment":"%b"}' % (
-        index, entry.id.encode(), entry.kind.encode(), at, sha256(body).hexdigest().encode(),
-    )  # fmt: skip
-    return b"%b\t%b\n" % (header, body), sha256(b"\x00" + header).digest()
+def compose(entries: Sequence[NewEntry], first: int, at: str, salts: bytes) -> tuple[list[bytes], list[bytes]]:
+    """Return the entries' lines and leaf hashes; `salts` holds 64 hexadecimal letters for each.
+
+    A list for each step: on the writer's path this is the fastest form of plain Python that was measured.
+    """
+    tail, width, sha = f'","at":"{at}","commitment":"', 2 * SALT_BYTES, sha256
+    bodies = [
+        b"".join((b'{"salt":"', salts[place : place + width], b'","payload":', entry.payload, b"}"))
+        for place, entry in zip(range(0, width * len(entries), width), entries, strict=True)
+    ]
+    headers = [
+        f'{{"index":{index},"id":"{entry.id}","kind":"{entry.kind}{tail}{sha(body).hexdigest()}"}}'.encode()
+        for index, (entry, body) in enumerate(zip(entries, bodies, strict=True), first)
+    ]
+    leaves = [sha(b"\x00" + header).digest() for header in headers]
+    lines = [b"".join((header, b"\t", body, b"\n")) for header, body in zip(headers, bodies, strict=True)]
+    return lines, leaves
 
 
 def parse_line(line: bytes, index: int) -> LogEntry:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import struct
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import msgspec
 
@@ -27,13 +29,12 @@ from shuzha.ledger.layout import (
     ERASURE,
     HASHES,
     LOCK,
-    OFFSET_BYTES,
     OFFSETS,
     PUBLIC_KEY,
     SALT_BYTES,
     NewEntry,
     blank_line,
-    check_new_entry,
+    check_new_entries,
     compose,
     entries_file,
 )
@@ -41,6 +42,14 @@ from shuzha.ledger.reader import LogReader, read_public_key
 from shuzha.ledger.recovery import cut_torn_note, recover
 
 HISTORY_SECONDS = 60.0
+
+
+class Seal(NamedTuple):
+    """The state of a log that is to be signed, taken between two appends."""
+
+    size: int
+    root: bytes
+    history: bool = False
 
 
 class Log:
@@ -51,6 +60,7 @@ class Log:
         self._signer = signer
         self._clock = clock
         self._broken = False
+        self._signing = threading.Lock()
         self._next_history = 0.0
         self._history_size = -1
         self._lock = _take(folder)
@@ -92,14 +102,17 @@ class Log:
         """
         if self._broken:
             raise Unavailable(f"log {self._signer.origin} is closed after a failed write", accepted="open it again")
-        for entry in entries:
-            check_new_entry(entry)
         first = self._frontier.size
-        lines, leaves = self._compose(entries, first)
+        if not entries:
+            return first
+        check_new_entries(entries)
+        at = self._clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        salts = os.urandom(SALT_BYTES * len(entries)).hex().encode()
+        lines, leaves = compose(entries, first, at, salts)
         try:
             offsets = self._write_entries(lines, first)
             _write(self._hashes, self._frontier.extend(leaves))
-            _write(self._offsets, b"".join(offset.to_bytes(OFFSET_BYTES, "little") for offset in offsets))
+            _write(self._offsets, struct.pack(f"<{len(offsets)}Q", *offsets))
         except OSError as error:
             self._broken = True
             raise Unavailable(f"log {self._signer.origin} cannot write: {error.strerror}") from error
@@ -107,19 +120,31 @@ class Log:
 
     def publish(self, *, history: bool = False) -> str:
         """Sign the log as it is and return the note; one a minute (or now, by `history`) also goes into the history."""
-        size = self._frontier.size
-        due = (history or time.monotonic() >= self._next_history) and size != self._history_size
-        if size == self._signed_size and not due:
-            return self.reader.note()
-        os.fdatasync(self._hashes)
-        os.fdatasync(self._offsets)
-        note = self._signer.sign(size, self._frontier.root())
-        if due:
-            self._add_history(note)
-            self._history_size = size
-        _replace(self.folder / CHECKPOINT, note.encode())
-        self._signed_size = size
-        return note
+        return self.sign(self.seal(history=history))
+
+    def seal(self, *, history: bool = False) -> Seal:
+        """Return what is to be signed now; takes microseconds, and belongs to the thread that appends."""
+        return Seal(self._frontier.size, self._frontier.root(), history)
+
+    def sign(self, seal: Seal) -> str:
+        """Sign what was sealed, make it public and return the note; may run in another thread, while more is appended.
+
+        What the checkpoint covers is forced to disk first. A seal that was overtaken gives the newer note.
+        """
+        with self._signing:
+            size = seal.size
+            due = (seal.history or time.monotonic() >= self._next_history) and size != self._history_size
+            if size < self._signed_size or (size == self._signed_size and not due):
+                return self.reader.note()
+            os.fdatasync(self._hashes)
+            os.fdatasync(self._offsets)
+            note = self._signer.sign(size, seal.root)
+            if due:
+                self._add_history(note)
+                self._history_size = size
+            _replace(self.folder / CHECKPOINT, note.encode())
+            self._signed_size = size
+            return note
 
     def erase(self, index: int, ground: str) -> int:
         """Erase an entry's payload for a ground in law and return the index of the entry that says so.
@@ -169,16 +194,6 @@ class Log:
         if fresh:
             _sync_folder(path.parent)
         return handle
-
-    def _compose(self, entries: Sequence[NewEntry], first: int) -> tuple[list[bytes], list[bytes]]:
-        at = self._clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ").encode()
-        salts = os.urandom(SALT_BYTES * len(entries)).hex().encode()
-        width = 2 * SALT_BYTES
-        composed = [
-            compose(entry, first + place, at, salts[place * width : (place + 1) * width])
-            for place, entry in enumerate(entries)
-        ]
-        return [line for line, _ in composed], [leaf for _, leaf in composed]
 
     def _write_entries(self, lines: list[bytes], first: int) -> list[int]:
         offsets: list[int] = []

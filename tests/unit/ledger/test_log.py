@@ -236,3 +236,31 @@ def test_append_crosses_files(open_log: OpenLog, folder: Path) -> None:
 def test_reader_refuses_a_folder_without_a_log(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="no log in folder"):
         LogReader(tmp_path)
+
+
+def test_append_refuses_one_bad_entry_among_many_and_stores_none(open_log: OpenLog) -> None:
+    good = numbered(0, 5)
+    with open_log() as log:
+        for bad in (
+            NewEntry("usg_\nusg_9", "usage", b"{}"), NewEntry("", "usage", b"{}"), NewEntry("usg_9", "a b", b"{}"),
+            NewEntry("usg_9", "usage", b""), NewEntry("usg_9", "usage", b"{\t}"), NewEntry("usg_9", "usage", b"{\n}"),
+            NewEntry("usg_9", "usage", b" " * 65_537),
+        ):  # fmt: skip
+            with pytest.raises(Invalid):
+                log.append([*good, bad, *good])
+        assert log.size == 0
+        assert log.append([*good, NewEntry("usg_9", "usage", b" " * 65_536)]) == 0
+        assert log.append([]) == 6
+
+
+def test_a_seal_is_signed_while_more_is_appended(open_log: OpenLog, signer: Signer, folder: Path) -> None:
+    with open_log() as log:
+        log.append(numbered(0, 3))
+        seal = log.seal()
+        log.append(numbered(3, 5))
+        checkpoint = signer.verifier_key.verify(log.sign(seal))
+        assert (checkpoint.size, checkpoint.root) == (3, log.reader.root(3))
+        newer = log.publish()
+        assert signer.verifier_key.verify(newer).size == 5
+        assert log.sign(seal) == newer, "a seal that was overtaken puts nothing older in the newest checkpoint's place"
+    assert verify_folder(folder).faults == []
