@@ -223,24 +223,14 @@ def _parquet(city, frame):
 
 
 KILLED = """
-import datetime as dt, os, sys
+import datetime as dt, os, sys, types
 from pathlib import Path
-from policies import Policies
-from products.registry.service import RegistryService, RegistrySettings
-from products.serving.index import IndexService
-from shuzha.authorization.service import GrantScopes
-from shuzha.catalog.lake import RawZone
 from shuzha.core.clock import FixedClock
-from shuzha.core.keys import KeyRing
-from shuzha.core.lawbook import LawBook
-from shuzha.core.work import Database
-folder = Path(sys.argv[1])
-database = Database(f"sqlite:///{folder}/records.db", FixedClock(dt.datetime.fromisoformat(sys.argv[4])))
-scopes, products = GrantScopes(database), folder / "products"
-policies, settings = Policies(scopes), RegistrySettings(products, "370100")
-registry = RegistryService(database, policies, LawBook.load("jinan"), None, scopes, settings)
-index = IndexService(database, policies, registry, scopes, RawZone(folder / "raw"), KeyRing(folder / "keys"), products)
-index.run_build(sys.argv[2], lambda stage, *_: os.kill(os.getpid(), 9) if stage == sys.argv[3] else None)
+sys.modules["tests"] = types.ModuleType("tests")
+sys.modules["tests"].__path__ = ["tests"]
+from tests.products_kit import ProductCity
+city = ProductCity(Path(sys.argv[1]), FixedClock(dt.datetime.fromisoformat(sys.argv[4])))
+city.index.run_build(sys.argv[2], lambda stage, *_: os.kill(os.getpid(), 9) if stage == sys.argv[3] else None)
 """
 
 
