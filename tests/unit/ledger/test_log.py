@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -251,6 +253,20 @@ def test_append_refuses_one_bad_entry_among_many_and_stores_none(open_log: OpenL
         assert log.size == 0
         assert log.append([*good, NewEntry("usg_9", "usage", b" " * 65_536)]) == 0
         assert log.append([]) == 6
+
+
+def test_checkpoints_from_another_thread_never_sign_half_an_append(open_log: OpenLog, folder: Path) -> None:
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with open_log() as log, ThreadPoolExecutor(1) as other:
+            signing = other.submit(lambda: [log.publish(history=True) for _ in range(150)])
+            while not signing.done():
+                log.append(numbered(log.size, log.size + 33))
+            assert len(set(signing.result())) > 1
+    finally:
+        sys.setswitchinterval(interval)
+    assert verify_folder(folder).faults == []
 
 
 def test_a_seal_is_signed_while_more_is_appended(open_log: OpenLog, signer: Signer, folder: Path) -> None:

@@ -1,7 +1,7 @@
 """witnesses of the logs
 
 Revision ID: 3f6b8d2a91c7
-Revises: c4d8f1a6b230
+Revises: d2b7a4f09c31
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "3f6b8d2a91c7"
-down_revision = "c4d8f1a6b230"
+down_revision = "d2b7a4f09c31"
 branch_labels = None
 depends_on = None
 
