@@ -98,7 +98,7 @@ def _finder(manifest: Manifest, maps: Sequence[mmap.mmap]) -> Callable[[bytes], 
     head, bounds = struct.Struct(">I").unpack_from, struct.Struct("<II").unpack_from
 
     def find(key: bytes) -> int:
-        prefix = head(key)[0] >> shift
+        prefix: int = head(key)[0] >> shift
         data, look, values = parts[prefix >> bucket_bits]
         start, end = bounds(data, offsets + ((prefix & mask) << 2))
         stop = tails_at + (end << 3)
