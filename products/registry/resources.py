@@ -137,7 +137,7 @@ class ResourceService(Objecting[DataResource]):
         if not anew:
             return None
         with self._database.read() as work:
-            entry = work.get(ENTRIES, record.entry)
+            entry = work.get(ENTRIES, self._get(work, actor, record.id).entry)
             _check_registrable(entry)
             evidence, content = describe(work, entry)
         if evidence.output_sha256 == record.evidence.output_sha256:
