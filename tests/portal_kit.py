@@ -425,7 +425,7 @@ class PortalCity:
         self.made |= {
             "entry": entry.id, "authorization": authorization.id, "demand": demand.id, "grant": demand.grant,
             "release": release.id, "workspace": workspace.id, "export": export.id, "product": product.id,
-            "key": key.key.id, "month": month,
+            "key": key.key.id, "app": key.key.app, "month": month,
             **{f"statement.{one.kind.value}": one.id for one in statements},
         }  # fmt: skip
         return self

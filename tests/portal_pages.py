@@ -69,6 +69,7 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
         "registry": ("/tasks", "/products", product, f"/products/{made['product.notice']}"),
         "consumer": (
             "/tasks", "/products", product, f"/keys/{made['key']}", *money, f"/statements/{made['statement.bill']}",
+            "/apps", f"/apps/{made['app']}",
         ),
         "regulator": (
             "/tasks", "/host", "/oversight", f"/oversight?period={made['month']}", "/audit", "/entries", entry,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from products.consumers.apps import AppService
 from products.consumers.service import KeyService
 from products.registry.codes import ProductKind
 from products.registry.exports import ReleasedFile
@@ -76,10 +77,11 @@ class ProductCity(ReleaseCity):
         self.shelf = Shelf()
         scopes = GrantScopes(self.database)
         settings = RegistrySettings(self.folder / "products", "370100")
-        self.registry = RegistryService(self.database, self.policies, self.law, self.shelf, scopes, settings)
+        self.registry = RegistryService(self.database, self.policies, self.law, self.shelf, scopes, settings, self.keys)
         self.index = IndexService(
             self.database, self.policies, self.registry, scopes, self.zone, self.keys, self.folder / "products"
         )
+        self.apps = AppService(self.database, self.policies)
         self.api_keys = KeyService(self.database, self.policies)
         self.registrar = person("zheng", "org_registry", "registry")
         self.consumer = person("feng", "org_bank", "consumer")

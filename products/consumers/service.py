@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Sequence
 from dataclasses import replace
 
 from policies import Context, Policies, Resource
 from products.consumers import model
-from products.consumers.model import KEY, ApiKey, NewKey
+from products.consumers.apps import choose_app
+from products.consumers.model import KEY, ApiKey, KeyState, NewKey, Scope
 from products.consumers.store import KEYS
 from products.registry.model import Product, ProductState
 from products.registry.store import PRODUCTS
@@ -17,6 +20,7 @@ from shuzha.core.work import Database, Work
 
 DEFAULT_RATE = 200
 DEFAULT_DAILY_QUOTA = 100_000
+DEFAULT_OVERLAP = dt.timedelta(hours=24)
 
 
 class KeyService:
@@ -35,27 +39,60 @@ class KeyService:
         *,
         rate: int = DEFAULT_RATE,
         daily_quota: int = DEFAULT_DAILY_QUOTA,
+        scope: Scope = Scope(),
     ) -> NewKey:
         """Return a new key of the actor's organisation with its secret, which can never be read again.
 
-        Refuses a product that is not on the price list, and purposes beyond the product's grant.
+        Without an app in its scope it is one of the organisation's first app, which is made where there is none.
+        Refuses products that are not on the price list, purposes beyond any of their grants, another organisation's
+        app, and an end that is over.
         """
         model.check_name(name)
         model.check_limits(rate, daily_quota)
+        networks = model.read_networks(scope.networks)
         with self._database.work(actor) as work:
-            product = work.get(PRODUCTS, product_id)
-            _check_open(product)
-            model.check_purposes(purposes, product.purposes)
+            model.check_expiry(scope.expires_at, work.now())
+            products = [work.get(PRODUCTS, each) for each in dict.fromkeys((product_id, *scope.also))]
+            _check_products(products, purposes)
+            own = Resource("key", "", actor.organisation, actor.id)
+            for product in products:
+                resource = replace(own, authorization=product.authorization, grant=product.grant)
+                self._policies.check(actor, "key:create", resource, Context(at=work.now()))
+            app = choose_app(work, actor, scope.app)
             secret, prefix, digest = model.make_secret()
             key = ApiKey(
-                new_id("key"), actor.organisation, actor.id, name.strip(), product.id, tuple(sorted(purposes)),
-                prefix, digest, rate, daily_quota, work.now(),
+                new_id("key"), actor.organisation, actor.id, name.strip(), product_id, tuple(sorted(purposes)),
+                prefix, digest, rate, daily_quota, work.now(), app=app.id, networks=networks,
+                products=tuple(each.id for each in products), uses=tuple(dict.fromkeys(scope.uses)),
+                expires_at=scope.expires_at,
             )  # fmt: skip
-            self._policies.check(actor, "key:create", key_resource(key, product), Context(at=work.now()))
-            work.add(KEYS, key)
-            work.emit(
-                "key:create", key.id, f"key {prefix} created for product {product.code}", data={"product": product.id}
-            )
+            _add(work, key, products[0])
+        return NewKey(key, secret)
+
+    def rotate_key(self, actor: Actor, key_id: str, overlap: dt.timedelta = DEFAULT_OVERLAP) -> NewKey:
+        """Return a new key with the scope and limits of an active one, which ends when the overlap is over.
+
+        Both open meanwhile; the older one's uses stay its own. Refuses a key that is not active or has ended.
+        """
+        model.check_overlap(overlap)
+        with self._database.work(actor) as work:
+            old = self._get(work, actor, key_id)
+            product = work.get(PRODUCTS, old.product)
+            self._policies.check(actor, "key:rotate", key_resource(old, product), Context(at=work.now()))
+            if old.state is not KeyState.ACTIVE or old.has_expired(work.now()):
+                raise Invalid(f"no rotation of key {old.id}: it is not active", rule="key.rotate", accepted="a new key")
+            _check_products([work.get(PRODUCTS, each) for each in old.products or (old.product,)], old.purposes)
+            choose_app(work, actor, old.app)
+            secret, prefix, digest = model.make_secret()
+            key = replace(
+                old, id=new_id("key"), author=actor.id, prefix=prefix, digest=digest, created_at=work.now(),
+                expires_at=None, replaces=old.id, reason="", revision=0,
+            )  # fmt: skip
+            end = work.now() + overlap
+            work.save(KEYS, replace(old, expires_at=min(end, old.expires_at or end)))
+            data = {"product": old.product, "by": key.id}
+            work.emit("key:rotate", old.id, f"key {old.prefix} gives way to {prefix} until {end:%F %R}", data=data)
+            _add(work, key, product)
         return NewKey(key, secret)
 
     def suspend_key(self, actor: Actor, key_id: str, reason: str) -> ApiKey:
@@ -73,17 +110,21 @@ class KeyService:
     def get_key(self, actor: Actor, key_id: str) -> ApiKey:
         """Return a key that the actor may see, or raise NotFound."""
         with self._database.read() as work:
-            key = work.get(KEYS, key_id)
-            if not self._may_see(work, actor, key):
-                raise NotFound(f"no api_keys with id {key_id}")
-            return key
+            return self._get(work, actor, key_id)
 
-    def list_keys(self, actor: Actor, *, product: str | None = None) -> tuple[ApiKey, ...]:
-        """Return the keys that the actor may see, newest first."""
+    def list_keys(self, actor: Actor, *, product: str | None = None, app: str | None = None) -> tuple[ApiKey, ...]:
+        """Return the keys that the actor may see, newest first: all, or those for a product or of an app."""
         with self._database.read() as work:
-            equal = {} if product is None else {"product": product}
+            equal = {} if app is None else {"app": app}
             found = work.list(KEYS, newest_first=True, **equal)
-            return tuple(key for key in found if self._may_see(work, actor, key))
+            meant = [key for key in found if product is None or key.covers(product)]
+            return tuple(key for key in meant if self._may_see(work, actor, key))
+
+    def _get(self, work: Work, actor: Actor, key_id: str) -> ApiKey:
+        key = work.get(KEYS, key_id)
+        if not self._may_see(work, actor, key):
+            raise NotFound(f"no api_keys with id {key_id}")
+        return key
 
     def _may_see(self, work: Work, actor: Actor, key: ApiKey) -> bool:
         resource = key_resource(key, work.get(PRODUCTS, key.product))
@@ -108,10 +149,20 @@ def key_resource(key: ApiKey, product: Product) -> Resource:
     return Resource("key", key.id, key.organisation, key.author, product.authorization, product.grant)
 
 
-def _check_open(product: Product) -> None:
-    if product.state not in (ProductState.LISTED, ProductState.IN_SERVICE, ProductState.SUSPENDED):
-        raise Invalid(
-            f"no key for product {product.id}: it is {product.state.value}",
-            rule="key.product",
-            accepted="a listed product",
-        )
+def _add(work: Work, key: ApiKey, product: Product) -> None:
+    work.add(KEYS, key)
+    told = {"product": key.product, "app": key.app}
+    work.emit("key:create", key.id, f"key {key.prefix} created for product {product.code}", data=told)
+
+
+def _check_products(products: Sequence[Product], purposes: tuple[str, ...]) -> None:
+    if len(products) > model.MAX_PRODUCTS:
+        raise Invalid("a key refuses so many products", rule="key.products", accepted=f"at most {model.MAX_PRODUCTS}")
+    for product in products:
+        if product.state not in (ProductState.LISTED, ProductState.IN_SERVICE, ProductState.SUSPENDED):
+            raise Invalid(
+                f"no key for product {product.id}: it is {product.state.value}",
+                rule="key.product",
+                accepted="a listed product",
+            )
+        model.check_purposes(purposes, product.purposes)

@@ -74,7 +74,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     config = uvicorn.Config(
         app, loop="uvloop", http=PunctualProtocol, ws="none", log_level="warning", access_log=False,
-        server_header=False, proxy_headers=False, timeout_graceful_shutdown=5,
+        server_header=False, proxy_headers=bool(settings.api_proxies), forwarded_allow_ips=settings.api_proxies or None,
+        timeout_graceful_shutdown=5,
     )  # fmt: skip
     state.start()
     try:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
+from products.consumers.model import KeyUse
 from products.registry.codes import ProductKind
 from products.registry.model import Product
 from products.serving.gate import Call, Gate
@@ -34,7 +35,7 @@ class Files:
         caller = self._gate.identify(call)
         limit = self._gate.limit(caller)
         self._gate.take_rate(limit, 1)
-        offer = self._gate.offer(caller, call.code)
+        offer = self._gate.offer(caller, call.code, KeyUse.FILES)
         product = offer.product
         path = self._find(product)
         if product.kind is ProductKind.VERIFICATION or name != path.name or not path.is_file():

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from policies import Context, Decision, Period, Policies, Quota, ScopeSource
-from products.consumers.model import ApiKey, KeyState, digest_of, is_secret
+from products.consumers.app_model import AppState
+from products.consumers.model import ApiKey, KeyState, KeyUse, digest_of, is_secret
 from products.registry.model import ProductState
 from products.serving.limits import AddressLimits, Allowance, GrantLimits, KeyLimit, Pool, Span, span_of
 from products.serving.state import Caller, Offer, ServingState
@@ -97,7 +98,19 @@ class Gate:
             raise Refusal(401, code, "the call has no key that is known", accepted="Authorization: Bearer KEY")
         if caller.key.state is KeyState.SUSPENDED:
             raise Refusal(403, "key_suspended", f"the key is suspended: {caller.key.reason}", rule="lifecycle.key")
+        if caller.guarded:
+            self._check_guards(caller, call.address)
         return caller
+
+    def _check_guards(self, caller: Caller, address: str) -> None:
+        """Refuse a key whose term is over (401), one of an app that opens nothing, and another address (403)."""
+        if caller.key.has_expired(self.clock.now()):
+            raise Refusal(401, "key_expired", "the key's term is over", rule="key.expires", accepted="a newer key")
+        if caller.app is not None and caller.app.state is not AppState.ACTIVE:
+            state = caller.app.state.value
+            raise Refusal(403, f"app_{state}", f"the key's app is {state}: {caller.app.reason}", rule="lifecycle.app")
+        if not caller.comes_from(address):
+            raise Refusal(403, "address_not_allowed", "the key is not for this address", rule="key.networks")
 
     def limit(self, caller: Caller) -> KeyLimit:
         """Return the limits of a key, made at its first call."""
@@ -165,13 +178,24 @@ class Gate:
             )  # fmt: skip
         return span
 
-    def offer(self, caller: Caller, code: str) -> Offer:
-        """Return the product that is called; refuses an unknown one, another than the key's, one not in service."""
+    def check_use(self, caller: Caller, use: KeyUse) -> None:
+        """Refuse a call that the key is not for (403)."""
+        if caller.key.uses and use not in caller.key.uses:
+            accepted = ", ".join(caller.key.uses)
+            raise Refusal(403, "use_not_in_key", "the key is not for this call", rule="key.uses", accepted=accepted)
+
+    def offer(self, caller: Caller, code: str, use: KeyUse | None = None) -> Offer:
+        """Return the product that is called; refuses an unknown one, another than the key's, one not in service.
+
+        With `use`, the call that the key must be for.
+        """
+        if use is not None:
+            self.check_use(caller, use)
         offer = self.state.offers.get(code)
         if offer is None:
             raise Refusal(404, "product_unknown", "no product has this code", rule="product.code")
         product = offer.product
-        if product.id != caller.key.product:
+        if not caller.key.covers(product.id):
             raise Refusal(403, "product_not_in_key", "the key is for another product", rule="key.product")
         if product.state is not ProductState.IN_SERVICE:
             why = f": {product.state_reason}" if product.state_reason else ""

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from products.consumers.model import ApiKey
+from products.consumers.model import ApiKey, KeyUse
 from products.registry.codes import ProductKind
 from products.registry.model import ProductState
 from products.serving.gate import Call, Gate
@@ -139,6 +139,7 @@ class Lists:
     def _enter(self, call: Call) -> Caller:
         caller = self._gate.identify(call)
         self._gate.take_rate(self._gate.limit(caller), 1)
+        self._gate.check_use(caller, KeyUse.ACCOUNT)
         return caller
 
     def _open_log(self) -> LogReader:

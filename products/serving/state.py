@@ -6,6 +6,7 @@ the database for some seconds does not know what was suspended meanwhile, so it 
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import threading
 import time
@@ -14,8 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from policies import Policies, Resource
+from products.consumers.app_model import App, AppState
 from products.consumers.model import ApiKey
-from products.consumers.store import KEYS
+from products.consumers.store import APPS, KEYS
 from products.registry.codes import ProductKind
 from products.registry.model import Product, ProductState
 from products.registry.service import product_resource, read_verification
@@ -49,10 +51,27 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A key as it is served, with the actor that it acts as."""
+    """A key as it is served, with the actor that it acts as and its app.
+
+    `guarded` says that more is to be asked than the key's state: an end, networks, an app that opens nothing.
+    """
 
     key: ApiKey
     actor: Actor
+    app: App | None = None
+    guarded: bool = False
+    networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
+
+    def comes_from(self, address: str) -> bool:
+        """Return whether the key is for calls from this address; one that cannot be read is from nowhere."""
+        if not self.networks:
+            return True
+        try:
+            found = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        mapped = getattr(found, "ipv4_mapped", None)
+        return any((mapped or found) in network for network in self.networks)
 
 
 class ServingState:
@@ -68,6 +87,7 @@ class ServingState:
     ) -> None:
         self.offers: dict[str, Offer] = {}
         self.callers: dict[str, Caller] = {}
+        self._apps: dict[str, App] = {}
         self._database = database
         self._policies = policies
         self._keys = keys
@@ -79,6 +99,7 @@ class ServingState:
             {
                 "product:*": [self._product_changed],
                 "key:*": [self._key_changed],
+                "app:*": [self._app_changed],
                 "authorization:*": [self._right_changed],
                 "grant:*": [self._right_changed],
                 "entry:*": [self._right_changed],
@@ -120,7 +141,8 @@ class ServingState:
 
     def _load(self) -> None:
         with self._database.read() as work:
-            products, keys = work.list(PRODUCTS), work.list(KEYS)
+            products, keys, apps = work.list(PRODUCTS), work.list(KEYS), work.list(APPS)
+        self._apps = {app.id: app for app in apps}
         for product in products:
             self._put_product(product)
         for key in keys:
@@ -138,6 +160,14 @@ class ServingState:
         if key is not None:
             self._put_key(key)
 
+    def _app_changed(self, event: Event) -> None:
+        with self._database.read() as work:
+            app = work.find(APPS, event.subject)
+        if app is not None:
+            self._apps[app.id] = app
+            for caller in [one for one in self.callers.values() if one.key.app == app.id]:
+                self._put_key(caller.key)
+
     def _right_changed(self, event: Event) -> None:
         for identifier in self._forget_ids(event):
             self._policies.forget(identifier)
@@ -149,7 +179,11 @@ class ServingState:
 
     def _put_key(self, key: ApiKey) -> None:
         actor = Actor(key.id, key.name, key.organisation, frozenset({"consumer"}), "api")
-        self.callers[key.digest] = Caller(key, actor)
+        app = self._apps.get(key.app)
+        opens = app is None or app.state is AppState.ACTIVE
+        networks = tuple(ipaddress.ip_network(each) for each in key.networks)
+        guarded = bool(networks) or key.expires_at is not None or not opens
+        self.callers[key.digest] = Caller(key, actor, app, guarded, networks)
 
     def _offer(self, product: Product, before: Offer | None) -> Offer:
         resource, columns = product_resource(product), frozenset(product.columns)

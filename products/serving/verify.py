@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
+from products.consumers.model import KeyUse
 from products.serving.gate import Call, Gate, Ration
 from products.serving.limits import KeyLimit
 from products.serving.meter import Digests, Meter, make_event
@@ -84,7 +85,7 @@ class Verification:
         caller = self._gate.identify(call)
         limit = self._gate.limit(caller)
         self._gate.take_rate(limit, 1)
-        offer = self._gate.offer(caller, call.code)
+        offer = self._gate.offer(caller, call.code, KeyUse.VERIFY)
         request = _decode(_REQUEST, call.body)
         item = BatchItem(request.subject, request.claim, request.consent)
         key = idempotency_key(call.idempotency_key)
@@ -98,7 +99,7 @@ class Verification:
         """Return the answers to up to 100 questions, each metered; one bad question refuses them all, unmetered."""
         caller = self._gate.identify(call)
         limit = self._gate.limit(caller)
-        offer = self._gate.offer(caller, call.code)
+        offer = self._gate.offer(caller, call.code, KeyUse.BATCH)
         request = _decode(_BATCH, call.body)
         self._gate.take_rate(limit, len(request.items))
         key = idempotency_key(call.idempotency_key)

@@ -27,6 +27,7 @@ class Settings:
     api_host: str = "api.localhost"
     api_port: int = 8001
     api_workers: int = 1
+    api_proxies: str = ""
     sandbox_host: str = "sandbox.localhost"
     sandbox_port: int = 8002
     sandbox_environment: Path = Path(".venv-sandbox")
@@ -121,6 +122,8 @@ HELP: Mapping[str, str] = {
     "api_host": "the consumer API's host name",
     "api_port": "the consumer API's port",
     "api_workers": "processes of the consumer API",
+    "api_proxies": "addresses of the TLS proxies in front of the API (10.0.0.5,10.0.1.0/24): from these alone it"
+    " believes X-Forwarded-For, which keys that are bound to networks need",
     "sandbox_host": "the sandbox's host name: never the portal's, since cookies ignore ports",
     "sandbox_port": "the sandbox's port",
     "screen_budget": "bytes that a workspace may show on screens a day, where the authority set no other number",

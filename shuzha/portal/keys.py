@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from products.consumers.model import KEY
-from products.consumers.service import DEFAULT_DAILY_QUOTA, DEFAULT_RATE, KeyService, key_resource
-from products.registry.service import RegistryService
-from shuzha.portal.desk import Desk, Show, Verb, actor_of
+from products.consumers.model import KEY, ApiKey, KeyUse, Scope
+from products.consumers.routes import hours
+from products.consumers.service import DEFAULT_DAILY_QUOTA, DEFAULT_RATE, key_resource
+from shuzha.core.clock import end_of_day
+from shuzha.core.errors import Invalid
+from shuzha.portal.desk import Desk, Show, Verb, actor_of, parse
+from shuzha.portal.services import Services
 
 VERBS = (
     Verb("suspend", "Suspend the key", reason=True, tone="bad"),
@@ -23,11 +27,12 @@ VERBS = (
 class KeyPages:
     """The pages of keys."""
 
-    def __init__(self, desk: Desk, keys: KeyService, registry: RegistryService, *, api_url: str) -> None:
+    def __init__(self, desk: Desk, services: Services) -> None:
         self._desk = desk
-        self._keys = keys
-        self._registry = registry
-        self._api_url = api_url
+        self._keys = services.consumers
+        self._apps = services.apps
+        self._usage = services.usage_now
+        self._registry = services.registry
 
     def router(self) -> APIRouter:
         """Return the routes of these pages."""
@@ -35,23 +40,41 @@ class KeyPages:
         router.add_api_route("/keys", self.create, methods=["POST"])
         router.add_api_route("/keys", self.show_list, methods=["GET"])
         router.add_api_route("/keys/{key_id}", self.show, methods=["GET"])
+        router.add_api_route("/keys/{key_id}/rotate", self.rotate, methods=["POST"])
         router.add_api_route("/keys/{key_id}/{verb}", self.move, methods=["POST"])
         return router
 
     def show_list(self, request: Request) -> Response:
-        """Lead to the products, on whose pages the keys are."""
+        """Lead to the apps, on whose pages the keys are."""
         actor_of(request)
-        return RedirectResponse("/products", 303)
+        return RedirectResponse("/apps", 303)
 
     def create(
         self, request: Request, product: Annotated[str, Form()], name: Annotated[str, Form()],
         purposes: Annotated[list[str], Form()] = [],  # noqa: B006 - FastAPI copies a form's default
         rate: Annotated[int, Form()] = DEFAULT_RATE, daily_quota: Annotated[int, Form()] = DEFAULT_DAILY_QUOTA,
+        app: Annotated[str, Form()] = "", networks: Annotated[str, Form()] = "",
+        uses: Annotated[list[str], Form()] = [],  # noqa: B006 - FastAPI copies a form's default
+        also: Annotated[list[str], Form()] = [],  # noqa: B006 - FastAPI copies a form's default
+        last_day: Annotated[str, Form()] = "",
     ) -> Response:  # fmt: skip
         """Make a key and show its secret, this once: it is in no address and in no record."""
         actor = actor_of(request)
-        made = self._keys.create_key(actor, product, name, tuple(purposes), rate=rate, daily_quota=daily_quota)
+        scope = Scope(
+            app, tuple(also), tuple(parse(KeyUse, use) for use in uses), tuple(networks.replace(",", " ").split()),
+            read_last_day(last_day),
+        )  # fmt: skip
+        made = self._keys.create_key(
+            actor, product, name, tuple(purposes), rate=rate, daily_quota=daily_quota, scope=scope
+        )
         found = self._registry.get_product(actor, product)
+        return self._desk.page(request, "key_made.html", 201, key=made.key, secret=made.secret, product=found)
+
+    def rotate(self, request: Request, key_id: str, overlap: Annotated[int, Form()] = 24) -> Response:
+        """Make the key's successor and show its secret, this once."""
+        actor = actor_of(request)
+        made = self._keys.rotate_key(actor, key_id, hours(overlap))
+        found = self._registry.get_product(actor, made.key.product)
         return self._desk.page(request, "key_made.html", 201, key=made.key, secret=made.secret, product=found)
 
     def show(self, request: Request, key_id: str) -> Response:
@@ -73,5 +96,28 @@ class KeyPages:
         actor = actor_of(request)
         key = self._keys.get_key(actor, key_id)
         product = self._registry.get_product(actor, key.product)
-        verbs = self._desk.verbs(actor, KEY, key.state, key_resource(key, product), VERBS)
-        return self._desk.page(request, "key.html", status, errors=errors, key=key, product=product, verbs=verbs)
+        own, now = key_resource(key, product), self._desk.clock.now()
+        verbs = self._desk.verbs(actor, KEY, key.state, own, VERBS)
+        return self._desk.page(
+            request, "key.html", status, errors=errors, key=key, product=product, verbs=verbs, now=now,
+            products=[self._registry.get_product(actor, each) for each in key.products or (key.product,)],
+            app=self._apps.get_app(actor, key.app) if key.app else None,
+            used=self._usage.of_keys(actor, key.app).get(key.id) if key.app else None,
+            may_rotate=_is_open(key, now) and self._desk.can(actor, "key:rotate", own),
+        )  # fmt: skip
+
+
+def read_last_day(text: str) -> dt.datetime | None:
+    """Return the end of the city's day that a form names, None for none; refuses what is no day."""
+    if not text.strip():
+        return None
+    try:
+        return end_of_day(dt.date.fromisoformat(text.strip()))
+    except ValueError:
+        raise Invalid(
+            "a key refuses this end", rule="key.expires", field="last_day", accepted="a day such as 2027-06-30"
+        ) from None
+
+
+def _is_open(key: ApiKey, now: dt.datetime) -> bool:
+    return key.state.value == "active" and not key.has_expired(now)

@@ -12,9 +12,11 @@ from pathlib import Path
 from desensitize.risk.measures import Risk
 from desensitize.transform.techniques import NAMES
 from policies.roles import PERSONAL_ROLES
-from products.consumers.model import KEY
+from products.consumers.app_model import APP
+from products.consumers.model import KEY, KeyUse
 from products.registry.codes import ProductKind
 from products.registry.model import PRODUCT, REGISTRATION
+from products.registry.registration import Outcome
 from sandbox.airlock.findings import Severity, Verdict
 from sandbox.airlock.model import EXPORT, Choice
 from sandbox.airlock.rules import NOTES
@@ -67,11 +69,11 @@ from shuzha.settlement.model import INFRASTRUCTURE, PARTIES
 
 LIFECYCLES: tuple[Lifecycle[StrEnum], ...] = (
     ENTRY, BATCH, ANNOUNCEMENT, AUTHORIZATION, ASSESSMENT, DEMAND, GRANT, RELEASE, WORKSPACE, IMPORT, EXPORT,
-    REGISTRATION, PRODUCT, KEY, ACCOUNT, EXIT, TRAINING,
+    REGISTRATION, PRODUCT, APP, KEY, ACCOUNT, EXIT, TRAINING,
 )  # type: ignore[assignment]  # fmt: skip
 WORDS: tuple[type[StrEnum], ...] = (
     Severity, Verdict, Choice, RunState, ProductKind, Operation, OutputKind, BatchMode, ElementType, Role,
-    SharingMethod, SubjectKind, TermsKind, UpdateCycle, OrganisationKind, Mode, Cause,
+    SharingMethod, SubjectKind, TermsKind, UpdateCycle, OrganisationKind, Mode, Cause, Outcome, KeyUse,
 )  # fmt: skip
 # Words that pages show and no table of the house holds: forms of output, ways of the audit log, verbs of pages.
 LOOSE = (

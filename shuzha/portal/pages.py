@@ -11,6 +11,7 @@ from shuzha.core.errors import NotFound
 from shuzha.people.service import People
 from shuzha.portal.accounts import AccountPages
 from shuzha.portal.announcements import AnnouncementPages
+from shuzha.portal.apps import AppPages
 from shuzha.portal.assessments import AssessmentPages
 from shuzha.portal.authorizations import AuthorizationPages
 from shuzha.portal.demands import DemandPages
@@ -58,8 +59,8 @@ NAVIGATION = (
     NavItem(
         "/products", "Products",
         frozenset({"provider", "authority", "operator", "analyst", "registry", "consumer", "regulator"}),
-        also=("/keys",),
     ),
+    NavItem("/apps", "Apps", frozenset({"consumer", "authority", "regulator"}), also=("/keys",)),
     NavItem("/usage", "Usage", frozenset({"provider", "authority", "operator", "consumer", "regulator"})),
     NavItem("/statements", "Statements", frozenset({"provider", "authority", "operator", "consumer", "regulator"})),
     NavItem("/people", "Staff", frozenset({"operator", "analyst", "authority", "regulator", "administrator"})),
@@ -103,7 +104,8 @@ def make_pages(services: Services, desk: Desk) -> APIRouter:
         WorkspacePages(desk, services),
         ExportPages(desk, services),
         ProductPages(desk, services),
-        KeyPages(desk, services.consumers, services.registry, api_url=services.settings.api_url),
+        AppPages(desk, services),
+        KeyPages(desk, services),
         UsagePages(desk, services.usage_views),
         StatementPages(desk, services.settlement, services.registry),
         OversightPages(desk, services),

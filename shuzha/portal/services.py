@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Protocol
 
 from policies import Policies
+from products.consumers.apps import AppService
 from products.consumers.service import KeyService
+from products.consumers.usage_now import UsageNow
 from products.registry.service import RegistryService
 from sandbox.airlock.model import ExportRequest
 from sandbox.airlock.service import AirlockService
@@ -150,8 +152,18 @@ class Services(Protocol):
         ...
 
     @property
+    def apps(self) -> AppService:
+        """Consumers' apps."""
+        ...
+
+    @property
     def consumers(self) -> KeyService:
         """Consumers' keys."""
+        ...
+
+    @property
+    def usage_now(self) -> UsageNow:
+        """What apps use this moment."""
         ...
 
     @property

@@ -15,6 +15,7 @@ from typing import Any
 
 from policies import reference
 from policies.rolebook import RoleBook
+from products.consumers.app_model import APP
 from products.consumers.model import KEY
 from products.registry.model import PRODUCT, REGISTRATION
 from sandbox.airlock.model import EXPORT
@@ -39,7 +40,7 @@ from shuzha.server.rule_page import rules_page
 _DOCS = Path(__file__).parents[2] / "docs"
 LIFECYCLES: tuple[Lifecycle[Any], ...] = (
     ACCOUNT, ENTRY, BATCH, ANNOUNCEMENT, AUTHORIZATION, ASSESSMENT, DEMAND, GRANT, RELEASE, WORKSPACE, IMPORT, EXPORT,
-    REGISTRATION, PRODUCT, KEY, TRAINING, EXIT,
+    REGISTRATION, PRODUCT, APP, KEY, TRAINING, EXIT,
 )  # fmt: skip
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property, partial
 
+from products.consumers.apps import AppService
 from products.consumers.service import KeyService
+from products.consumers.usage_now import UsageNow
 from products.registry.exports import AirlockFiles
 from products.registry.service import RegistryService, RegistrySettings
 from products.serving.index import IndexService, index_folder
@@ -36,13 +38,23 @@ class Platform(Workrooms):
         """Products and their registration."""
         return RegistryService(
             self.database, self.policies, self.law, AirlockFiles(self.airlock), self.scopes,
-            RegistrySettings(self.settings.folder("products"), self.settings.city_code),
+            RegistrySettings(self.settings.folder("products"), self.settings.city_code), self.keys,
         )  # fmt: skip
+
+    @cached_property
+    def apps(self) -> AppService:
+        """Consumers' apps."""
+        return AppService(self.database, self.policies)
 
     @cached_property
     def consumers(self) -> KeyService:
         """Consumers' keys."""
         return KeyService(self.database, self.policies)
+
+    @cached_property
+    def usage_now(self) -> UsageNow:
+        """What apps use this moment."""
+        return UsageNow(self.apps, self.consumers, self.clock, self.settings.folder("usage"))
 
     @cached_property
     def indexes(self) -> IndexService:

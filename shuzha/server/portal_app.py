@@ -12,6 +12,7 @@ from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
+import products.consumers.app_routes
 import products.consumers.routes
 import products.registry.routes
 import sandbox.airlock.routes
@@ -97,6 +98,7 @@ def _api(platform: Platform) -> APIRouter:
     router.include_router(sandbox.inbound.routes.make_router(platform.inbound, actor))
     router.include_router(sandbox.airlock.routes.make_router(platform.airlock, actor))
     router.include_router(products.registry.routes.make_router(platform.registry, actor))
+    router.include_router(products.consumers.app_routes.make_router(platform.apps, actor))
     router.include_router(products.consumers.routes.make_router(platform.consumers, actor))
     router.include_router(shuzha.settlement.routes.make_router(platform.settlement, actor))
     router.include_router(shuzha.exits.routes.make_router(platform.exits, actor))

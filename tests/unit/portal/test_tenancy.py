@@ -21,6 +21,7 @@ NOT_THEIRS = [
     ("analyst", "/entries/{entry.submitted}"),
     ("checker1", "/workspaces/{workspace}"),
     ("operator", "/keys/{key}"),
+    ("operator", "/apps/{app}"),
     ("admin", "/exports/{export}"),
     ("admin", "/products/{product}"),
     ("auditor", "/entries/{entry}"),

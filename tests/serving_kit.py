@@ -1,0 +1,93 @@
+"""The consumer API in this process, over a small city with three products; uses are kept in memory."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import httpx
+
+from policies import Policies
+from products.consumers.model import NewKey, Scope
+from products.registry.codes import ProductKind
+from products.registry.model import Product
+from products.registry.service import product_file
+from products.serving.app import Parts, make_app
+from products.serving.state import ServingState
+from shuzha.authorization.service import GrantScopes, forget_ids
+from shuzha.core.clock import FixedClock
+from shuzha.core.errors import Conflict, Unavailable
+from shuzha.metering.events import Recorded
+from tests.products_kit import ProductCity, insured, who
+
+
+class MemoryMeter:
+    """Keeps events in memory, by the same promises as the writer: for a comparison, not for durability."""
+
+    def __init__(self) -> None:
+        self.events = []
+        self.down = False
+
+    async def record(self, event):
+        if self.down:
+            raise Unavailable("the usage writer is not running", rule="metering.writer")
+        for place, known in enumerate(self.events):
+            if (known.key_id, known.idempotency_key) == (event.key_id, event.idempotency_key):
+                if known.request_digest != event.request_digest:
+                    raise Conflict("the key was used for another request", code="idempotency_conflict")
+                return Recorded(known.usage_id, place, known.answer, True)
+        self.events.append(event)
+        return Recorded(event.usage_id, len(self.events) - 1, event.answer, False)
+
+    async def record_all(self, events):
+        return [await self.record(event) for event in events]
+
+
+@dataclass
+class ServingCity:
+    """A city with a verification, a second one and a report in service, and its consumer API."""
+
+    folder: Path
+
+    def __post_init__(self) -> None:
+        self.city = ProductCity(self.folder, FixedClock(dt.datetime(2026, 3, 2, 4, tzinfo=dt.UTC)))
+        entry, grant = self.city.granted(output_kinds=("verification", "report"))
+        self.product = self.city.in_service(self.city.deposited(grant, insured(entry)), waived=("loan-review",))
+        self.second = self.city.in_service(self.city.deposited(grant, insured(entry)))
+        report = self.city.deposited(
+            grant, b"district,count\n370102,41\n", ProductKind.REPORT, form="table", file="by_district.csv"
+        )
+        self.report = self.city.in_service(report)
+
+    def parts(self, **changes: object) -> Parts:
+        """Return fresh parts: a new state that has heard all news, and an empty meter."""
+        city, folder = self.city, self.folder / "products"
+        policies, scopes = Policies(GrantScopes(city.database)), GrantScopes(city.database)
+        state = ServingState(city.database, policies, city.keys, folder, forget_ids)
+        made = {
+            "state": state, "policies": policies, "scopes": scopes, "clock": city.clock, "meter": MemoryMeter(),
+            "keys": city.keys, "find_file": partial(product_file, folder), "usage_folder": self.folder / "usage",
+            "log_folder": self.folder / "logs", "socket": self.folder / "none.sock",
+        }  # fmt: skip
+        return Parts(**(made | changes))
+
+    def key(self, product: Product | None = None, scope: Scope = Scope(), **limits: int) -> NewKey:
+        product = product or self.product
+        return self.city.api_keys.create_key(
+            self.city.consumer, product.id, "x", ("loan-review",), scope=scope, **limits
+        )
+
+    def question(self, number: int = 0, **changes: object) -> dict[str, object]:
+        return {
+            "subject": {"resident_id": who(number)}, "claim": "insured", "purpose": "loan-review", "consent": "c-1",
+        } | changes  # fmt: skip
+
+
+def caller(parts: Parts, key: NewKey | str = "", *, raw: bool = True, address: str = "127.0.0.1") -> httpx.AsyncClient:
+    """Return a client of the API that comes from an address."""
+    secret = key if isinstance(key, str) else key.secret
+    transport = httpx.ASGITransport(make_app(parts, raw=raw), client=(address, 5000))
+    headers = {"Authorization": f"Bearer {secret}"} if secret else {}
+    return httpx.AsyncClient(transport=transport, base_url="http://api.localhost:8001", headers=headers)
