@@ -8,6 +8,8 @@ from functools import cached_property, partial
 from products.consumers.apps import AppService
 from products.consumers.service import KeyService
 from products.consumers.usage_now import UsageNow
+from products.forms.deliveries import FetchesOf
+from products.forms.service import FormParts, FormService
 from products.registry.exports import AirlockFiles
 from products.registry.service import RegistryService, RegistrySettings
 from products.serving.index import IndexService, index_folder
@@ -63,6 +65,15 @@ class Platform(Workrooms):
             self.database, self.policies, self.registry, self.scopes, self.raw_zone, self.keys,
             self.settings.folder("products"),
         )  # fmt: skip
+
+    @cached_property
+    def forms(self) -> FormService:
+        """The terms of products that are not verifications, and the traces of leaked copies."""
+        parts = FormParts(
+            self.database, self.policies, self.keys, self.settings.folder("products"),
+            FetchesOf(self.settings.folder("usage")),
+        )  # fmt: skip
+        return FormService(parts)
 
     @cached_property
     def settlement(self) -> SettlementService:

@@ -1,13 +1,13 @@
-"""A fingerprint code of Tardos: each cell has a secret bias, each buyer a sign drawn by it; a copy is scored by both.
+"""A fingerprint code of Tardos: each cell has a secret bias, each buyer a sign drawn by it; copies are scored by both.
 
-Source: G. Tardos, *Optimal probabilistic fingerprint codes*, J. ACM 55(2), 2008, with the symmetric score of B. Škorić,
-S. Katzenbeisser and M. Celik, *Symmetric Tardos fingerprinting codes for arbitrary alphabet sizes*, DCC 46, 2008. Biases
-and signs come from SHAKE-256 under the product's key: who has not the key cannot tell them from coin throws.
+Source: G. Tardos, *Optimal probabilistic fingerprint codes*, J. ACM 55(2), 2008; the symmetric score is of B. Škorić,
+S. Katzenbeisser and M. Celik, *Symmetric Tardos fingerprinting codes for arbitrary alphabet sizes*, DCC 46, 2008.
+Biases and signs come from SHAKE-256 under the product's key: who has not the key cannot tell them from coin throws.
 
 Words: the *sign* of a cell in a copy is +1 or -1 where the copy differs from the original by one step, 0 where it says
-nothing (as it was, rounded, or changed by something else). The *score* of a buyer is the sum over cells; for one who had
-no part in the copy it has mean zero and variance one a cell, whatever the copy's maker did, since he did not know that
-buyer's signs. So its chance to reach a score by accident is bounded (Bernstein), for every copy and every attack.
+nothing (as it was, rounded, or changed by something else). The *score* of a buyer is the sum over cells; for one who
+had no part in the copy it has mean zero and variance one a cell, whatever the copy's maker did, since he did not know
+that buyer's signs. So its chance to reach a score by accident is bounded (Bernstein), for every copy and every attack.
 """
 
 from __future__ import annotations

@@ -41,7 +41,9 @@ def read_table(content: bytes) -> tuple[Kind, pl.DataFrame]:
             return "parquet", pl.read_parquet(io.BytesIO(content), glob=False)
         return "csv", pl.read_csv(io.BytesIO(content), infer_schema=False)
     except (pl.exceptions.PolarsError, UnicodeDecodeError):
-        raise Invalid("the file is no table that can be marked", rule=RULE, accepted="CSV in UTF-8, or Parquet") from None
+        raise Invalid(
+            "the file is no table that can be marked", rule=RULE, accepted="CSV in UTF-8, or Parquet"
+        ) from None
 
 
 def write_table(kind: Kind, frame: pl.DataFrame) -> bytes:
@@ -86,7 +88,7 @@ def read_column(frame: pl.DataFrame, name: str, mark: Mark) -> Column:
     scaled = (numbers * unit).fill_null(0.0).to_numpy()
     values = np.rint(np.clip(scaled, -MOST, MOST)).astype(np.int64)
     exact = np.abs(scaled - values) < 1e-3
-    least = mark.least if mark.least is not None else (0.0 if (numbers.min() or 0) >= 0 else None)
+    least = mark.least if mark.least is not None else (None if bool((numbers < 0).any()) else 0.0)
     free = numbers.is_not_null().to_numpy() & exact & (np.abs(scaled) < MOST - step)
     if least is not None:
         free &= values - step >= round(least * unit)
@@ -123,4 +125,6 @@ def _written(series: pl.Series, moved: NDArray[np.int64], column: Column) -> pl.
     else:
         new = pl.Series(moved if not column.decimals else moved / unit).cast(series.dtype)
     found = pl.DataFrame({"old": series, "new": new, "open": column.open})
-    return found.select(pl.when(pl.col("open")).then(pl.col("new")).otherwise(pl.col("old")).alias(series.name)).to_series()
+    return found.select(
+        pl.when(pl.col("open")).then(pl.col("new")).otherwise(pl.col("old")).alias(series.name)
+    ).to_series()

@@ -1,4 +1,4 @@
-"""Who leaked a copy: it is read in a jail that knows no key, then every buyer's signs are held against what was found."""
+"""Who leaked a copy: a jail that knows no key reads it, then every buyer's signs are held against what was found."""
 
 from __future__ import annotations
 

@@ -70,7 +70,9 @@ ATTACKS = {
     "columns in another order": lambda frame: halved(frame).select(reversed(frame.columns)),
     "a marked column removed": lambda frame: halved(frame).drop("visits"),
     "the telling columns removed": lambda frame: halved(frame).select("spend", "visits"),
-    "columns renamed": lambda frame: halved(frame).rename({"trade": "x", "district": "y", "spend": "money", "visits": "v"}),
+    "columns renamed": lambda frame: halved(frame).rename(
+        {"trade": "x", "district": "y", "spend": "money", "visits": "v"}
+    ),
     "a third of the values rounded": lambda frame: frame.with_columns(
         pl.when(pl.int_range(pl.len()) % 3 == 0).then(
             ((pl.col("spend").cast(pl.Float64) / 10).round() * 10).cast(pl.String)
@@ -123,7 +125,9 @@ def test_three_buyers_who_take_the_rarer_value_name_one_of_them_and_nobody_else(
     copies = [copy_of(table, buyer)["spend"].cast(pl.Float64).to_numpy() for buyer in ("org_1", "org_2", "org_3")]
     stacked = np.stack(copies)
     middle = np.median(stacked, axis=0)
-    rarer = np.where((stacked == stacked[0]).all(axis=0), stacked[0], stacked.min(axis=0) + stacked.max(axis=0) - middle)
+    rarer = np.where(
+        (stacked == stacked[0]).all(axis=0), stacked[0], stacked.min(axis=0) + stacked.max(axis=0) - middle
+    )
     named = traced(copy_of(table).with_columns(pl.Series("spend", rarer.round(2))).drop("visits"), table).named
     assert named
     assert {each.buyer for each in named} <= {"org_1", "org_2", "org_3"}
@@ -133,7 +137,9 @@ def test_the_original_and_a_copy_of_an_unknown_buyer_name_nobody(table):
     assert traced(pl.read_csv(table, infer_schema=False), table).named == ()
     assert traced(copy_of(table, "org_unknown"), table).named == ()
     noise = copy_of(table).with_columns(
-        pl.Series("spend", (original()["spend"].to_numpy() + np.random.default_rng(8).choice([-0.01, 0.01], 3000)).round(2))
+        pl.Series(
+            "spend", (original()["spend"].to_numpy() + np.random.default_rng(8).choice([-0.01, 0.01], 3000)).round(2)
+        )
     )
     assert traced(noise.drop("visits"), table).named == ()
 

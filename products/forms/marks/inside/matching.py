@@ -46,9 +46,7 @@ def read_copy(content: bytes) -> pl.DataFrame:
         text = content.decode("gb18030")
     head = text.partition("\n")[0]
     separator = max(",;\t", key=head.count)
-    return pl.read_csv(
-        io.BytesIO(text.encode()), infer_schema=False, separator=separator, truncate_ragged_lines=True
-    )
+    return pl.read_csv(io.BytesIO(text.encode()), infer_schema=False, separator=separator, truncate_ragged_lines=True)
 
 
 def match(original: pl.DataFrame, copy: pl.DataFrame, marks: Mapping[str, Mark]) -> Found:
@@ -182,9 +180,10 @@ def _normal(series: pl.Series) -> pl.Series:
 
 
 def _step(mark: Mark) -> int:
-    return round(mark.step * 10 ** decimals_of(mark.step)) * 2
+    return 2 * round(mark.step * float(10 ** decimals_of(mark.step)))
 
 
 def _scaled(series: pl.Series, mark: Mark) -> pl.Series:
     """Return values in half units of a step's last decimal, so that half a step is a whole number."""
-    return (as_floats(series) * (2 * 10 ** decimals_of(mark.step))).round().cast(pl.Int64, strict=False)
+    halves = as_floats(series) * float(2 * 10 ** decimals_of(mark.step))
+    return halves.round().cast(pl.Int64, strict=False)

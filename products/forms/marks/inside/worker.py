@@ -1,6 +1,6 @@
 """Reads one leaked copy beside its original and says what it found; in a jail, under caps.
 
-    python -m products.forms.marks.inside.worker   (order and copy on standard input, the answer on standard output)
+python -m products.forms.marks.inside.worker   (order and copy on standard input, the answer on standard output)
 """
 
 from __future__ import annotations
