@@ -22,6 +22,7 @@ from shuzha.oversight.disclosure import Disclosure
 from shuzha.oversight.logs import Logs
 from shuzha.oversight.service import Oversight, UsagePlaces
 from shuzha.oversight.usage import UsageViews
+from shuzha.oversight.witnesses import Witnesses
 from shuzha.server.workrooms import Workrooms
 from shuzha.settlement.service import SettlementService
 from shuzha.settlement.sources import UsageSource
@@ -103,6 +104,11 @@ class Platform(Workrooms):
     def logs(self) -> Logs:
         """The two logs, as supervisors see them."""
         return Logs(self.policies, self.clock, self.settings.folder("logs"))
+
+    @cached_property
+    def witnesses(self) -> Witnesses:
+        """Who cosigns the logs' checkpoints."""
+        return Witnesses(self.database, self.policies, self.settings.folder("logs"))
 
     @cached_property
     def oversight(self) -> Oversight:
