@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "a9e2c6d8f413"
-down_revision = "d2b7a4f09c31"
+down_revision = "e5c19d2f7a60"
 branch_labels = None
 depends_on = None
 
