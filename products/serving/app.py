@@ -11,10 +11,11 @@ from products.registry.model import Product
 from products.serving.contract import make_documented_app
 from products.serving.files import Files
 from products.serving.gate import Gate
-from products.serving.http import App, Receive, Scope, Send, capped, run
+from products.serving.http import App, Receive, Scope, Send, capped, run, signed
 from products.serving.lists import Lists, UsageFolder
 from products.serving.meter import Digests, Meter
 from products.serving.metrics import Metrics
+from products.serving.signing import KEY_NAME, Signer
 from products.serving.state import ServingState
 from products.serving.verify import Recorder, Verification
 from shuzha.core.clock import Clock
@@ -49,7 +50,8 @@ def make_app(parts: Parts, *, raw: bool = True) -> App:
     verification = Verification(gate, recorder, digests)
     files = Files(gate, recorder, digests, parts.find_file)
     lists = Lists(gate, usage, parts.log_folder, parts.socket)
-    documented = capped(make_documented_app(verification, files, lists, metrics))
+    signer = Signer(parts.keys.signing_key(KEY_NAME), parts.clock)
+    documented = signed(capped(make_documented_app(verification, files, lists, metrics, signer)), signer)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if raw and scope["type"] == "http" and scope["method"] == "POST":
@@ -57,7 +59,7 @@ def make_app(parts: Parts, *, raw: bool = True) -> App:
             if path.startswith(_PREFIX) and path.endswith(_SUFFIX):
                 code = path[len(_PREFIX) : -len(_SUFFIX)]
                 if code and "/" not in code:
-                    await run(verification.verify, metrics, "verify", code, (scope, receive, send))
+                    await run(verification.verify, metrics, "verify", code, (scope, receive, send), signer)
                     return
         await documented(scope, receive, send)
 

@@ -12,13 +12,17 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import PlainTextResponse, Response
+from fastapi.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 
+from products.serving.documents import complete
 from products.serving.files import Files
 from products.serving.http import make_call
 from products.serving.lists import Lists
 from products.serving.metrics import Metrics
+from products.serving.problems import PROBLEMS, document_of, find_problem, page_of
+from products.serving.shapes import ANSWERS
+from products.serving.signing import DIRECTORY, Signer
 from products.serving.verify import Verification
 from products.serving.wire import (
     Answer,
@@ -55,7 +59,9 @@ _IDEMPOTENCY = {
 _KEYED: dict[str, Any] = {"security": [{"key": []}]}
 
 
-def make_documented_app(verification: Verification, files: Files, lists: Lists, metrics: Metrics) -> FastAPI:
+def make_documented_app(
+    verification: Verification, files: Files, lists: Lists, metrics: Metrics, signer: Signer | None = None
+) -> FastAPI:
     """Return the FastAPI app of the consumer API."""
     app = FastAPI(
         title="Shuzha consumer API", version="1", docs_url=None, redoc_url=None,
@@ -64,6 +70,7 @@ def make_documented_app(verification: Verification, files: Files, lists: Lists, 
     _add_products(app, verification, files, metrics)
     _add_lists(app, lists)
     _add_health(app, lists, metrics)
+    _add_meta(app, signer)
     _add_problems(app)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     return app
@@ -149,6 +156,34 @@ def _add_health(app: FastAPI, lists: Lists, metrics: Metrics) -> None:
     async def read_metrics() -> Response:
         """Read this process's counters as Prometheus text."""
         return PlainTextResponse(metrics.text(lists.gauges()), media_type="text/plain; version=0.0.4")
+
+
+def _add_meta(app: FastAPI, signer: Signer | None) -> None:
+    @app.get(DIRECTORY, openapi_extra=_docs(None, None), tags=["meta"])
+    async def key_directory() -> Response:
+        """Read the public keys that answers are signed by, on request (RFC 9421)."""
+        if signer is None:
+            raise Refusal(404, "not_found", "this process signs no answers")
+        return _response(signer.directory())
+
+    @app.get("/problems", openapi_extra=_docs(None, None), tags=["meta"])
+    async def problems(request: Request) -> Response:
+        """List every kind of problem that this API answers with; a page where the caller is a browser."""
+        if _wants_page(request):
+            return HTMLResponse(page_of(PROBLEMS))
+        return _json({"problems": [document_of(one) for one in PROBLEMS]})
+
+    @app.get("/problems/{code}", openapi_extra=_docs(None, None, 404), tags=["meta"])
+    async def problem(code: str, request: Request) -> Response:
+        """Read what one problem means and what helps; its address is the `type` of the problem's answers."""
+        found = find_problem(code)
+        if found is None:
+            raise Refusal(404, "not_found", "no problem has this code", accepted="GET /problems")
+        return HTMLResponse(page_of([found])) if _wants_page(request) else _json(document_of(found))
+
+
+def _wants_page(request: Request) -> bool:
+    return "text/html" in request.headers.get("accept", "")
 
 
 def _add_problems(app: FastAPI) -> None:
@@ -238,13 +273,14 @@ def _document(app: FastAPI) -> dict[str, Any]:
         document = FastAPI.openapi(app)
         components = document.setdefault("components", {})
         schemas = components.setdefault("schemas", {})
-        schemas.update(schema_of(VerifyRequest, VerifyAnswer, BatchRequest, BatchAnswer, Problem))
+        schemas.update(schema_of(VerifyRequest, VerifyAnswer, BatchRequest, BatchAnswer, Problem, *ANSWERS.values()))
         components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
         for path in document["paths"].values():
             for operation in path.values():
                 _mend_422(operation)
+        complete(document)
     assert app.openapi_schema is not None
     return app.openapi_schema
 
