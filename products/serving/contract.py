@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -70,7 +71,9 @@ def make_documented_app(
     )  # fmt: skip
     _add_products(app, verification, files, metrics)
     _add_lists(app, lists)
-    app.include_router(make_log_router(PublicLog(lists.log_folder), "/v1/ledger", _docs, checkpoint=False))
+    app.include_router(
+        make_log_router(PublicLog(getattr(lists, "log_folder", Path())), "/v1/ledger", _docs, checkpoint=False)
+    )
     _add_health(app, lists, metrics)
     _add_meta(app, signer)
     _add_problems(app)

@@ -61,6 +61,12 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "answer": {"leaf_index": 4711, "tree_size": 90210, "hashes": ["q83v…"], "checkpoint": "shuzha/usage\n90210\n…"},
     },
     "GET /v1/ledger/checkpoint": {"answer": "shuzha/usage\n90210\nq83v…\n\n— shuzha/usage Az3G…\n"},
+    "GET /v1/ledger/key": {"answer": "shuzha/usage+2f1c9a3b+AZ8k…\n"},
+    "GET /v1/ledger/cosigned": {"answer": "shuzha/usage\n90210\nq83v…\n\n— shuzha/usage Az3G…\n— witness B1x…\n"},
+    "GET /v1/ledger/tile/{path}": {"answer": "32 bytes for each hash"},
+    "GET /v1/ledger/consistency": {
+        "answer": {"first": 4096, "second": 90210, "hashes": ["q83v…"], "checkpoint": "shuzha/usage\n90210\n…"},
+    },
     "GET /v1/products/{code}/files/{name}": {"answer": "district,count\n370102,41\n"},
     "GET /healthz": {"answer": {"status": "ok"}},
     "GET /readyz": {"answer": {"status": "ready"}},

@@ -107,6 +107,9 @@ TEXTS = ("text/plain",)
 MEDIA: dict[str, tuple[str, ...]] = {
     "GET /v1/ledger/checkpoint": TEXTS,
     "GET /metrics": TEXTS,
+    "GET /v1/ledger/key": TEXTS,
+    "GET /v1/ledger/cosigned": TEXTS,
+    "GET /v1/ledger/tile/{path}": ("application/octet-stream",),
     "GET /v1/products/{code}/files/{name}": (
         "text/csv", "application/json", "application/vnd.apache.parquet", "image/png", "image/svg+xml", "text/plain",
         "application/octet-stream",
