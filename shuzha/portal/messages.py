@@ -64,11 +64,12 @@ from shuzha.portal.refused import ALL as REFUSED_WORDS
 from shuzha.portal.tasks import LINKS
 from shuzha.portal.workspaces import ENDS, LIMIT_WORDS
 from shuzha.releases.model import NOT_MEASURED, NOT_PROMISED, RELEASE, SYNTHETIC_NOT_PROMISED
-from shuzha.settlement.model import INFRASTRUCTURE, PARTIES
+from shuzha.settlement.model import CARRIED, INFRASTRUCTURE, PARTIES, STATEMENT, TAX, Waiver
+from shuzha.settlement.plans import STEPS, TYPES
 
 LIFECYCLES: tuple[Lifecycle[StrEnum], ...] = (
     ENTRY, BATCH, ANNOUNCEMENT, AUTHORIZATION, ASSESSMENT, DEMAND, GRANT, RELEASE, WORKSPACE, IMPORT, EXPORT,
-    REGISTRATION, PRODUCT, APP, KEY, ACCOUNT, EXIT, TRAINING,
+    REGISTRATION, PRODUCT, APP, KEY, ACCOUNT, EXIT, TRAINING, STATEMENT,
 )  # type: ignore[assignment]  # fmt: skip
 WORDS: tuple[type[StrEnum], ...] = (
     Severity, Verdict, Choice, RunState, ProductKind, Operation, OutputKind, BatchMode, ElementType, Role,
