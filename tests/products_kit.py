@@ -77,7 +77,7 @@ class ProductCity(ReleaseCity):
         self.shelf = Shelf()
         scopes = GrantScopes(self.database)
         settings = RegistrySettings(self.folder / "products", "370100")
-        self.registry = RegistryService(self.database, self.policies, self.law, self.shelf, scopes, settings)
+        self.registry = RegistryService(self.database, self.policies, self.law, self.shelf, scopes, settings, self.keys)
         self.index = IndexService(
             self.database, self.policies, self.registry, scopes, self.zone, self.keys, self.folder / "products"
         )

@@ -14,30 +14,14 @@ from enum import StrEnum
 import msgspec
 
 from products.registry.codes import ProductKind
+from products.registry.registration import Application, Commitment, check_texts, make_registration
+from products.registry.registration import Registration as Registration
+from products.registry.registration import check_notice_over as check_notice_over
 from shuzha.core.errors import Invalid, NotAllowed
 from shuzha.core.lifecycle import Lifecycle, Move
 from shuzha.core.money import Price
 
-REVIEW_RULE = "registration.formal_review"
-NOTICE_RULE = "registration.public_notice"
-VALIDITY_RULE = "registration.validity"
 FREE = Price(0)
-
-
-class Registration(StrEnum):
-    """Where a registration stands (rules: 发改数据规〔2025〕26号, W25 art. 25)."""
-
-    EVIDENCE = "evidence"
-    APPLIED = "applied"
-    SUPPLEMENT = "supplement"
-    ACCEPTED = "accepted"
-    FORMAL_REVIEW = "formal_review"
-    PUBLIC_NOTICE = "public_notice"
-    HELD = "held"
-    CODED = "coded"
-    VALID = "valid"
-    EXPIRED = "expired"
-    CANCELLED = "cancelled"
 
 
 class ProductState(StrEnum):
@@ -50,26 +34,9 @@ class ProductState(StrEnum):
     DELISTED = "delisted"
 
 
-_R, _S = Registration, ProductState
-_BEFORE_CODE = (_R.EVIDENCE, _R.APPLIED, _R.SUPPLEMENT, _R.ACCEPTED, _R.FORMAL_REVIEW, _R.PUBLIC_NOTICE, _R.HELD)
+_S = ProductState
 
-REGISTRATION = Lifecycle(
-    "product",
-    Registration,
-    _R.EVIDENCE,
-    [
-        Move("apply", (_R.EVIDENCE, _R.SUPPLEMENT), _R.APPLIED, owner="registry"),
-        Move("accept", (_R.APPLIED,), _R.ACCEPTED, owner="registry", clock=REVIEW_RULE),
-        Move("supplement", (_R.APPLIED, _R.ACCEPTED, _R.FORMAL_REVIEW, _R.HELD), _R.SUPPLEMENT, owner="operator"),
-        Move("pass", (_R.ACCEPTED,), _R.FORMAL_REVIEW, owner="registry"),
-        Move("announce", (_R.FORMAL_REVIEW, _R.HELD), _R.PUBLIC_NOTICE, owner="registry", clock=NOTICE_RULE),
-        Move("object", (_R.PUBLIC_NOTICE,), _R.HELD, owner="registry"),
-        Move("code", (_R.PUBLIC_NOTICE,), _R.CODED, owner="registry"),
-        Move("validate", (_R.CODED,), _R.VALID),
-        Move("expire", (_R.VALID,), _R.EXPIRED),
-        Move("cancel", (*_BEFORE_CODE, _R.CODED, _R.VALID), _R.CANCELLED),
-    ],
-)
+REGISTRATION = make_registration("product")
 
 PRODUCT = Lifecycle(
     "product",
@@ -80,6 +47,7 @@ PRODUCT = Lifecycle(
         Move("start", (_S.LISTED,), _S.IN_SERVICE),
         Move("suspend", (_S.LISTED, _S.IN_SERVICE), _S.SUSPENDED, owner="operator"),
         Move("restore", (_S.SUSPENDED,), _S.IN_SERVICE),
+        Move("refit", (_S.LISTED, _S.IN_SERVICE), _S.LISTED, owner="operator"),
         Move("delist", (_S.LISTED, _S.IN_SERVICE, _S.SUSPENDED), _S.DELISTED),
     ],
 )
@@ -131,7 +99,11 @@ class Sheet:
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """One product; `registration` and `state` are its two lives, `state_reason` says why the newest one changed."""
+    """One product; `registration` and `state` are its two lives, `state_reason` says why the newest one changed.
+
+    `due` is the last day of whoever's turn it is in the registration; `notice_left` the working days that a held notice
+    had left. `superseded` is the evidence of what was served before a registered change, oldest first.
+    """
 
     id: str
     kind: ProductKind
@@ -164,7 +136,19 @@ class Product:
     index_subjects: int = 0
     state_reason: str = ""
     suspended_by: str = ""
+    application: Application | None = None
+    commitment: Commitment | None = None
+    applied_at: dt.datetime | None = None
+    due: dt.date | None = None
+    notice_left: int = 0
+    reminded_on: dt.date | None = None
+    superseded: tuple[Evidence, ...] = ()
     revision: int = 0
+
+    @property
+    def holder(self) -> str:
+        """The organisation whose registration it is."""
+        return self.operator
 
     def title(self, language: str) -> str:
         """Return the title in a language; any tag that starts with `zh` is Chinese."""
@@ -173,26 +157,7 @@ class Product:
 
 def check_sheet(sheet: Sheet) -> None:
     """Refuse a sheet that leaves a buyer without an answer."""
-    for field in Sheet.__dataclass_fields__:
-        text: str = getattr(sheet, field)
-        if not text.strip() or len(text) > 2000:
-            raise Invalid(
-                f"the product sheet leaves `{field}` empty or too long",
-                rule="product.sheet",
-                accepted="1 to 2000 letters",
-            )
-
-
-def check_notice_over(product: Product, today: dt.date) -> None:
-    """Refuse a code before the public notice has run its working days, the last one included."""
-    if product.notice_due is None or today <= product.notice_due:
-        until = "without a notice" if product.notice_due is None else product.notice_due.isoformat()
-        raise Invalid(
-            f"cannot code product {product.id}: its public notice runs to {until}",
-            rule=NOTICE_RULE,
-            accepted=f"a day after {until}",
-            code="notice_running",
-        )
+    check_texts("the product sheet", sheet, "product.sheet")
 
 
 def check_can_list(product: Product) -> None:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Depends, Response
 
 from products.registry.codes import ProductKind
 from products.registry.model import Product, Sheet
+from products.registry.routes_registration import ActorDependency, Reason, add_registration
 from products.registry.service import RegistryService, encode_evidence
 from shuzha.core.actor import Actor
 from shuzha.core.money import Price
-
-ActorDependency = Callable[..., Actor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +25,6 @@ class Deposit:
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
-    """The body of a verb that asks for a reason."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """The body of an announcement: the text shown in public."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Listing:
     """A price in 毫 (1/10,000 yuan) a use, and the purposes for which it is waived (计价免费)."""
 
@@ -49,11 +33,11 @@ class Listing:
 
 
 def make_router(service: RegistryService, actor: ActorDependency) -> APIRouter:
-    """Return the routes `/products`."""
+    """Return the routes `/products`, and the key that verifies receipts."""
     router = APIRouter(tags=["products"])
     _add_reading(router, service, actor)
     _add_application(router, service, actor)
-    _add_registration(router, service, actor)
+    add_registration(router, "/products", service, Product, actor)
     _add_service(router, service, actor)
     return router
 
@@ -71,49 +55,23 @@ def _add_reading(router: APIRouter, service: RegistryService, actor: ActorDepend
     def get_evidence(product_id: str, who: Actor = Depends(actor)) -> Response:
         return Response(encode_evidence(service.get_product(who, product_id)), media_type="application/json")
 
+    @router.get("/products/{product_id}/receipt")
+    def get_receipt(product_id: str, who: Actor = Depends(actor)) -> Response:
+        return Response(service.read_receipt(who, product_id), media_type="application/json")
+
+    @router.get("/registry/public-key")
+    def get_public_key() -> dict[str, str]:
+        return {"algorithm": "Ed25519", "key": service.public_key()}
+
 
 def _add_application(router: APIRouter, service: RegistryService, actor: ActorDependency) -> None:
     @router.post("/products", status_code=201)
     def deposit(body: Deposit, who: Actor = Depends(actor)) -> Product:
         return service.deposit(who, body.export, body.file, body.kind, body.sheet)
 
-    @router.post("/products/{product_id}/apply")
-    def apply(product_id: str, who: Actor = Depends(actor)) -> Product:
-        return service.apply(who, product_id)
-
-    @router.post("/products/{product_id}/cancel")
-    def cancel(product_id: str, body: Reason, who: Actor = Depends(actor)) -> Product:
-        return service.cancel(who, product_id, body.reason)
-
-
-def _add_registration(router: APIRouter, service: RegistryService, actor: ActorDependency) -> None:
-    @router.post("/products/{product_id}/accept")
-    def accept(product_id: str, who: Actor = Depends(actor)) -> Product:
-        return service.accept(who, product_id)
-
-    @router.post("/products/{product_id}/supplement")
-    def supplement(product_id: str, body: Reason, who: Actor = Depends(actor)) -> Product:
-        return service.supplement(who, product_id, body.reason)
-
-    @router.post("/products/{product_id}/pass")
-    def pass_review(product_id: str, who: Actor = Depends(actor)) -> Product:
-        return service.pass_review(who, product_id)
-
-    @router.post("/products/{product_id}/announce")
-    def announce(product_id: str, body: Notice, who: Actor = Depends(actor)) -> Product:
-        return service.announce(who, product_id, body.text)
-
-    @router.post("/products/{product_id}/object")
-    def object_to(product_id: str, body: Reason, who: Actor = Depends(actor)) -> Product:
-        return service.object_to(who, product_id, body.reason)
-
-    @router.post("/products/{product_id}/code")
-    def code(product_id: str, who: Actor = Depends(actor)) -> Product:
-        return service.code(who, product_id)
-
-    @router.post("/products/{product_id}/validate")
-    def validate(product_id: str, who: Actor = Depends(actor)) -> Product:
-        return service.validate(who, product_id)
+    @router.post("/products/{product_id}/amend")
+    def amend(product_id: str, body: Sheet, who: Actor = Depends(actor)) -> Product:
+        return service.amend(who, product_id, body)
 
 
 def _add_service(router: APIRouter, service: RegistryService, actor: ActorDependency) -> None:

@@ -14,15 +14,20 @@ from policies import Context, Policies, Resource, ScopeSource
 from products.registry import model
 from products.registry.codes import ProductKind, make_code
 from products.registry.exports import ReleasedFile, ReleasedFiles
-from products.registry.model import PRODUCT, REGISTRATION, Evidence, Product, ProductState, Registration, Sheet
+from products.registry.letters import Facts
+from products.registry.model import PRODUCT, REGISTRATION, Evidence, Product, ProductState, Sheet
+from products.registry.objecting import Objecting
+from products.registry.receipts import public_key, write_receipt
+from products.registry.registering import Book, name_of
+from products.registry.registration import check_reason
 from products.registry.store import PRODUCTS, next_sequence
 from sandbox.airlock.specification import VerificationSpecification, parse
+from shuzha.catalog.store import ENTRIES
 from shuzha.core.actor import Actor, platform_actor
-from shuzha.core.clock import city_date
 from shuzha.core.errors import Invalid, NotAllowed, NotFound
 from shuzha.core.ids import new_id
+from shuzha.core.keys import KeyRing
 from shuzha.core.lawbook import LawBook
-from shuzha.core.lifecycle import Move
 from shuzha.core.money import Price
 from shuzha.core.work import Database, Event, Work
 
@@ -33,6 +38,11 @@ _FORMS = {
     ProductKind.MODEL: ("model",),
     ProductKind.SERVICE: ("table",),
 }
+FORMS_ZH = {
+    ProductKind.COMPONENT: "数据组件", ProductKind.MODEL: "数据模型", ProductKind.VERIFICATION: "数据核验",
+    ProductKind.SERVICE: "数据服务", ProductKind.REPORT: "数据报告",
+}  # fmt: skip
+"""What the register, which is in Chinese, calls the five forms (J23 art. 4(3))."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +54,7 @@ class RegistrySettings:
     industry: str = "I"
 
 
-class RegistryService:
+class RegistryService(Objecting[Product]):
     """The register of products."""
 
     def __init__(
@@ -55,10 +65,9 @@ class RegistryService:
         released: ReleasedFiles,
         scopes: ScopeSource,
         settings: RegistrySettings,
+        keys: KeyRing,
     ) -> None:
-        self._database = database
-        self._policies = policies
-        self._lawbook = lawbook
+        super().__init__(Book(PRODUCTS, REGISTRATION), database, policies, lawbook, keys)
         self._released = released
         self._scopes = scopes
         self._settings = settings
@@ -82,72 +91,55 @@ class RegistryService:
             )  # fmt: skip
         return product
 
-    def apply(self, actor: Actor, product_id: str) -> Product:
-        """Return the product with its registration applied for; also after a supplement."""
-        return self._register(actor, product_id, "apply", "registration applied for")
+    def resource(self, record: Product) -> Resource:
+        """Return the product as the policy layer sees it."""
+        return product_resource(record)
 
-    def accept(self, actor: Actor, product_id: str) -> Product:
-        """Return the product with its application accepted; the clock of the formal review starts."""
-        with self._database.work(actor) as work:
-            due = self._lawbook.due(model.REVIEW_RULE, work.now())
-            changes: dict[str, Any] = {"accepted_at": work.now()}
-            if due is not None:
-                changes |= {"review_due": due.date, "provisional_due": due.provisional}
-            return self._move(work, actor, product_id, "accept", "registration accepted", changes)
+    def facts(self, work: Work, record: Product) -> Facts:
+        """Return what the letters say of the product, read from the live records."""
+        entry = work.find(ENTRIES, record.entry)
+        source = record.entry if entry is None else f"{entry.title.zh}（{name_of(work, entry.provider)}）"
+        return Facts(
+            record.id, record.sheet.title_zh, FORMS_ZH[record.kind], name_of(work, record.operator), (source,),
+            record.sheet.answers, record.evidence.sha256,
+        )  # fmt: skip
 
-    def supplement(self, actor: Actor, product_id: str, reason: str) -> Product:
-        """Return the product sent back to its applicant to be completed, with the reason."""
-        return self._register(actor, product_id, "supplement", "supplement asked for", reason=reason)
+    def check_sheet(self, sheet: Any) -> None:
+        """Refuse a sheet that leaves a buyer without an answer."""
+        model.check_sheet(sheet)
 
-    def pass_review(self, actor: Actor, product_id: str) -> Product:
-        """Return the product with its formal review passed."""
-        return self._register(actor, product_id, "pass", "formal review passed")
+    def _make_code(self, work: Work, record: Product) -> str:
+        return make_code(self._settings.city_code, self._settings.industry, record.kind, next_sequence(work))
 
-    def announce(self, actor: Actor, product_id: str, text: str) -> Product:
-        """Return the product on public notice with this text; after an objection the notice starts anew."""
-        if not text.strip():
-            raise Invalid(f"cannot announce product {product_id} without a text", rule=model.NOTICE_RULE)
-        with self._database.work(actor) as work:
-            due = self._lawbook.due(model.NOTICE_RULE, work.now())
-            if due is None:
-                raise Invalid("the law book states no days of notice", rule=model.NOTICE_RULE)
-            changes = {
-                "noticed_at": work.now(),
-                "notice_due": due.date,
-                "provisional_due": due.provisional,
-                "notice_text": text,
-            }
-            content = f"on public notice to {due.date.isoformat()}"
-            return self._move(work, actor, product_id, "announce", content, changes, data={"due": due.date.isoformat()})
+    def _check_sound(self, work: Work, record: Product) -> None:
+        """Refuse a product of a recalled export, and one whose file or evidence is not what was deposited."""
+        self._check_not_recalled(record)
+        check_evidence(record, self.file_path(record))
 
-    def object_to(self, actor: Actor, product_id: str, reason: str) -> Product:
-        """Return the product with its registration held by an objection during the notice."""
-        return self._register(actor, product_id, "object", "objection raised", reason=reason)
+    def _ended(self, work: Work, record: Product, verb: str) -> Product:
+        if not PRODUCT.can(record.state, "delist"):
+            return record
+        return self._store(work, record, "delist", "delisted with its registration", {"state": ProductState.DELISTED})
 
-    def code(self, actor: Actor, product_id: str) -> Product:
-        """Return the product with its code (赋码); refuses while the public notice runs, naming its last day."""
-        with self._database.work(actor) as work:
-            product = work.get(PRODUCTS, product_id)
-            # The state is asked first: a product that is not on notice is told so, not that its notice runs.
-            REGISTRATION.next(product.registration, "code", product.id)
-            self._allow(work, actor, "code", product)
-            self._check_not_recalled(product)
-            model.check_notice_over(product, city_date(work.now()))
-            code = make_code(self._settings.city_code, self._settings.industry, product.kind, next_sequence(work))
-            changes = {"code": code, "coded_at": work.now()}
-            return self._move(work, actor, product_id, "code", f"code {code} given", changes, data={"code": code})
+    def _event_data(self, record: Product) -> dict[str, Any]:
+        return {"authorization": record.authorization}
 
-    def validate(self, actor: Actor, product_id: str) -> Product:
-        """Return the product with its registration in force, for the years that the law book gives."""
-        with self._database.work(actor) as work:
-            years = self._lawbook.get_rule(model.VALIDITY_RULE).years or 3
-            until = _years_later(city_date(work.now()), years)
-            content = f"registration valid until {until.isoformat()}"
-            return self._move(work, actor, product_id, "validate", content, {"valid_until": until})
+    def get_product(self, actor: Actor, product_id: str) -> Product:
+        """Return one product that the actor may see, or raise NotFound."""
+        return self.get(actor, product_id)
 
-    def cancel(self, actor: Actor, product_id: str, reason: str) -> Product:
-        """Return the product with its registration cancelled (注销); a product in service stops."""
-        return self._register(actor, product_id, "cancel", "registration cancelled", reason=reason)
+    def list_products(self, actor: Actor, **equal: str) -> tuple[Product, ...]:
+        """Return the products that the actor may see, newest first; keywords such as `operator=` narrow them."""
+        return self.list_all(actor, **equal)
+
+    def read_receipt(self, actor: Actor, product_id: str) -> bytes:
+        """Return the signed receipt of the product's evidence, which anybody verifies offline."""
+        product = self.get(actor, product_id)
+        return write_receipt(self._keys, product.id, product.operator, product.evidence)
+
+    def public_key(self) -> str:
+        """Return the key by which receipts and dossiers are verified, in hex."""
+        return public_key(self._keys)
 
     def list_product(
         self, actor: Actor, product_id: str, price: Price, waived_purposes: tuple[str, ...] = ()
@@ -221,33 +213,6 @@ class RegistryService:
                 data={"version": version, "subjects": subjects, "sha256": sha256},
             )  # fmt: skip
 
-    def get_product(self, actor: Actor, product_id: str) -> Product:
-        """Return one product that the actor may see, or raise NotFound."""
-        with self._database.read() as work:
-            product = work.get(PRODUCTS, product_id)
-            if not self._policies.can(actor, "product:view", product_resource(product), Context(at=work.now())):
-                raise NotFound(f"no products with id {product_id}")
-            return product
-
-    def find_by_code(self, code: str) -> Product | None:
-        """Return the product of a public code, or None."""
-        with self._database.read() as work:
-            return next(iter(work.list(PRODUCTS, code=code)), None)
-
-    def list_products(self, actor: Actor, **equal: str) -> tuple[Product, ...]:
-        """Return the products that the actor may see, newest first; keywords such as `operator=` narrow them."""
-        with self._database.read() as work:
-            context = Context(at=work.now())
-            found = work.list(PRODUCTS, newest_first=True, **equal)
-            return tuple(
-                one for one in found if self._policies.can(actor, "product:view", product_resource(one), context)
-            )
-
-    def list_notices(self) -> tuple[Product, ...]:
-        """Return the products on public notice: what anyone may read and object to."""
-        with self._database.read() as work:
-            return work.list(PRODUCTS, registration=Registration.PUBLIC_NOTICE.value)
-
     def file_path(self, product: Product) -> Path:
         """Return where the product's own file lies (reports and components)."""
         return product_file(self._settings.folder, product)
@@ -288,41 +253,23 @@ class RegistryService:
         half.write_bytes(found.content)
         half.replace(path)
 
-    def _register(
-        self, actor: Actor, product_id: str, verb: str, content: str, *, reason: str | None = None
-    ) -> Product:
-        changes = {} if reason is None else {"state_reason": _reason(reason)}
-        with self._database.work(actor) as work:
-            product = self._move(work, actor, product_id, verb, content, changes, data=_reason_data(reason))
-            if verb == "cancel" and PRODUCT.can(product.state, "delist"):
-                product = self._store(
-                    work, product, "delist", "delisted with its registration", {"state": ProductState.DELISTED}
-                )
-            return product
-
     def _serve(self, actor: Actor, product_id: str, verb: str, content: str, *, reason: str | None = None) -> Product:
         with self._database.work(actor) as work:
             product = work.get(PRODUCTS, product_id)
             self._allow(work, actor, verb, product)
             move = PRODUCT.next(product.state, verb, product.id)
             if move.target is ProductState.IN_SERVICE:
-                self._check_not_recalled(product)
+                self._check_sound(work, product)
                 model.check_can_start(product)
             if verb == "restore":
                 supervises = actor.has("authority") or actor.has("platform")
                 model.check_can_restore(product, actor.organisation, supervises=supervises)
-            changes: dict[str, Any] = {"state": move.target, "state_reason": "" if reason is None else _reason(reason)}
+            changes: dict[str, Any] = {
+                "state": move.target,
+                "state_reason": "" if reason is None else check_reason(reason),
+            }
             changes["suspended_by"] = actor.organisation if verb == "suspend" else ""
             return self._store(work, product, verb, content, changes, data=_reason_data(reason))
-
-    def _move(
-        self, work: Work, actor: Actor, product_id: str, verb: str, content: str,
-        changes: dict[str, Any], *, data: dict[str, Any] | None = None,
-    ) -> Product:  # fmt: skip
-        product = work.get(PRODUCTS, product_id)
-        self._allow(work, actor, verb, product)
-        move: Move[Registration] = REGISTRATION.next(product.registration, verb, product.id)
-        return self._store(work, product, verb, content, {**changes, "registration": move.target}, data=data)
 
     def _check_not_recalled(self, product: Product) -> None:
         export = product.evidence.lineage.export
@@ -365,6 +312,17 @@ def product_file(folder: Path, product: Product) -> Path:
     return folder / product.id / "files" / Path(product.evidence.lineage.file).name
 
 
+def check_evidence(product: Product, path: Path) -> None:
+    """Refuse a product whose evidence or file is not what was deposited (存证)."""
+    held = path.read_bytes() if path.is_file() else b""
+    whole = product.evidence.computed_sha256() == product.evidence.sha256
+    if not whole or hashlib.sha256(held).hexdigest() != product.evidence.output_sha256:
+        raise Invalid(
+            f"the evidence of product {product.id} does not hold", rule="product.evidence (W25 art. 25)",
+            accepted="the output that was deposited",
+        )  # fmt: skip
+
+
 def read_verification(content: bytes | str) -> VerificationSpecification:
     """Return the verification specification of a released file; refuses another kind and more than 8 claims."""
     found = parse(content.encode() if isinstance(content, str) else content)
@@ -389,21 +347,8 @@ def _check_within_grant(found: VerificationSpecification, entry: str, columns: f
         )  # fmt: skip
 
 
-def _reason(text: str) -> str:
-    if not text.strip() or len(text) > 1000:
-        raise Invalid("a decision without a reason", rule="decision.reason", accepted="a sentence that says why")
-    return text.strip()
-
-
 def _reason_data(reason: str | None) -> dict[str, Any]:
     return {} if reason is None else {"reason": reason}
-
-
-def _years_later(day: dt.date, years: int) -> dt.date:
-    try:
-        return day.replace(year=day.year + years) - dt.timedelta(days=1)
-    except ValueError:
-        return dt.date(day.year + years, 2, 28)
 
 
 def encode_evidence(product: Product) -> bytes:

@@ -1,25 +1,33 @@
-"""The table of products."""
+"""The tables of products, and of objections to notices."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
-from products.registry.model import PRODUCT, Product, Registration
+from products.registry.model import PRODUCT, Product
+from products.registry.registration import Objection, Registration
 from shuzha.core.records import Noun
 from shuzha.core.work import Work
 
 PRODUCTS = Noun(
     "products", Product, lifecycle=PRODUCT, unique=[("code",)], index=["operator", "authorization", "grant"]
 )
-PRODUCTS.table.append_constraint(
-    sa.CheckConstraint(
-        "registration IN ({})".format(", ".join(f"'{state.value}'" for state in Registration)), name="registration"
-    )
-)
+OBJECTIONS = Noun("registration_objections", Objection, index=["subject"])
 
 
-def next_sequence(work: Work) -> int:
+def hold_registration(noun: Noun[Any]) -> None:
+    """Let the database refuse a state that the table of registrations does not have."""
+    allowed = ", ".join(f"'{state.value}'" for state in Registration)
+    noun.table.append_constraint(sa.CheckConstraint(f"registration IN ({allowed})", name="registration"))
+
+
+hold_registration(PRODUCTS)
+
+
+def next_sequence(work: Work, noun: Noun[Any] = PRODUCTS) -> int:
     """Return the sequence number of the next code: one more than the codes given; writers come one at a time."""
-    table = PRODUCTS.table
+    table = noun.table
     given = sa.select(sa.func.count()).select_from(table).where(table.c.code.is_not(None))
     return int(work.connection.execute(given).scalar() or 0) + 1

@@ -20,7 +20,7 @@ Lapse = Literal["deem_agreed", "authority_substitutes", "escalate"]
 
 @dataclass(frozen=True, slots=True)
 class LawRule:
-    """One rule: who must do what by when, on whose authority; `days` counts working days where it is set."""
+    """One rule: who must do what by when, on whose authority; `days` are working days, `calendar_days` all days."""
 
     id: str
     source: str
@@ -32,6 +32,7 @@ class LawRule:
     valid_to: dt.date | None = None
     days: int | None = None
     years: int | None = None
+    calendar_days: int | None = None
     on_lapse: Lapse = "escalate"
     verified: bool = True
 

@@ -9,29 +9,51 @@ from pathlib import Path
 
 import msgspec
 
-from shuzha.core.errors import Unavailable
-from shuzha.metering.events import Recorded, UsageEvent
-from shuzha.metering.wire import Done, Frames, Publish, Record, Refused, Reply, Request, error_of, frame
+from shuzha.core.errors import Invalid, ShuzhaError, Unavailable
+from shuzha.metering.events import Point, Recorded, Series, UsageEvent, check_point, check_series, split
+from shuzha.metering.wire import (
+    MAX_GROUP,
+    Declare,
+    Done,
+    Frames,
+    Group,
+    Publish,
+    Refused,
+    Reply,
+    Request,
+    Reverse,
+    Stored,
+    error_of,
+    frame,
+)
 
 CONNECT_SECONDS = 1.0
 ANSWER_SECONDS = 10.0
 WATCH_SECONDS = 1.0
 MARGIN_SECONDS = 1.0  # What the writer stores in time is answered in time: nobody pays for a call that he gave up.
 
-_REPLY: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Done | Refused)
+_REPLY: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Stored | Done | Refused)
 _ENCODE = msgspec.msgpack.Encoder().encode
+
+Told = Callable[[Point, "int | Recorded | ShuzhaError"], None]
+"""Is told what became of a point: its place in the log once it is on disk, what an earlier one got, or the refusal."""
 
 
 class _Line(asyncio.Protocol):
-    """One connection: requests out, answers matched by number."""
+    """One connection: the uses of one turn of the loop go out as one group, answers are matched by number."""
 
     def __init__(self) -> None:
         self._frames = Frames()
-        self._waiting: dict[int, tuple[asyncio.Future[Done], float]] = {}
+        self._groups: dict[int, tuple[list[Point], list[Told], float]] = {}
+        self._asked: dict[int, tuple[asyncio.Future[Done], float]] = {}
         self._watched = False
-        self._outgoing: list[bytes] = []
+        self._series: dict[Series, int] = {}
+        self._numbers: list[int] = []
+        self._points: list[Point] = []
+        self._told: list[Told] = []
         self._transport: asyncio.Transport | None = None
         self._number = 0
+        self._loop = asyncio.get_running_loop()
 
     @property
     def open(self) -> bool:
@@ -43,35 +65,46 @@ class _Line(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
-        self._fail(_gone)
+        self._fail(_gone())
 
     def data_received(self, data: bytes) -> None:
         for message in self._frames.feed(data):
             reply = _REPLY.decode(message)
-            future, _ = self._waiting.pop(reply.number, (None, 0.0))
-            if future is None or future.done():
-                continue
-            if isinstance(reply, Done):
-                future.set_result(reply)
+            if isinstance(reply, Stored):
+                points, told, _ = self._groups.pop(reply.number, ([], [], 0.0))
+                _tell(reply, points, told)
             else:
-                future.set_exception(error_of(reply))
+                future, _ = self._asked.pop(reply.number, (None, 0.0))
+                if future is None or future.done():
+                    continue
+                if isinstance(reply, Done):
+                    future.set_result(reply)
+                else:
+                    future.set_exception(error_of(reply))
 
-    def ask(self, event: UsageEvent | None) -> asyncio.Future[Done]:
-        """Return the answer to come: to an event, or (None) to the wish for a checkpoint."""
+    def send(self, series: Series, point: Point, told: Told) -> None:
+        """Send a point with the others of this turn of the loop."""
+        number = self._series.get(series)
+        if number is None:
+            check_series(series)
+            number = self._series[series] = len(self._series)
+            self._write(Declare(number, series))
+        if not self._points:
+            self._loop.call_soon(self._send_group)
+        self._numbers.append(number)
+        self._points.append(point)
+        self._told.append(told)
+        if len(self._points) >= MAX_GROUP:
+            self._send_group()
+
+    def ask(self, make: Callable[[int], Request]) -> asyncio.Future[Done]:
+        """Return the answer to come to a request of its own."""
         self._number += 1
-        request: Request = Publish(self._number)
-        if event is not None:
-            request = Record(self._number, event, time.monotonic() + ANSWER_SECONDS - MARGIN_SECONDS)
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Done] = loop.create_future()
-        self._waiting[self._number] = (future, loop.time() + ANSWER_SECONDS)
-        if not self._watched:
-            self._watched = True
-            loop.call_later(WATCH_SECONDS, self._watch)
-        if not self._outgoing:
-            # Requests of one turn of the loop leave together.
-            loop.call_soon(self._send)
-        self._outgoing.append(frame(_ENCODE(request)))
+        future: asyncio.Future[Done] = self._loop.create_future()
+        self._asked[self._number] = (future, self._loop.time() + ANSWER_SECONDS)
+        self._send_group()
+        self._write(make(self._number))
+        self._watch_from_now()
         return future
 
     def close(self) -> None:
@@ -79,29 +112,64 @@ class _Line(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
-    def _send(self) -> None:
-        data, self._outgoing = b"".join(self._outgoing), []
+    def _send_group(self) -> None:
+        if not self._points:
+            return
+        numbers, points, told = self._numbers, self._points, self._told
+        self._numbers, self._points, self._told = [], [], []
+        self._number += 1
+        self._groups[self._number] = (points, told, self._loop.time() + ANSWER_SECONDS)
+        self._write(Group(self._number, numbers, points, time.monotonic() + ANSWER_SECONDS - MARGIN_SECONDS))
+        self._watch_from_now()
+
+    def _write(self, request: Request) -> None:
         if self._transport is not None:
-            self._transport.write(data)
+            self._transport.write(frame(_ENCODE(request)))
         else:
-            self._fail(_gone)
+            self._fail(_gone())
+
+    def _watch_from_now(self) -> None:
+        # One timer a connection is enough: requests wait in the order in which they were sent.
+        if not self._watched:
+            self._watched = True
+            self._loop.call_later(WATCH_SECONDS, self._watch)
 
     def _watch(self) -> None:
-        # One timer a connection is enough: requests wait in the order in which they were sent.
-        loop = asyncio.get_running_loop()
-        self._watched = bool(self._waiting)
-        if self._waiting:
-            _, deadline = next(iter(self._waiting.values()))
-            if loop.time() > deadline:
-                self._fail(_silent)
+        deadlines = [next(iter(self._groups.values()))[2]] if self._groups else []
+        deadlines += [next(iter(self._asked.values()))[1]] if self._asked else []
+        self._watched = bool(deadlines)
+        if deadlines:
+            if self._loop.time() > min(deadlines):
+                self._fail(_silent())
                 self.close()
-            loop.call_later(WATCH_SECONDS, self._watch)
+            self._loop.call_later(WATCH_SECONDS, self._watch)
 
-    def _fail(self, reason: Callable[[], Unavailable]) -> None:
-        waiting, self._waiting = self._waiting, {}
-        for future, _ in waiting.values():
+    def _fail(self, reason: Unavailable) -> None:
+        groups, self._groups = self._groups, {}
+        asked, self._asked = self._asked, {}
+        for points, told, _ in groups.values():
+            for point, tell in zip(points, told, strict=True):
+                tell(point, reason)
+        for future, _ in asked.values():
             if not future.done():
-                future.set_exception(reason())
+                future.set_exception(reason)
+
+
+def _tell(reply: Stored, points: list[Point], told: list[Told]) -> None:
+    index = reply.first
+    if not reply.others:
+        for point, tell in zip(points, told, strict=True):
+            tell(point, index)
+            index += 1
+        return
+    others = {other.number: other for other in reply.others}
+    for place, (point, tell) in enumerate(zip(points, told, strict=True)):
+        other = others.get(place)
+        if other is None:
+            tell(point, index)
+            index += 1
+        else:
+            tell(point, error_of(other) if isinstance(other, Refused) else _recorded(other))
 
 
 class UsageClient:
@@ -112,38 +180,59 @@ class UsageClient:
         self._line: _Line | None = None
         self._connecting = asyncio.Lock()
 
+    def send(self, series: Series, point: Point, told: Told) -> bool:
+        """Send a point and return True; False, and nothing is sent, where there is no connection now.
+
+        `told` is called, in the loop, once the point is on disk or refused. The caller vouches for `check_point`.
+        """
+        line = self._line
+        if line is None or not line.open:
+            return False
+        line.send(series, point, told)
+        return True
+
     async def record(self, event: UsageEvent) -> Recorded:
         """Return once the event is on disk; a repeat of (key, idempotency key) returns what the first one got.
 
         Raises Unavailable when the writer is down or silent (the event may or may not be stored: send it again with the
         same idempotency key), Conflict when the key was used for another request, Invalid for a malformed event.
         """
-        return _recorded(await self._answer(event))
+        (done,) = await self.record_all((event,))
+        return done
 
     async def record_all(self, events: Iterable[UsageEvent]) -> list[Recorded]:
         """Return the outcomes of events sent together; raises the first refusal once all are answered."""
+        return await self.record_points([split(event) for event in events])
+
+    async def record_points(self, points: Iterable[tuple[Series, Point]]) -> list[Recorded]:
+        """Return the outcomes of points sent together; raises the first refusal once all are answered."""
         line = await self._connected()
-        futures = [line.ask(event) for event in events]
-        outcomes = await asyncio.gather(*futures, return_exceptions=True)
+        outcomes = await asyncio.gather(*(_sent(line, *each) for each in points), return_exceptions=True)
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome
-        return [_recorded(outcome) for outcome in outcomes if isinstance(outcome, Done)]
+        return [outcome for outcome in outcomes if isinstance(outcome, Recorded)]
+
+    async def reverse(self, usage_id: str, reason: str) -> Recorded:
+        """Return the event that undoes a use, on disk; a second time the same one again.
+
+        Raises NotFound for an unknown use, Invalid for a reversal or an empty reason, Unavailable as `record`.
+        """
+        line = await self._connected()
+        return _recorded(await line.ask(lambda number: Reverse(number, usage_id, reason)))
 
     async def publish(self) -> str:
         """Return a signed checkpoint over everything recorded so far."""
-        return (await self._answer(None)).answer
+        return (await (await self._connected()).ask(Publish)).answer
 
     def close(self) -> None:
         """Hang up."""
         if self._line is not None:
             self._line.close()
 
-    async def _answer(self, event: UsageEvent | None) -> Done:
-        line = self._line
-        if line is None or not line.open:
-            line = await self._connected()
-        return await line.ask(event)
+    async def connect(self) -> None:
+        """Make the connection where there is none; raises Unavailable when the writer is down."""
+        await self._connected()
 
     async def _connected(self) -> _Line:
         async with self._connecting:
@@ -155,6 +244,27 @@ class UsageClient:
                 except (OSError, TimeoutError):
                     raise _gone() from None
             return self._line
+
+
+def _sent(line: _Line, series: Series, point: Point) -> asyncio.Future[Recorded]:
+    future: asyncio.Future[Recorded] = asyncio.get_running_loop().create_future()
+
+    def told(point: Point, outcome: int | Recorded | ShuzhaError) -> None:
+        if future.done():
+            return
+        if isinstance(outcome, int):
+            future.set_result(Recorded(point.usage_id, outcome, point.answer, False))
+        elif isinstance(outcome, Recorded):
+            future.set_result(outcome)
+        else:
+            future.set_exception(outcome)
+
+    try:
+        check_point(point)
+        line.send(series, point, told)
+    except Invalid as error:
+        future.set_exception(error)
+    return future
 
 
 def _recorded(done: Done) -> Recorded:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shuzha.metering.reports import UsageQuery, open_for_reading
-from shuzha.metering.store import DATABASE
+from shuzha.metering.reports import SUMS, UsageQuery, open_for_reading
+from shuzha.metering.table import DATABASE
 
 FACTS = "facts.db"
 GRAIN = ("day", "product", "consumer", "authorization", "purpose", "claim", "kind", "price", "waived")
@@ -33,7 +33,7 @@ INSERT OR IGNORE INTO state VALUES (1, -1);
 """  # noqa: S608
 _UPSERT = f"""
 INSERT INTO facts ({_GRAIN}, {_MEASURES})
-SELECT {_GRAIN}, count(*), sum(quantity), min(log_index), max(log_index) FROM usage.events
+SELECT {_GRAIN}, {SUMS}, min(log_index), max(log_index) FROM usage.events
 WHERE log_index <= :newest AND day IN (SELECT DISTINCT day FROM usage.events WHERE log_index > :through)
 GROUP BY {_GRAIN}
 ON CONFLICT ({_GRAIN}) DO UPDATE SET

@@ -10,7 +10,8 @@ import msgspec
 from shuzha.ledger.reader import LogReader
 from shuzha.metering.events import UsageEvent
 from shuzha.metering.reports import open_for_reading
-from shuzha.metering.store import COLUMNS, DATABASE, KIND, row_of
+from shuzha.metering.store import KIND
+from shuzha.metering.table import COLUMNS, DATABASE, row_of
 
 _EVENT = msgspec.json.Decoder(UsageEvent)
 _ROW = f"SELECT {', '.join(COLUMNS)} FROM events WHERE log_index = ?"  # noqa: S608

@@ -14,14 +14,17 @@ from typing import Any
 
 from shuzha.core.errors import Invalid, NotFound
 from shuzha.metering.events import moment_of
-from shuzha.metering.store import DATABASE
+from shuzha.metering.table import DATABASE
 
 _FIELDS = (
     "log_index, usage_id, kind, key_id, consumer, product, authorization, policy_version, claim, purpose, price, "
     "waived, quantity, occurred_at, day"
 )
+SUMS = "coalesce(sum(CASE WHEN quantity < 0 THEN -1 ELSE 1 END), 0), coalesce(sum(quantity), 0)"
+"""Uses and units: a reversal takes away what it undoes."""
 _TOTALS = (
-    "count(*), coalesce(sum(quantity), 0), coalesce(sum(CASE WHEN waived THEN 0 ELSE price * quantity END), 0), "
+    f"{SUMS}, "
+    "coalesce(sum(CASE WHEN waived THEN 0 ELSE price * quantity END), 0), "
     "coalesce(sum(CASE WHEN waived THEN price * quantity ELSE 0 END), 0), min(log_index), max(log_index)"
 )
 
@@ -122,8 +125,8 @@ class UsageReader:
         return int(found[0])
 
     def has(self, key_id: str, idempotency_key: str) -> bool:
-        """Return whether a use of a key was metered under an idempotency key."""
-        statement = "SELECT 1 FROM events WHERE key_id = ? AND idempotency_key = ?"
+        """Return whether a use of a key was metered under an idempotency key that its caller chose."""
+        statement = "SELECT 1 FROM repeats WHERE key_id = ? AND idempotency_key = ?"
         return self._database.execute(statement, (key_id, idempotency_key)).fetchone() is not None
 
     def totals(self, query: UsageQuery) -> Totals:

@@ -1,47 +1,71 @@
 """The usage log and its table: an event is in the log exactly when it is metered.
 
-The log is the truth: an event is acknowledged when its entry is on disk. `usage.db` follows from it (one row an event,
-for dedupe and reports), is committed without waiting for the disk, and is caught up, or built again, from the log.
+The log is the truth: an event is acknowledged when its entry is on disk. The table follows from it some milliseconds
+later (`flush`), and is caught up, or built again, from the log.
 """
 
 from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from shuzha.core.errors import Conflict, Invalid, ShuzhaError, Unavailable
+from shuzha.core.errors import Conflict, Invalid, NotFound, ShuzhaError, Unavailable
+from shuzha.core.ids import new_id
 from shuzha.ledger.layout import NewEntry
-from shuzha.ledger.log import Log, Seal
-from shuzha.metering.events import Recorded, UsageEvent, microseconds
+from shuzha.ledger.log import Log
+from shuzha.metering.events import (
+    ID_PREFIX,
+    QUARTER_HOUR,
+    Point,
+    Recorded,
+    Series,
+    UsageEvent,
+    day_of,
+    iso_of,
+    join,
+    split,
+)
+from shuzha.metering.recent import RecentIds
+from shuzha.metering.table import DATABASE, UsageTable, UseRow, tidy
 
-DATABASE = "usage.db"
 KIND = "usage"
-COLUMNS = (
-    "log_index", "usage_id", "key_id", "idempotency_key", "request_digest", "kind", "consumer", "product",
-    "authorization", "policy_version", "claim", "purpose", "price", "waived", "quantity", "occurred_at", "day",
-)  # fmt: skip
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS events (
-    log_index INTEGER PRIMARY KEY, usage_id TEXT NOT NULL UNIQUE, key_id TEXT NOT NULL, idempotency_key TEXT NOT NULL,
-    request_digest TEXT NOT NULL, kind TEXT NOT NULL, consumer TEXT NOT NULL, product TEXT NOT NULL,
-    authorization TEXT NOT NULL, policy_version TEXT NOT NULL, claim TEXT NOT NULL, purpose TEXT NOT NULL,
-    price INTEGER NOT NULL, waived INTEGER NOT NULL, quantity INTEGER NOT NULL, occurred_at INTEGER NOT NULL,
-    day TEXT NOT NULL, UNIQUE (key_id, idempotency_key)
-);
-CREATE INDEX IF NOT EXISTS events_by_consumer ON events (consumer, log_index);
-CREATE INDEX IF NOT EXISTS events_by_day ON events (day);
-"""
-_INSERT = f"INSERT INTO events ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
-_FIND = "SELECT log_index, usage_id, request_digest FROM events WHERE key_id = ? AND idempotency_key = ?"
+MAX_REASON = 500
+_REVERSAL = "\nreverse:"  # No letter of a caller's own key.
 _CATCH_UP_BATCH = 10_000
 
 Outcome = Recorded | ShuzhaError
 log_ = logging.getLogger(__name__)
 _EVENT = msgspec.json.Decoder(UsageEvent)
+_ENCODE = msgspec.json.Encoder().encode
+
+
+class Label:
+    """A series as the store keeps it: its part of every entry as JSON, and its row of each day."""
+
+    __slots__ = ("days", "prefix", "series")
+
+    def __init__(self, series: Series) -> None:
+        self.series = series
+        self.prefix = _ENCODE(msgspec.structs.asdict(series))[:-1] + b","
+        self.days: dict[int, int] = {}
+
+
+class _Rest(msgspec.Struct, omit_defaults=True):
+    """The part of an entry that a point makes; together with its series' part it is a UsageEvent."""
+
+    usage_id: str
+    idempotency_key: str
+    answer: str
+    occurred_at: str
+    request_digest: str
+    quantity: int = 1
+    consent: str = ""
+    reverses: str = ""
+    posted_at: str | None = None
 
 
 class UsageStore:
@@ -51,11 +75,18 @@ class UsageStore:
         self._log = log
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / DATABASE
+        self.waiting = 0
+        """How many uses are in the log and not yet in the table."""
+        self._labels: dict[Series, Label] = {}
+        self._pending: list[tuple[int, list[tuple[Label, Point]]]] = []
+        self._pairs: dict[tuple[str, str], int] = {}
+        self._ids = RecentIds()
+        self._tidying = False
         try:
-            self._database = open_database(self.path)
+            self._table = UsageTable(self.path)
             self._catch_up()
         except sqlite3.DatabaseError as error:
-            log_.warning("%s is damaged (%s): it is built again from the log", self.path.name, error)
+            log_.warning("%s cannot be used (%s): it is built again from the log", self.path.name, error)
             self.rebuild()
 
     @property
@@ -63,150 +94,258 @@ class UsageStore:
         """How many entries the usage log has."""
         return self._log.size
 
+    def label(self, series: Series) -> Label:
+        """Return the label of a series that `check_series` passed; the same one for the same series."""
+        found = self._labels.get(series)
+        if found is None:
+            found = self._labels[series] = Label(series)
+        return found
+
     def record(self, events: Sequence[UsageEvent]) -> list[Outcome]:
-        """Store events that `check_event` passed and return their outcomes in order, each durable.
+        """Store events that `check_event` passed and return their outcomes in order, each durable and in the table.
 
         A known (key, idempotency key) pair gives the first outcome again, or Conflict where the request was another.
         Raises Unavailable when the disk fails; what was stored is then known after the store has been opened again.
-        A table that turns out to be damaged is built again first, which takes a while.
+        """
+        parts = [split(event) for event in events]
+        outcomes = self.record_points([(self.label(series), point) for series, point in parts])
+        self.flush()
+        return [
+            Recorded(event.usage_id, outcome, event.answer, False) if isinstance(outcome, int) else outcome
+            for event, outcome in zip(events, outcomes, strict=True)
+        ]
+
+    def record_points(self, points: Sequence[tuple[Label, Point]]) -> list[int | Outcome]:
+        """Store points that `check_point` passed; a new one's outcome is its place in the log, and durable.
+
+        The table has them at the next `flush`. Otherwise as `record`.
         """
         try:
-            return self._record(events)
+            return self._record(points)
         except sqlite3.OperationalError as error:
-            raise Unavailable(f"the usage table cannot be written: {error}") from error
+            raise Unavailable(f"the usage table cannot be read: {error}") from error
         except sqlite3.DatabaseError as error:
             log_.warning("%s is damaged (%s): it is built again from the log", self.path.name, error)
         self.rebuild()
-        return self._record(events)
+        return self._record(points)
+
+    def reverse(self, usage_id: str, reason: str, at: int) -> Recorded:
+        """Undo a use by an event that names it, posted at this moment; a second time returns what the first one did.
+
+        Refuses an unknown use (NotFound), and a use that is a reversal itself, or an empty reason (Invalid).
+        """
+        if not 0 < len(reason.strip()) <= MAX_REASON:
+            raise Invalid("a reversal needs a reason", rule="metering.reason", accepted=f"1-{MAX_REASON} characters")
+        index = self._find_id(usage_id)
+        payload = None if index is None else self._log.reader.entry(index).payload
+        if payload is None:
+            raise NotFound(f"no metered use with id {usage_id}")
+        undone = _EVENT.decode(payload)
+        if undone.reverses:
+            raise Invalid(
+                f"{usage_id} is a reversal and cannot be reversed",
+                rule="metering.reverses",
+                accepted="a use; meter it anew",
+            )
+        series, point = split(undone)
+        answer = _ENCODE({"reverses": usage_id, "reason": reason.strip()}).decode()
+        event = Point(
+            new_id(ID_PREFIX),
+            answer,
+            point.occurred_at,
+            f"{_REVERSAL}{usage_id}",
+            "",
+            "",
+            -point.quantity,
+            usage_id,
+            at,
+        )
+        (outcome,) = self.record_points([(self.label(series), event)])
+        self.flush()
+        if isinstance(outcome, int):
+            return Recorded(event.usage_id, outcome, answer, False)
+        if isinstance(outcome, ShuzhaError):
+            raise outcome
+        return outcome
 
     def publish(self, *, history: bool = False) -> str:
-        """Sign a checkpoint over everything recorded so far and return its note."""
+        """Sign a checkpoint over everything recorded so far and return its note; for any thread."""
         return self._log.publish(history=history)
 
-    def seal(self) -> Seal:
-        """Return the state of the log to be signed, for `sign`; belongs to the thread that records."""
-        return self._log.seal()
+    def flush(self) -> None:
+        """Bring the table up to the log; put off while `tidy` runs, and where the table cannot be written now."""
+        if not self._pending or self._tidying:
+            return
+        try:
+            self._table.add(*self._rows())
+        except sqlite3.OperationalError as error:
+            log_.warning("%s cannot be written now (%s): tried again", self.path.name, error)
+            return
+        except sqlite3.DatabaseError as error:
+            log_.warning("%s is damaged (%s): it is built again from the log", self.path.name, error)
+            self.rebuild()
+        self._pending.clear()
+        self._pairs.clear()
+        self._ids.turn()
+        self.waiting = 0
 
-    def sign(self, seal: Seal) -> str:
-        """Sign what was sealed and return its note; may run in another thread, so that recording goes on meanwhile."""
-        return self._log.sign(seal)
+    def tidy(self) -> None:
+        """Move the table's write-ahead log into it, from a thread beside the writer's loop; `flush` waits meanwhile."""
+        self._tidying = True
+        try:
+            tidy(self.path)
+        finally:
+            self._tidying = False
 
     def rebuild(self) -> None:
         """Build the table again from the log; a damaged one is kept beside it."""
-        if hasattr(self, "_database"):
-            self._database.close()
+        if hasattr(self, "_table"):
+            self._table.close()
         for suffix in ("", "-wal", "-shm"):
             old = self.path.with_name(self.path.name + suffix)
             if old.exists():
                 old.replace(self.path.with_name(f"damaged-{self.path.name}{suffix}"))
-        self._database = open_database(self.path)
+        self._table = UsageTable(self.path)
+        for label in self._labels.values():
+            label.days.clear()
         self._catch_up()
 
     def close(self) -> None:
-        """Sign a last checkpoint and let both go."""
-        self._database.close()
+        """Bring the table up to date, sign a last checkpoint and let both go."""
+        self.flush()
+        self._table.close()
         self._log.close()
 
-    def _record(self, events: Sequence[UsageEvent]) -> list[Outcome]:
-        try:
-            first = self._store(events)
-        except sqlite3.IntegrityError:
-            return self._record_apart(events)
-        return [Recorded(event.usage_id, first + place, event.answer, False) for place, event in enumerate(events)]
-
-    def _store(self, events: Sequence[UsageEvent]) -> int:
-        first = self._log.size
-        self._database.execute("BEGIN IMMEDIATE")
-        try:
-            self._database.executemany(_INSERT, (row_of(first + place, event) for place, event in enumerate(events)))
-            self._log.append([NewEntry(event.usage_id, KIND, msgspec.json.encode(event)) for event in events])
-        except BaseException:
-            if self._database.in_transaction:
-                self._database.execute("ROLLBACK")
-            raise
-        self._database.execute("COMMIT")
-        return first
-
-    def _record_apart(self, events: Sequence[UsageEvent]) -> list[Outcome]:
-        outcomes: list[Outcome | None] = [None] * len(events)
-        fresh: dict[tuple[str, str], int] = {}
-        ids: set[str] = set()
-        for place, event in enumerate(events):
-            pair = (event.key_id, event.idempotency_key)
-            if pair in fresh:
-                continue
-            outcomes[place] = self._known(event)
-            if outcomes[place] is None and (event.usage_id in ids or self._has(event.usage_id)):
-                outcomes[place] = Conflict(
-                    f"usage id {event.usage_id} belongs to another use", rule="metering.usage_id"
-                )
-            elif outcomes[place] is None:
-                fresh[pair] = place
-                ids.add(event.usage_id)
+    def _record(self, points: Sequence[tuple[Label, Point]]) -> list[int | Outcome]:
+        outcomes: list[int | Outcome] = []
+        batch = _Batch(self._log.size)
+        is_new, ids, fresh, place = self._ids.is_new, batch.ids, batch.fresh, self._log.size
+        for labelled in points:
+            point = labelled[1]
+            usage_id = point.usage_id
+            if point.idempotency_key or usage_id in ids or not is_new(usage_id):
+                outcome = self._look_back(labelled[0], point, batch)
+                if outcome is not None:
+                    outcomes.append(outcome)
+                    continue
+            ids[usage_id] = len(fresh)
+            fresh.append(labelled)
+            outcomes.append(place)
+            place += 1
         if fresh:
-            first = self._store([events[place] for place in fresh.values()])
-            for count, place in enumerate(fresh.values()):
-                outcomes[place] = Recorded(events[place].usage_id, first + count, events[place].answer, False)
-        return [outcome or self._known(event) or _lost(event) for outcome, event in zip(outcomes, events, strict=True)]
+            self._log.append([_entry(label, point) for label, point in fresh])
+            self._pending.append((batch.first, fresh))
+            self.waiting += len(fresh)
+            self._ids.add_all(ids, batch.first)
+            self._pairs.update({pair: batch.first + at for pair, at in batch.pairs.items()})
+        return outcomes
 
-    def _known(self, event: UsageEvent) -> Outcome | None:
-        row = self._database.execute(_FIND, (event.key_id, event.idempotency_key)).fetchone()
-        if row is None:
-            return None
-        index, usage_id, digest = row
-        if digest != event.request_digest:
-            return Conflict(
-                f"the idempotency key of {usage_id} was sent with another request", code="idempotency_conflict",
-                rule="metering.idempotency", accepted="the same request, or a new Idempotency-Key",
-            )  # fmt: skip
-        payload = self._log.reader.entry(index).payload
-        if payload is None:
-            return Invalid(f"the answer of {usage_id} was erased by law", code="erased", rule="ledger.erase")
-        return Recorded(usage_id, index, _EVENT.decode(payload).answer, True)
+    def _look_back(self, label: Label, point: Point, batch: _Batch) -> Outcome | None:
+        """Return what a point gets that is no new use; None for a new one, whose pair is then known to the batch."""
+        series = label.series
+        pair = (series.key_id, point.idempotency_key)
+        if point.idempotency_key:
+            at = batch.pairs.get(pair)
+            if at is not None:
+                return _same(point, batch.first + at, join(batch.fresh[at][0].series, batch.fresh[at][1]))
+            index = self._pairs.get(pair)
+            if index is None:
+                index = self._table.find_repeat(*pair)
+            if index is not None:
+                return self._known(point, index)
+        at = batch.ids.get(point.usage_id)
+        if at is not None:
+            first = batch.fresh[at][1]
+            if first.idempotency_key or point.idempotency_key or batch.fresh[at][0].series.key_id != series.key_id:
+                return _taken(point)
+            return _same(point, batch.first + at, join(batch.fresh[at][0].series, first))
+        index = self._find_id(point.usage_id)
+        if index is not None:
+            header = self._log.reader.entry(index)
+            event = None if header.payload is None else _EVENT.decode(header.payload)
+            if event is not None and (event.key_id != series.key_id or event.idempotency_key != event.usage_id):
+                return _taken(point)
+            return _taken(point) if point.idempotency_key else self._known(point, index)
+        if point.idempotency_key:
+            batch.pairs[pair] = len(batch.fresh)
+        return None
 
-    def _has(self, usage_id: str) -> bool:
-        return self._database.execute("SELECT 1 FROM events WHERE usage_id = ?", (usage_id,)).fetchone() is not None
+    def _known(self, point: Point, index: int) -> Outcome:
+        entry = self._log.reader.entry(index)
+        if entry.payload is None:
+            return Invalid(f"the answer of {entry.header.id} was erased by law", code="erased", rule="ledger.erase")
+        return _same(point, index, _EVENT.decode(entry.payload))
+
+    def _find_id(self, usage_id: str) -> int | None:
+        found = self._ids.find(usage_id)
+        return self._table.find_use(usage_id) if found is None else found
+
+    def _rows(self) -> tuple[list[UseRow], list[tuple[str, str, int]], list[tuple[str, int]]]:
+        uses, repeats, reversals = list[UseRow](), list[tuple[str, str, int]](), list[tuple[str, int]]()
+        for first, fresh in self._pending:
+            for index, (label, point) in enumerate(fresh, first):
+                quarter = point.billed_at // QUARTER_HOUR
+                series = label.days.get(quarter)
+                if series is None:
+                    series = label.days[quarter] = self._table.series_id(label.series, day_of(point.billed_at))
+                uses.append((index, point.usage_id, series, point.occurred_at, point.quantity))
+                if point.idempotency_key:
+                    repeats.append((label.series.key_id, point.idempotency_key, index))
+                if point.reverses:
+                    reversals.append((point.reverses, index))
+        return uses, repeats, reversals
 
     def _catch_up(self) -> None:
-        last = self._database.execute("SELECT max(log_index) FROM events").fetchone()[0]
-        if last is not None and last >= self._log.size:
+        last = self._table.last()
+        if last is not None and last[0] >= self._log.size:
             raise sqlite3.DatabaseError(f"it goes on behind entry {self._log.size - 1} of the log")
-        start = 0 if last is None else last + 1
-        if last is not None and self._usage_id(last) != self._log.reader.entry(last).header.id:
-            raise sqlite3.DatabaseError(f"it differs from entry {last} of the log")
+        if last is not None and last[1] != self._log.reader.entry(last[0]).header.id:
+            raise sqlite3.DatabaseError(f"it differs from entry {last[0]} of the log")
+        start = 0 if last is None else last[0] + 1
+        self._pending.clear()
         while start < self._log.size:
             stop = min(start + _CATCH_UP_BATCH, self._log.size)
-            self._database.execute("BEGIN IMMEDIATE")
-            self._database.executemany(_INSERT, self._rows(start, stop))
-            self._database.execute("COMMIT")
+            for entry in self._log.reader.entries(start, stop):
+                if entry.header.kind == KIND and entry.payload is not None:
+                    series, point = split(_EVENT.decode(entry.payload))
+                    self._pending.append((entry.index, [(self.label(series), point)]))
+            self._table.add(*self._rows())
+            self._pending.clear()
             start = stop
-
-    def _usage_id(self, index: int) -> str:
-        return str(self._database.execute("SELECT usage_id FROM events WHERE log_index = ?", (index,)).fetchone()[0])
-
-    def _rows(self, start: int, stop: int) -> Iterable[tuple[object, ...]]:
-        for entry in self._log.reader.entries(start, stop):
-            if entry.header.kind == KIND and entry.payload is not None:
-                yield row_of(entry.index, _EVENT.decode(entry.payload))
+        self._pairs.clear()
+        self.waiting = 0
+        self._ids = RecentIds(self._table.highest_id())
 
 
-def open_database(path: Path) -> sqlite3.Connection:
-    """Return a connection that writes usage.db; commits don't wait for the disk, for the log has."""
-    database = sqlite3.connect(path, isolation_level=None, timeout=10)
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "cache_size=-65536"):
-        database.execute(f"PRAGMA {pragma}")
-    database.executescript(SCHEMA)
-    return database
+class _Batch:
+    """What is new in one batch, by id and by (key, idempotency key): places in `fresh`."""
+
+    __slots__ = ("first", "fresh", "ids", "pairs")
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+        self.fresh: list[tuple[Label, Point]] = []
+        self.ids: dict[str, int] = {}
+        self.pairs: dict[tuple[str, str], int] = {}
 
 
-def row_of(index: int, event: UsageEvent) -> tuple[object, ...]:
-    """Return the table's row of an event, in the order of `COLUMNS`."""
-    return (
-        index, event.usage_id, event.key_id, event.idempotency_key, event.request_digest, event.kind, event.consumer,
-        event.product, event.authorization, event.policy_version, event.claim, event.purpose, event.price, event.waived,
-        event.quantity, microseconds(event.occurred_at), event.day,
+def _entry(label: Label, point: Point) -> NewEntry:
+    rest = _Rest(
+        point.usage_id, point.idempotency_key or point.usage_id, point.answer, iso_of(point.occurred_at),
+        point.request_digest, point.quantity, point.consent, point.reverses,
+        iso_of(point.posted_at) if point.posted_at else None,
     )  # fmt: skip
+    return NewEntry(point.usage_id, KIND, label.prefix + _ENCODE(rest)[1:])
 
 
-def _lost(event: UsageEvent) -> Unavailable:
-    return Unavailable(f"usage event {event.usage_id} was not stored", accepted="send it again")
+def _same(point: Point, index: int, first: UsageEvent) -> Outcome:
+    if first.request_digest != point.request_digest:
+        return Conflict(
+            f"the idempotency key of {first.usage_id} was sent with another request", code="idempotency_conflict",
+            rule="metering.idempotency", accepted="the same request, or a new Idempotency-Key",
+        )  # fmt: skip
+    return Recorded(first.usage_id, index, first.answer, True)
+
+
+def _taken(point: Point) -> Conflict:
+    return Conflict(f"usage id {point.usage_id} belongs to another use", rule="metering.usage_id")

@@ -1,4 +1,8 @@
-"""What API workers and the writer say to each other: frames of four bytes of length and a MessagePack array."""
+"""What API workers and the writer say to each other: frames of four bytes of length and a MessagePack array.
+
+A worker sends the uses of one turn of its loop as one group, and each series once a connection, by a number; the writer
+answers a group as a whole, with the place of its first use and only what is not simply stored one by one.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +11,30 @@ from collections.abc import Iterator
 
 import msgspec
 
-from shuzha.core.errors import Conflict, Invalid, ShuzhaError, Unavailable
-from shuzha.metering.events import UsageEvent
+from shuzha.core.errors import Conflict, Invalid, NotFound, ShuzhaError, Unavailable
+from shuzha.metering.events import Point, Series
 
-MAX_FRAME = 262_144
+MAX_FRAME = 4 * 1024 * 1024
+MAX_GROUP = 2_048
 _LENGTH = 4
 
 
-class Record(msgspec.Struct, frozen=True, array_like=True, tag="record"):
-    """Record this event, unless `deadline` (of the host's monotonic clock) is over: then nobody waits for it."""
+class Declare(msgspec.Struct, frozen=True, array_like=True, tag="series"):
+    """From now on `number` means this series on this connection."""
 
     number: int
-    event: UsageEvent
+    series: Series
+
+
+class Group(msgspec.Struct, frozen=True, array_like=True, tag="group"):
+    """Record these uses, unless `deadline` (of the host's monotonic clock) is over: then nobody waits for them.
+
+    `series` has the number of each use's series.
+    """
+
+    number: int
+    series: list[int]
+    points: list[Point]
     deadline: float = math.inf
 
 
@@ -28,8 +44,16 @@ class Publish(msgspec.Struct, frozen=True, array_like=True, tag="publish"):
     number: int
 
 
+class Reverse(msgspec.Struct, frozen=True, array_like=True, tag="reverse"):
+    """Undo a use by an event that names it; `reason` is the reversal's answer."""
+
+    number: int
+    usage_id: str
+    reason: str
+
+
 class Done(msgspec.Struct, frozen=True, array_like=True, tag="done"):
-    """The event is on disk; or, for `Publish`, the note is `answer`."""
+    """What a use got that was stored before; or, for `Publish`, the note is `answer`; or the reversal."""
 
     number: int
     usage_id: str
@@ -49,9 +73,17 @@ class Refused(msgspec.Struct, frozen=True, array_like=True, tag="refused"):
     accepted: str | None
 
 
-Request = Record | Publish
-Reply = Done | Refused
-_ERRORS: dict[str, type[ShuzhaError]] = {kind.__name__: kind for kind in (Conflict, Invalid, Unavailable)}
+class Stored(msgspec.Struct, frozen=True, array_like=True, tag="stored"):
+    """The group is on disk: its uses have the places from `first` on, but for `others`, whose number is their place."""
+
+    number: int
+    first: int
+    others: list[Done | Refused] = []
+
+
+Request = Declare | Group | Publish | Reverse
+Reply = Stored | Done | Refused
+_ERRORS: dict[str, type[ShuzhaError]] = {kind.__name__: kind for kind in (Conflict, Invalid, NotFound, Unavailable)}
 
 
 def refusal(number: int, error: ShuzhaError) -> Refused:
@@ -78,6 +110,9 @@ class Frames:
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yield the messages that are whole now; raises Invalid for one that is longer than MAX_FRAME."""
+        if not self._buffer and len(data) > _LENGTH and int.from_bytes(data[:_LENGTH], "big") == len(data) - _LENGTH:
+            yield data[_LENGTH:]
+            return
         buffer = self._buffer
         buffer += data
         start = 0

@@ -10,16 +10,19 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import socket
+import sqlite3
 import sys
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+import uvloop
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from shuzha.core.clock import Clock, OffsetClock
@@ -27,16 +30,31 @@ from shuzha.core.errors import Invalid, ShuzhaError, Unavailable
 from shuzha.core.keys import KeyRing, read_secret
 from shuzha.ledger.checkpoint import Signer
 from shuzha.ledger.log import Log
-from shuzha.metering.events import Recorded, UsageEvent, check_event
-from shuzha.metering.store import Outcome, UsageStore
-from shuzha.metering.wire import Done, Frames, Publish, Record, Refused, Reply, Request, frame, refusal
+from shuzha.metering.events import Point, Recorded, all_usual, check_point, check_series, microseconds
+from shuzha.metering.store import Label, Outcome, UsageStore
+from shuzha.metering.wire import (
+    Declare,
+    Done,
+    Frames,
+    Group,
+    Publish,
+    Refused,
+    Reply,
+    Request,
+    Reverse,
+    Stored,
+    frame,
+    refusal,
+)
 
 MAX_BATCH = 4_096
 CHECKPOINT_SECONDS = 1.0
+FLUSH_SECONDS = 0.01
+MANY_WAITING = 1_024
 KEY_NAME = "ledger:usage"
 DEFAULT_ORIGIN = "shuzha/usage"
 
-_REQUEST: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Record | Publish)
+_REQUEST: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Declare | Group | Publish | Reverse)
 _ENCODE = msgspec.msgpack.Encoder().encode
 log = logging.getLogger(__name__)
 
@@ -45,6 +63,7 @@ class _Connection(asyncio.Protocol):
     """One API worker."""
 
     def __init__(self, writer: Writer) -> None:
+        self.series: dict[int, Label] = {}
         self._writer = writer
         self._frames = Frames()
         self._transport: asyncio.Transport | None = None
@@ -64,7 +83,7 @@ class _Connection(asyncio.Protocol):
         except (msgspec.MsgspecError, Invalid) as error:
             # Behind a message that cannot be read nothing is known of the stream: say so, and close it.
             self.reply(
-                [Refused(0, "Invalid", f"the writer refuses this message: {error}", "invalid", "metering.wire", None)]
+                Refused(0, "Invalid", f"the writer refuses this message: {error}", "invalid", "metering.wire", None)
             )
             self.close()
 
@@ -78,10 +97,10 @@ class _Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.resume_reading()
 
-    def reply(self, replies: list[Reply]) -> None:
-        """Send answers; a worker that has gone will ask again."""
+    def reply(self, reply: Reply) -> None:
+        """Send an answer; a worker that has gone will ask again."""
         if self._transport is not None:
-            self._transport.write(b"".join(frame(_ENCODE(reply)) for reply in replies))
+            self._transport.write(frame(_ENCODE(reply)))
 
     def close(self) -> None:
         """Send what is left and hang up."""
@@ -89,100 +108,179 @@ class _Connection(asyncio.Protocol):
             self._transport.close()
 
 
-class Writer:
-    """Takes events from connections, stores them by batches, answers."""
+@dataclass(slots=True)
+class _Waiting:
+    """A group that waits for the disk; what is refused before is in `others`, by its place in the group."""
 
-    def __init__(self, store: UsageStore) -> None:
+    connection: _Connection
+    number: int
+    points: list[tuple[Label, Point]]
+    places: Sequence[int]
+    others: dict[int, Done | Refused]
+
+
+class Writer:
+    """Takes groups of uses from connections, stores what has come as one batch, answers each group."""
+
+    def __init__(self, store: UsageStore, clock: Clock) -> None:
         self._store = store
-        self._pending: list[tuple[_Connection, int, UsageEvent]] = []
+        self._clock = clock
+        self._pending: list[_Waiting] = []
         self._scheduled = False
+        self._flushing = False
+        self._flushed_at = 0.0
         self.connections: set[_Connection] = set()
         self.stopped = asyncio.Event()
         self.failure: ShuzhaError | None = None
 
     def take(self, connection: _Connection, request: Request) -> None:
-        """Put a request into the next batch, or refuse it at once."""
-        if isinstance(request, Publish):
-            self._flush()
-            connection.reply([self._published(request)])
-            return
-        try:
-            check_event(request.event)
-            if time.monotonic() > request.deadline:
-                raise Unavailable(
-                    "the usage event came too late to be stored", rule="metering.deadline", accepted="send it again"
-                )
-        except (Invalid, Unavailable) as error:
-            connection.reply([refusal(request.number, error)])
-            return
-        self._pending.append((connection, request.number, request.event))
-        if not self._scheduled:
-            # Behind every socket that is ready now: their events make one batch.
-            self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._flush)
+        """Put a group into the next batch; or declare a series, reverse a use, sign a checkpoint."""
+        if isinstance(request, Group):
+            self._pending.append(self._checked(connection, request))
+            if not self._scheduled:
+                # Behind every socket that is ready now: their groups make one batch.
+                self._scheduled = True
+                asyncio.get_running_loop().call_soon(self._commit_all)
+        elif isinstance(request, Declare):
+            check_series(request.series)
+            connection.series[request.number] = self._store.label(request.series)
+        else:
+            self._commit_all()
+            connection.reply(self._published(request) if isinstance(request, Publish) else self._reversed(request))
 
-    async def tick(self) -> None:
-        """Sign a checkpoint when something is new; batches are stored meanwhile, for another thread signs."""
-        seal = self._store.seal()
+    def checkpoint(self) -> None:
+        """Sign a checkpoint when something is new, and tidy the table; called in a thread beside the loop."""
+        self._store.publish()
         try:
-            await asyncio.to_thread(self._store.sign, seal)
-        except (Unavailable, OSError) as error:
-            self._fail(error)
+            self._store.tidy()
+        except sqlite3.Error as error:
+            log.warning("the usage table cannot be tidied now (%s): tried again", error)
 
     def drain(self) -> None:
         """Store what is still waiting and hang up on every worker."""
-        self._flush()
+        self._commit_all()
         for connection in tuple(self.connections):
             connection.close()
 
-    def _flush(self) -> None:
-        self._scheduled = False
-        while self._pending and self.failure is None:
-            batch, self._pending = self._pending[:MAX_BATCH], self._pending[MAX_BATCH:]
-            self._guard(partial(self._commit, batch))
-        if self.failure is not None:
-            for connection, number, _ in self._pending:
-                connection.reply([refusal(number, self.failure)])
-            self._pending.clear()
-
-    def _commit(self, batch: list[tuple[_Connection, int, UsageEvent]]) -> None:
-        try:
-            outcomes = self._store.record([event for _, _, event in batch])
-        except Unavailable:
-            self._pending = batch + self._pending
-            raise
-        except ShuzhaError as error:
-            outcomes = [error] * len(batch)
-        answers: dict[_Connection, list[Reply]] = {}
-        for (connection, number, _), outcome in zip(batch, outcomes, strict=True):
-            answers.setdefault(connection, []).append(_reply(number, outcome))
-        for connection, replies in answers.items():
-            connection.reply(replies)
-
-    def _published(self, request: Publish) -> Reply:
-        if self.failure is not None:
-            return refusal(request.number, self.failure)
-        return Done(request.number, "", self._store.size, self._store.publish(), False)
-
-    def _guard(self, act: Callable[[], object]) -> None:
-        # After a failed write only a new start knows what is on disk: refuse everything and stop.
-        try:
-            act()
-        except (Unavailable, OSError) as error:
-            self._fail(error)
-
-    def _fail(self, error: Unavailable | OSError) -> None:
+    def fail(self, error: ShuzhaError) -> None:
+        """Refuse everything from now on and stop: after a failed write only a new start knows what is on disk."""
         log.error("the usage writer stops: %s", error)
-        self.failure = (
-            error if isinstance(error, Unavailable) else Unavailable(f"the usage writer failed: {error.strerror}")
-        )
+        self.failure = error
         self.stopped.set()
 
+    def _checked(self, connection: _Connection, group: Group) -> _Waiting:
+        try:
+            labels = [connection.series[number] for number in group.series]
+        except KeyError:
+            raise Invalid("a use is of a series that was not declared", rule="metering.series") from None
+        points = list(zip(labels, group.points, strict=True))
+        late = time.monotonic() > group.deadline
+        # What is nearly always so is found out by one expression and a few comparisons.
+        if not late and all_usual(group.points):
+            return _Waiting(connection, group.number, points, range(len(points)), {})
+        waiting = _Waiting(connection, group.number, [], [], {})
+        places = list[int]()
+        for place, labelled in enumerate(points):
+            try:
+                if late:
+                    raise _too_late()
+                check_point(labelled[1])
+                if labelled[1].reverses:
+                    raise Invalid("a use is reversed by its id", rule="metering.reverses", accepted="a Reverse request")
+                waiting.points.append(labelled)
+                places.append(place)
+            except (Invalid, Unavailable) as error:
+                waiting.others[place] = refusal(place, error)
+        waiting.places = places
+        return waiting
 
-def _reply(number: int, outcome: Outcome) -> Reply:
+    def _commit_all(self) -> None:
+        self._scheduled = False
+        while self._pending and self.failure is None:
+            batch, count = list[_Waiting](), 0
+            while self._pending and count < MAX_BATCH:
+                batch.append(self._pending.pop(0))
+                count += len(batch[-1].points)
+            try:
+                self._commit(batch)
+            except (Unavailable, OSError) as error:
+                self._pending = batch + self._pending
+                self.fail(_unavailable(error))
+        if self.failure is not None:
+            for waiting in self._pending:
+                refused = [refusal(place, self.failure) for place in range(len(waiting.points) + len(waiting.others))]
+                waiting.connection.reply(Stored(waiting.number, 0, list(refused)))
+            self._pending.clear()
+        elif self._store.waiting:
+            self._bring_up()
+
+    def _commit(self, batch: list[_Waiting]) -> None:
+        points = batch[0].points if len(batch) == 1 else [each for waiting in batch for each in waiting.points]
+        outcomes = self._store.record_points(points)
+        start = 0
+        for waiting in batch:
+            mine = outcomes[start : start + len(waiting.points)]
+            start += len(waiting.points)
+            first = 0
+            others = waiting.others
+            for place, outcome in zip(waiting.places, mine, strict=True):
+                if not isinstance(outcome, int):
+                    others[place] = _other(place, outcome)
+                elif not first:
+                    first = outcome + 1
+            in_order = [others[place] for place in sorted(others)] if others else []
+            waiting.connection.reply(Stored(waiting.number, first - 1, in_order))
+
+    def _bring_up(self) -> None:
+        # At once after a pause, else at most so often: a commit costs as much as thirty uses.
+        if self._store.waiting >= MANY_WAITING:
+            self._store.flush()
+        elif not self._flushing:
+            self._flushing = True
+            loop = asyncio.get_running_loop()
+            loop.call_at(max(loop.time(), self._flushed_at + FLUSH_SECONDS), self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        self._flushed_at = asyncio.get_running_loop().time()
+        self._store.flush()
+        if self._store.waiting:
+            self._bring_up()
+
+    def _published(self, request: Publish) -> Reply:
+        if self.failure is None:
+            try:
+                return Done(request.number, "", self._store.size, self._store.publish(), False)
+            except (Unavailable, OSError) as error:
+                self.fail(_unavailable(error))
+        assert self.failure is not None
+        return refusal(request.number, self.failure)
+
+    def _reversed(self, request: Reverse) -> Reply:
+        if self.failure is not None:
+            return refusal(request.number, self.failure)
+        try:
+            done = self._store.reverse(request.usage_id, request.reason, microseconds(self._clock.now()))
+        except Unavailable as error:
+            self.fail(error)
+            return refusal(request.number, error)
+        except ShuzhaError as error:
+            return refusal(request.number, error)
+        return Done(request.number, done.usage_id, done.log_index, done.answer, done.duplicate)
+
+
+def _other(place: int, outcome: Outcome) -> Done | Refused:
     if isinstance(outcome, Recorded):
-        return Done(number, outcome.usage_id, outcome.log_index, outcome.answer, outcome.duplicate)
-    return refusal(number, outcome)
+        return Done(place, outcome.usage_id, outcome.log_index, outcome.answer, outcome.duplicate)
+    return refusal(place, outcome)
+
+
+def _too_late() -> Unavailable:
+    return Unavailable("the usage event came too late to be stored", rule="metering.deadline", accepted="send it again")
+
+
+def _unavailable(error: Unavailable | OSError) -> Unavailable:
+    return error if isinstance(error, Unavailable) else Unavailable(f"the usage writer failed: {error.strerror}")
 
 
 def bind(path: Path) -> socket.socket:
@@ -208,22 +306,22 @@ def bind(path: Path) -> socket.socket:
     return listening
 
 
-async def serve(store: UsageStore, path: Path) -> int:
+async def serve(store: UsageStore, path: Path, clock: Clock) -> int:
     """Serve at the socket `path` until SIGTERM or SIGINT and return the exit code: 0, or 3 when the disk failed."""
     loop = asyncio.get_running_loop()
-    writer = Writer(store)
+    writer = Writer(store, clock)
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, writer.stopped.set)
     # Last, so that whoever sees the socket may already ask the process to end.
     server = await loop.create_unix_server(lambda: _Connection(writer), sock=bind(path), backlog=512)
     log.info("usage writer ready, %d entries", store.size)
-    due = loop.time() + CHECKPOINT_SECONDS
     while not writer.stopped.is_set():
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(writer.stopped.wait(), max(0.0, due - loop.time()))
-        # On a grid, so that signing takes nothing from the second.
-        due = max(due + CHECKPOINT_SECONDS, loop.time())
-        await writer.tick()
+            await asyncio.wait_for(writer.stopped.wait(), CHECKPOINT_SECONDS)
+        try:
+            await asyncio.to_thread(writer.checkpoint)
+        except (Unavailable, OSError) as error:
+            writer.fail(_unavailable(error))
     server.close()
     writer.drain()
     return 0 if writer.failure is None else 3
@@ -261,7 +359,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     try:
-        store = open_store(options.dir, read_signer(options), OffsetClock(options.dir / "run" / "clock-offset"))
+        clock = OffsetClock(options.dir / "run" / "clock-offset")
+        store = open_store(options.dir, read_signer(options), clock)
     except ShuzhaError as error:
         sys.stderr.write(f"usage writer refused to start: {error}\n")
         return 1
@@ -269,7 +368,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.rebuild:
             store.rebuild()
-        return asyncio.run(serve(store, path))
+        # What is there now stays: the collector need not look at it again.
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)
+        return uvloop.run(serve(store, path, clock))
     except Invalid as error:
         sys.stderr.write(f"usage writer refused to start: {error}\n")
         return 1

@@ -311,17 +311,19 @@ class Awaiting:
             on_notice = product.registration is Registration.PUBLIC_NOTICE
             if on_notice and not self._is_notice_over(product):
                 continue
-            due = product.review_due if product.registration is Registration.ACCEPTED else None
             yield self._task(
                 REGISTRY_TURN[product.registration], _titles(product), f"/products/{product.id}",
-                product.registration, due, provisional=product.provisional_due,
+                product.registration, None if on_notice else product.due, provisional=product.provisional_due,
             )  # fmt: skip
 
     def _own_products(self, actor: Actor) -> Iterator[Task]:
         for product in self._services.registry.list_products(actor, operator=actor.organisation):
             what, state = _operator_turn(product)
+            due = product.due if product.registration is Registration.SUPPLEMENT else None
             if what:
-                yield self._task(what, _titles(product), f"/products/{product.id}", state)
+                yield self._task(
+                    what, _titles(product), f"/products/{product.id}", state, due, provisional=product.provisional_due
+                )
 
     def _held_keys(self, actor: Actor) -> Iterator[Task]:
         for key in self._services.consumers.list_keys(actor):

@@ -229,7 +229,7 @@ TONES = {
                        "coded", "in_service", "ingested", "pass", "imported", "scored"}),
     "bad": frozenset({"suspended", "rejected", "refused", "terminated", "retired", "failed", "held", "block",
                       "destroyed", "expired", "withdrawn", "revoked", "cancelled", "recused", "dismissed",
-                      "recalled"}),
+                      "recalled", "upheld"}),
     "wait": frozenset({"submitted", "change_pending", "applied", "qualified", "reviewed", "checked", "under_review",
                        "consolidation", "returned", "agreed", "invited", "declared", "publicized",
                        "public_notice", "formal_review", "accepted", "review"}),

@@ -16,6 +16,7 @@ from products.consumers.app_model import APP
 from products.consumers.model import KEY, KeyUse
 from products.registry.codes import ProductKind
 from products.registry.model import PRODUCT, REGISTRATION
+from products.registry.registration import Outcome
 from sandbox.airlock.findings import Severity, Verdict
 from sandbox.airlock.model import EXPORT, Choice
 from sandbox.airlock.rules import NOTES
@@ -73,7 +74,7 @@ LIFECYCLES: tuple[Lifecycle[StrEnum], ...] = (
 )  # type: ignore[assignment]  # fmt: skip
 WORDS: tuple[type[StrEnum], ...] = (
     Severity, Verdict, Choice, RunState, ProductKind, Operation, OutputKind, BatchMode, ElementType, Role,
-    SharingMethod, SubjectKind, TermsKind, UpdateCycle, OrganisationKind, Mode, Cause, KeyUse,
+    SharingMethod, SubjectKind, TermsKind, UpdateCycle, OrganisationKind, Mode, Cause, Outcome, KeyUse,
 )  # fmt: skip
 # Words that pages show and no table of the house holds: forms of output, ways of the audit log, verbs of pages.
 LOOSE = (

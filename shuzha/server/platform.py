@@ -40,7 +40,7 @@ class Platform(Workrooms):
         """Products and their registration."""
         return RegistryService(
             self.database, self.policies, self.law, AirlockFiles(self.airlock), self.scopes,
-            RegistrySettings(self.settings.folder("products"), self.settings.city_code),
+            RegistrySettings(self.settings.folder("products"), self.settings.city_code), self.keys,
         )  # fmt: skip
 
     @cached_property

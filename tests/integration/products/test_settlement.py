@@ -215,7 +215,7 @@ def test_a_stored_statement_that_somebody_edits_is_found_though_its_digest_stand
 
 
 @pytest.mark.parametrize(
-    "edit", ["UPDATE events SET price = 1 WHERE log_index < 50", "DELETE FROM events WHERE log_index = 7"]
+    "edit", ["UPDATE uses SET quantity = 2 WHERE log_index < 50", "DELETE FROM uses WHERE log_index = 7"]
 )
 def test_a_meter_that_somebody_edits_is_not_billed(books, edit):
     books.use(100)

@@ -24,7 +24,7 @@ NAIVE = dt.datetime(2026, 1, 1)  # noqa: DTZ001  (what must be refused)
 
 def kill(store: UsageStore) -> None:
     """End a store as kill -9 does."""
-    store._database.close()
+    store._table.close()
     os.close(store._log._lock)
 
 
@@ -116,7 +116,7 @@ def test_reopened_store_knows_what_a_killed_one_logged(
     kill(store)
     # The table never saw the last two: a kill between the log's write and the table's commit.
     with sqlite3.connect(tmp_path / "usage" / "usage.db") as database:
-        database.execute("DELETE FROM events WHERE log_index >= 2")
+        database.execute("DELETE FROM uses WHERE log_index >= 2")
     database.close()
     store = open_usage()
     outcomes = store.record(events)
@@ -143,7 +143,7 @@ def test_damaged_table_is_built_again_from_the_log(
     table.write_bytes(whole)
     if damage == "other_log":
         with sqlite3.connect(table) as database:
-            database.execute("UPDATE events SET usage_id = 'usg_other' WHERE log_index = 39")
+            database.execute("UPDATE uses SET usage_id = 'usg_other' WHERE log_index = 39")
         database.close()
     open_usage().close()
     assert uses_of(tmp_path) == [(place, event.usage_id) for place, event in enumerate(events)]
@@ -154,8 +154,8 @@ def test_table_damaged_under_a_running_writer_is_built_again(
 ) -> None:
     store, events = open_usage(), [make_event() for _ in range(60)]
     store.record(events[:50])
-    store._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    store._database.execute("PRAGMA shrink_memory")
+    store._table._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    store._table._database.execute("PRAGMA shrink_memory")
     table = tmp_path / "usage" / "usage.db"
     pages = table.stat().st_size - 4096
     with table.open("r+b") as file:

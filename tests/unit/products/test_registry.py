@@ -100,22 +100,6 @@ def test_codes_count_on(city):
     assert [code[5:12] for code in codes] == ["0000001", "0000002"]
 
 
-def test_an_objection_holds_the_registration_and_a_new_notice_starts_anew(city, product):
-    registry = city.registry
-    registry.apply(city.operator, product.id)
-    registry.accept(city.registrar, product.id)
-    registry.pass_review(city.registrar, product.id)
-    registry.announce(city.registrar, product.id, "公示")
-    assert registry.list_notices()[0].id == product.id
-    held = registry.object_to(city.provider, product.id, "the claim names our clients")
-    assert held.registration is Registration.HELD
-    with pytest.raises(TransitionNotAllowed):
-        registry.code(city.registrar, product.id)
-    city.clock.advance(dt.timedelta(days=30))
-    again = registry.announce(city.registrar, product.id, "公示（异议不成立）")
-    assert again.notice_due > city.today
-
-
 def test_a_supplement_goes_back_to_the_applicant(city, product):
     city.registry.apply(city.operator, product.id)
     sent = city.registry.supplement(city.registrar, product.id, "the refresh is missing")
@@ -184,12 +168,6 @@ def test_product_of_a_recalled_export_is_neither_coded_nor_listed(city, product)
     recall(city, product)
     with pytest.raises(Invalid, match="which was recalled"):
         city.registry.list_product(city.operator, product.id, Price(120))
-
-
-def test_cancel_takes_the_product_out_of_service(city):
-    product = city.verification()
-    gone = city.registry.cancel(city.registrar, product.id, "title is disputed")
-    assert (gone.registration, gone.state) == (Registration.CANCELLED, ProductState.DELISTED)
 
 
 def test_another_operator_does_not_see_the_product(city, product):

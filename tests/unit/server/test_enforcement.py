@@ -71,6 +71,7 @@ EXCUSED_ROUTES = {
     "GET /me": OWN,
     "POST /me/password": OWN,
     "GET /exits/public-key": OPEN,
+    "GET /registry/public-key": OPEN,
     "GET /.well-known/openid-configuration": OPEN,
     "GET /oidc/jwks": OPEN,
     "GET /oidc/authorize": HUB,
