@@ -81,7 +81,7 @@ LOOSE = (
     "table", "figure", "portal", "api", "socket", "job", "cli", "record", "file", "workspace", "platform", "deposit",
     "deliver", "edit", "vote", "settle", "create", "release", "price", "usage log", "audit log", "database",
     "attach", "remove", "lift", "identify", "appoint", "every link holds", "a link does not hold", "other",
-    "home", "scenario key", "index", "consumer key", *GONE, *WAITING,
+    "home", "scenario key", "index", "consumer key", "later charge", "held back", "given out", *GONE, *WAITING,
 )  # fmt: skip
 _FOLDER = Path(__file__).parent
 _TEMPLATE = (
@@ -141,6 +141,7 @@ def _all() -> Iterator[str]:
     for words in WORDS:
         yield from map(word, words)
     yield from (word(field.name) for field in fields(Risk))
+    yield from map(word, (*STEPS, *TYPES, TAX, CARRIED, *(waiver for waiver in Waiver if waiver)))
     yield from (word(name) for name in (*PERSONAL_ROLES, *PARTIES, INFRASTRUCTURE, *NAMES, *LOOSE))
     yield from (*NOT_PROMISED, *SYNTHETIC_NOT_PROMISED, NOT_MEASURED, *_cannot())
     yield from (*HELD.values(), FROZEN, IMAGES, NEEDS_ROOT, *LIMIT_WORDS.values(), *ENDS)

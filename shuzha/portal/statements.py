@@ -110,9 +110,7 @@ class StatementPages:
         headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
         return Response(found.as_draft().document(), media_type="application/json", headers=headers)
 
-    def _page(
-        self, request: Request, statement_id: str, errors: Sequence[str] = (), status: int = 200
-    ) -> Response:
+    def _page(self, request: Request, statement_id: str, errors: Sequence[str] = (), status: int = 200) -> Response:
         actor = actor_of(request)
         found = self._settlement.get_statement(actor, statement_id)
         titles = {line.product: self._title(actor, line.product) for line in found.lines}

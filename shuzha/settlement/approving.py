@@ -33,6 +33,7 @@ class StatementDesk:
     def approve_month(self, actor: Actor, period: str) -> tuple[Statement, ...]:
         """Return the statements of a month, every one that was waiting issued; all or none."""
         with self._database.work(actor) as work:
+            self._policies.check(actor, "statement:approve", Resource("statement"), Context(at=work.now()))
             found = work.list(STATEMENTS, period=period)
             if not found:
                 raise NotFound(f"{period} is not settled", rule="statement.month", accepted="a settled month")

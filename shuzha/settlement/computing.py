@@ -171,9 +171,7 @@ def _grouped(facts: Iterable[UsageFact], terms: Mapping[str, Terms], first: dt.d
     return groups
 
 
-def _add_unused(
-    groups: dict[_Key, _Group], product: str, terms: Terms, days: tuple[dt.date, dt.date]
-) -> None:
+def _add_unused(groups: dict[_Key, _Group], product: str, terms: Terms, days: tuple[dt.date, dt.date]) -> None:
     """Add the lines of consumers who owe a fee or a minimum under a plan of their own, used or not."""
     consumers = {version.consumer for version in terms.versions if version.product == product and version.consumer}
     for consumer in consumers:
@@ -245,8 +243,7 @@ class _Sheets:
     def of(self, lines: tuple[Line, ...]) -> Settlement:
         """Return the statements: bills, authorizations, providers, each kind in the order of its subjects."""
         bills = [
-            self._sheet(StatementKind.BILL, subject, found)
-            for subject, found in _by(lines, lambda line: line.consumer)
+            self._sheet(StatementKind.BILL, subject, found) for subject, found in _by(lines, lambda line: line.consumer)
         ]
         shared, held = [], {}
         for subject, found in _by(lines, lambda line: line.authorization):

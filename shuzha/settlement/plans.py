@@ -203,9 +203,7 @@ def full_price(version: Version) -> Plan:
 def find_version(versions: Iterable[Version], product: str, consumer: str, day: dt.date) -> Version | None:
     """Return the version in force: the newest of the consumer's own, else the newest for everybody, else None."""
     found = [
-        one
-        for one in versions
-        if one.product == product and one.consumer in ("", consumer) and one.valid_from <= day
+        one for one in versions if one.product == product and one.consumer in ("", consumer) and one.valid_from <= day
     ]
     return max(found, key=lambda one: (one.consumer != "", one.valid_from, one.id), default=None)
 

@@ -20,7 +20,7 @@ from shuzha.core.errors import Invalid, NotFound
 from shuzha.core.ids import new_id
 from shuzha.core.money import Amount, Price
 from shuzha.core.work import Database, Work
-from shuzha.settlement.model import Cap, days_of
+from shuzha.settlement.model import days_of
 from shuzha.settlement.plans import MAX_FEN, MAX_HAO, Plan, Version, check_plan, counts_by_month, dearest_use
 from shuzha.settlement.store import CAPS, CEILINGS, CLOSINGS, PRICES, Ceiling, PriceVersion, RevenueCap
 
@@ -101,9 +101,7 @@ class PricingService:
         shown = (one for one in found if seller or one.consumer in ("", actor.organisation))
         return tuple(sorted(shown, key=lambda one: (one.valid_from, one.id), reverse=True))
 
-    def set_ceiling(
-        self, actor: Actor, product_id: str, price: Price, valid_from: dt.date, source: str
-    ) -> Ceiling:
+    def set_ceiling(self, actor: Actor, product_id: str, price: Price, valid_from: dt.date, source: str) -> Ceiling:
         """Return the ceiling price of a product from a day on (政府指导价上限); refuses a day before today, no source.
 
         Plans published before keep their price to the end of the month; one above the ceiling is named in the refusal
@@ -204,8 +202,6 @@ class PricingService:
             raise Invalid(
                 f"{newest} is settled", rule="price.cap", accepted=f"months after {newest}", field="first_period"
             )
-
-
 
 
 def _check_product(product: Product, new: NewPrice) -> None:

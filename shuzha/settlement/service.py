@@ -69,9 +69,9 @@ class SettlementService:
     def settle(self, actor: Actor, period: str) -> tuple[Statement, ...]:
         """Return the final statements of a month that is over; a second run changes nothing.
 
-        What reached the log after the month was closed is left to the next month's corrections. Earlier months with usage
-        that nobody settled are settled first. Refuses an unfinished month and one before a month that is settled. So is
-        a month whose meter's table does not say what the usage log says: the log is what everybody can verify, and
+        What reached the log after the month was closed is left to the next month's corrections. Earlier months with
+        usage that nobody settled are settled first. Refuses an unfinished month and one before a month that is settled;
+        and a month whose meter's table does not say what the usage log says: the log is what everybody can verify, and
         nothing else is billed.
         """
         model.parse_period(period)

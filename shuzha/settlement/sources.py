@@ -1,4 +1,4 @@
-"""Where a settlement's usage comes from: the usage log, which is the truth, and the meter's table and facts beside it."""
+"""Where a settlement's usage comes from: the usage log, which is the truth, and the meter's table and facts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from shuzha.core.errors import NotFound
 from shuzha.ledger.reader import LogReader
 from shuzha.metering.facts import FactsStore
 from shuzha.metering.reports import UsageQuery, UsageReader, month, open_for_reading
-from shuzha.metering.store import DATABASE, KIND
+from shuzha.metering.store import KIND
+from shuzha.metering.table import DATABASE
 from shuzha.settlement.model import UsageFact, merge_facts
 
 

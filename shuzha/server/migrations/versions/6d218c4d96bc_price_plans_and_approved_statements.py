@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
 revision = "6d218c4d96bc"
-down_revision = "c7a1e4d20b98"
+down_revision = "d2b7a4f09c31"
 branch_labels = None
 depends_on = None
 
@@ -35,7 +37,7 @@ def _flag(name: str) -> sa.Column[bool]:
     return sa.Column(name, sa.Boolean(), nullable=False)
 
 
-def _table(name: str, *columns: sa.Column, unique: tuple[tuple[str, ...], ...]) -> None:
+def _table(name: str, *columns: sa.Column[Any], unique: tuple[tuple[str, ...], ...]) -> None:
     op.create_table(
         name,
         *_text("id"),
