@@ -193,6 +193,8 @@ class Permission(StrEnum):
     TRAINING_REVOKE = "training:revoke"
     TRAINING_VIEW = "training:view"
     USAGE_VIEW = "usage:view"
+    WITNESS_REGISTER = "witness:register"
+    WITNESS_RETIRE = "witness:retire"
     WORKSPACE_BUDGET = "workspace:budget"
     WORKSPACE_CLOSE = "workspace:close"
     WORKSPACE_FREEZE = "workspace:freeze"

@@ -32,6 +32,7 @@ from shuzha.oversight.disclosure import Disclosure
 from shuzha.oversight.logs import Logs
 from shuzha.oversight.service import Oversight
 from shuzha.oversight.usage import UsageViews
+from shuzha.oversight.witnesses import Witnesses
 from shuzha.people.service import People
 from shuzha.people.staff_service import Staff
 from shuzha.releases.service import ReleaseService
@@ -186,6 +187,11 @@ class Services(Protocol):
     @property
     def usage_views(self) -> UsageViews:
         """Usage, as each may see it."""
+        ...
+
+    @property
+    def witnesses(self) -> Witnesses:
+        """Who cosigns the logs' checkpoints."""
         ...
 
     @property

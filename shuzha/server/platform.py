@@ -20,6 +20,7 @@ from shuzha.oversight.disclosure import Disclosure
 from shuzha.oversight.logs import Logs
 from shuzha.oversight.service import Oversight, UsagePlaces
 from shuzha.oversight.usage import UsageViews
+from shuzha.oversight.witnesses import Witnesses
 from shuzha.server.workrooms import Workrooms
 from shuzha.settlement.approving import StatementDesk
 from shuzha.settlement.pricing import PricingService
@@ -104,6 +105,11 @@ class Platform(Workrooms):
     def logs(self) -> Logs:
         """The two logs, as supervisors see them."""
         return Logs(self.policies, self.clock, self.settings.folder("logs"))
+
+    @cached_property
+    def witnesses(self) -> Witnesses:
+        """Who cosigns the logs' checkpoints."""
+        return Witnesses(self.database, self.policies, self.settings.folder("logs"))
 
     @cached_property
     def oversight(self) -> Oversight:

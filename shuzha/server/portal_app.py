@@ -25,6 +25,7 @@ import shuzha.budgets.routes
 import shuzha.catalog.routes
 import shuzha.exits.routes
 import shuzha.oversight.routes
+import shuzha.oversight.routes_ledger
 import shuzha.people.routes
 import shuzha.people.staff_routes
 import shuzha.releases.routes
@@ -73,6 +74,8 @@ def make_app(platform: Platform) -> FastAPI:
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.include_router(_api(platform), prefix=API)
     app.include_router(oidc_router(platform.people, platform.provider))
+    logs = platform.settings.folder("logs")
+    app.include_router(shuzha.oversight.routes_ledger.make_public_router(platform.witnesses, logs))
     app.include_router(make_pages(platform, desk))
 
     @app.get("/healthz", include_in_schema=False)
@@ -105,6 +108,7 @@ def _api(platform: Platform) -> APIRouter:
     )
     router.include_router(shuzha.exits.routes.make_router(platform.exits, actor))
     router.include_router(shuzha.oversight.routes.make_router(platform.oversight, actor))
+    router.include_router(shuzha.oversight.routes_ledger.make_router(platform.witnesses, actor))
     return router
 
 
@@ -141,9 +145,9 @@ def _install_pages_problems(app: FastAPI, desk: Desk) -> None:
 
 
 def _wants_page(request: Request) -> bool:
-    return not request.url.path.startswith((API, "/oidc", "/static")) and "text/html" in request.headers.get(
-        "accept", ""
-    )
+    return not request.url.path.startswith(
+        (API, "/oidc", "/static", "/ledger/")
+    ) and "text/html" in request.headers.get("accept", "")
 
 
 def main() -> None:
