@@ -8,6 +8,8 @@ from policies import Policies
 from products.consumers.apps import AppService
 from products.consumers.service import KeyService
 from products.consumers.usage_now import UsageNow
+from products.registry.cases import CaseService
+from products.registry.resources import ResourceService
 from products.registry.service import RegistryService
 from sandbox.airlock.model import ExportRequest
 from sandbox.airlock.service import AirlockService
@@ -157,6 +159,16 @@ class Services(Protocol):
     @property
     def apps(self) -> AppService:
         """Consumers' apps."""
+        ...
+
+    @property
+    def resources(self) -> ResourceService:
+        """Data resources and their registration."""
+        ...
+
+    @property
+    def cases(self) -> CaseService:
+        """Changes, corrections, renewals and cancellations of registrations."""
         ...
 
     @property
