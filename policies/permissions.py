@@ -179,6 +179,8 @@ class Permission(StrEnum):
     PRODUCT_START = "product:start"
     PRODUCT_SUPPLEMENT = "product:supplement"
     PRODUCT_SUSPEND = "product:suspend"
+    PRODUCT_TERMS = "product:terms"
+    PRODUCT_TRACE = "product:trace"
     PRODUCT_VALIDATE = "product:validate"
     PRODUCT_VIEW = "product:view"
     PRODUCT_WITHDRAW = "product:withdraw"

@@ -9,6 +9,8 @@ from typing import Any
 from products.consumers.apps import AppService
 from products.consumers.service import KeyService
 from products.consumers.usage_now import UsageNow
+from products.forms.deliveries import FetchesOf
+from products.forms.service import FormParts, FormService
 from products.registry.cases import CaseService
 from products.registry.exports import AirlockFiles
 from products.registry.objecting import Objecting
@@ -86,6 +88,15 @@ class Platform(Workrooms):
             self.database, self.policies, self.registry, self.scopes, self.raw_zone, self.keys,
             self.settings.folder("products"),
         )  # fmt: skip
+
+    @cached_property
+    def forms(self) -> FormService:
+        """The terms of products that are not verifications, and the traces of leaked copies."""
+        parts = FormParts(
+            self.database, self.policies, self.keys, self.settings.folder("products"),
+            FetchesOf(self.settings.folder("usage")),
+        )  # fmt: skip
+        return FormService(parts)
 
     @cached_property
     def settlement(self) -> SettlementService:
