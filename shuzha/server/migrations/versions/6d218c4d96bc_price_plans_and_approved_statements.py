@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "6d218c4d96bc"
-down_revision = "e5c19d2f7a60"
+down_revision = "a9e2c6d8f413"
 branch_labels = None
 depends_on = None
 
