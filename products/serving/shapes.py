@@ -110,10 +110,6 @@ MEDIA: dict[str, tuple[str, ...]] = {
     "GET /v1/ledger/key": TEXTS,
     "GET /v1/ledger/cosigned": TEXTS,
     "GET /v1/ledger/tile/{path}": ("application/octet-stream",),
-    "GET /v1/products/{code}/files/{name}": (
-        "text/csv", "application/json", "application/vnd.apache.parquet", "image/png", "image/svg+xml", "text/plain",
-        "application/octet-stream",
-    ),
     "GET /.well-known/http-message-signatures-directory": ("application/http-message-signatures-directory+json",),
     "GET /problems": ("application/json", "text/html"),
     "GET /problems/{code}": ("application/json", "text/html"),
