@@ -166,6 +166,15 @@ PROBLEMS: tuple[ProblemType, ...] = (
         "请拆分批量：每批至多 100 个问题。", "the request's body is too large",
     ),
     ProblemType(
+        "range_unsatisfiable", 416, "The file has no bytes in the asked range; Content-Range says how many it has.",
+        "Ask for a range inside, or for the whole file.", "文件在所要求的范围内没有内容；长度见 Content-Range。",
+        "请改用文件范围之内的区间，或下载整个文件。", "the file has no bytes in the asked range",
+    ),
+    ProblemType(
+        "file_unmarked", 503, "The buyer's copy cannot be marked now, so the file is not given out.", _AGAIN,
+        "暂时无法为购买方的副本加标记，因此不予提供。", _AGAIN_ZH, "the copy cannot be marked now",
+    ),
+    ProblemType(
         "invalid", 422, "The request does not fit its form; the detail names the place.", _FORM,
         "请求不符合格式，位置见 detail。", _FORM_ZH, "the request does not fit its form at $.claim",
     ),
