@@ -1,27 +1,35 @@
-"""The index job: from the raw zone, inside the grant's columns and rows, to a file that answers calls.
+"""The index job: from the raw zone, inside the grant's columns and rows, to segments that answer calls.
 
-It bears a repeat: an index of the same specification, raw version and scope is not built twice.
+It bears a repeat: an index of the same specification, raw version and scope is not built twice. Where only rows
+changed, and the table says which, the index is updated; else it is built from all rows.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from policies import Context, Policies, Scope, ScopeSource
 from products.registry.codes import ProductKind
 from products.registry.model import Product, ProductState
 from products.registry.service import RegistryService, product_resource, read_verification
-from products.serving import snapshot
-from products.serving.rows import collect_subjects, hash_subjects
-from products.serving.snapshot import Manifest
+from products.serving import snapshot, watching
+from products.serving.building import Built, Watch, adopt, among, build_all, build_changes
+from products.serving.rows import KeyedRows, Recipe, read_keyed, written_subjects
+from products.serving.segments import reduce_rows
+from products.serving.snapshot import FORMAT, Manifest
 from sandbox.airlock.specification import VerificationSpecification
+from shuzha.catalog.changes import CHANGE
 from shuzha.core.actor import Actor, platform_actor
 from shuzha.core.conditions import Condition, read_conditions
 from shuzha.core.errors import Invalid, NotFound
@@ -31,6 +39,8 @@ from shuzha.core.work import Database
 LEAST_SHARE, MOST_SHARE = 0.05, 0.95
 LEAST_SUBJECTS = 10
 KEY_PURPOSE = "verification-index"
+MOST_CHANGED = 0.25
+"""The share of changed rows from which on all rows are read: following so many changes costs more."""
 
 
 class RawRows(Protocol):
@@ -43,6 +53,21 @@ class RawRows(Protocol):
     def version(self, entry_id: str) -> int:
         """Return the number of the newest version; raises NotFound where nothing has come in."""
         ...
+
+    def changes(self, entry_id: str, since: int, until: int, columns: Sequence[str]) -> pl.DataFrame | None:
+        """Return the rows that came and went in between, with their sum in `__change`; None where that is unknown."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """One build: of what, within which scope, from which version of the raw rows."""
+
+    product: Product
+    specification: VerificationSpecification
+    scope: Scope
+    raw_version: int
+    recipe: Recipe
 
 
 class IndexService:
@@ -66,27 +91,54 @@ class IndexService:
         self._keys = keys
         self._folder = folder
 
-    def run_build(self, product_id: str) -> Manifest:
+    def run_build(self, product_id: str, say: watching.Say | None = None) -> Manifest:
         """Return the manifest of the product's index, built from the newest raw version if that is not done yet.
 
-        Refuses a product of another kind or delisted, a scope that does not allow it, and a claim that is true of
-        nearly all subjects or of nearly none: its answer would tell about people who were never asked for.
+        `say` hears the progress. Refuses a product of another kind or delisted, a scope that does not allow it, and a
+        claim that is true of nearly all subjects or of nearly none: its answer would tell about people who were never
+        asked for. A build that is refused, cancelled or killed leaves the index as it was.
         """
         actor = platform_actor("index")
         product = self._registry.get_product(actor, product_id)
         specification = _specification(product)
         scope = self._allowed_scope(actor, product, specification)
-        raw_version = self._raw.version(product.entry)
         folder = index_folder(self._folder, product.id)
-        current = snapshot.read_manifest(folder)
-        wanted = (raw_version, scope.version, _fingerprint(product))
-        if current is None or (current.raw_version, current.scope_version, current.specification) != wanted:
-            content, made = self._build(product, specification, scope, raw_version)
-            version = (current.version if current else 0) + 1
-            current = snapshot.publish(folder, content, snapshot.numbered(made, version))
-        if product.index_version != current.version:
-            self._registry.record_index(actor, product.id, current.version, current.subjects, current.sha256)
+        with watching.building(folder, say) as watch:
+            raw_version = self._raw.version(product.entry)
+            recipe = Recipe(
+                specification, read_row_filter(scope.row_filter), self._keys.derive(KEY_PURPOSE, product.id)
+            )
+            task = _Task(product, specification, scope, raw_version, recipe)
+            current = snapshot.read_manifest(folder)
+            if current is None or _source(current) != (raw_version, *_rules(task)):
+                snapshot.sweep(folder)
+                current = self._build(task, folder, current, watch)
+            product = self._registry.get_product(actor, product_id)
+            if product.index_version != current.version:
+                self._registry.record_index(actor, product.id, current.version, current.subjects, current.sha256)
         return current
+
+    def run_job(self, product_id: str) -> None:
+        """Build as `run_build`; a build that somebody cancelled is no failed job, and is not tried again."""
+        with suppress(watching.BuildCancelled):
+            self.run_build(product_id)
+
+    def list_unfinished(self) -> tuple[str, ...]:
+        """Return the ids of products whose index is missing or of a form of before: what a new start has to build."""
+        live = (ProductState.LISTED, ProductState.IN_SERVICE, ProductState.SUSPENDED)
+        found = self._registry.list_products(platform_actor("index"))
+        return tuple(
+            one.id for one in found
+            if one.kind is ProductKind.VERIFICATION and one.state in live
+            and snapshot.read_manifest(index_folder(self._folder, one.id)) is None
+        )  # fmt: skip
+
+    def sweep(self) -> None:
+        """Remove what killed builds left; where one runs, nothing is touched."""
+        for folder in self._folder.glob("prd_*/index"):
+            if not watching.is_building(folder):
+                with watching.building(folder):
+                    snapshot.sweep(folder)
 
     def list_stale(self, entry_id: str) -> tuple[str, ...]:
         """Return the ids of the verification products to build anew when an entry has new rows."""
@@ -105,35 +157,72 @@ class IndexService:
             raise NotFound(f"no grant with id {product.grant}")
         return state.scope
 
-    def _build(
-        self, product: Product, specification: VerificationSpecification, scope: Scope, raw_version: int
-    ) -> tuple[bytes, Manifest]:
-        rows = self._raw.scan(product.entry, raw_version)
-        frame = collect_subjects(rows, specification, read_row_filter(scope.row_filter))
-        key = self._keys.derive(KEY_PURPOSE, product.id)
-        hashes, values = snapshot.merge(*hash_subjects(frame, specification.subject, key))
-        names = tuple(claim.name for claim in specification.claims)
-        shares = claim_shares(values, len(names))
-        check_shares(product.id, len(values), dict(zip(names, shares, strict=True)))
+    def _build(self, task: _Task, folder: Path, current: Manifest | None, watch: Watch) -> Manifest:
+        started = time.monotonic()
+        names = tuple(claim.name for claim in task.specification.claims)
+        changed = None if current is None else self._changes(task, current)
+        if current is None or changed is None:
+            rows = self._raw.scan(task.product.entry, task.raw_version)
+            count = int(rows.select(pl.len()).collect().item())
+            built = build_all(partial(read_keyed, rows, task.recipe), count, len(names), folder, watch)
+        else:
+            built = self._update(task, folder, current, changed, watch)
+        shares = built.shares(len(names))
+        check_shares(task.product.id, built.subjects, dict(zip(names, shares, strict=True)))
+        adopt(folder, built.segments)
+        specification, scope_version, form = _rules(task)
+        base, count = (0, 0) if current is None or changed is None else (current.version, changed.height)
         made = Manifest(
-            product=product.id, version=0, file="", sha256="", subjects=len(values), claims=names,
-            subject=tuple(specification.subject), shares=shares, entry=product.entry, raw_version=raw_version,
-            scope_version=scope.version, specification=_fingerprint(product),
-            built_at=self._database.clock.now().isoformat(),
+            product=task.product.id, version=self._next_version(task.product, current), subjects=built.subjects,
+            claims=names, subject=tuple(task.specification.subject), shares=shares, entry=task.product.entry,
+            raw_version=task.raw_version, scope_version=scope_version, specification=specification,
+            built_at=self._database.clock.now().isoformat(), prefix_bits=built.shape.prefix,
+            segment_bits=built.shape.segment, segments=built.segments,
+            way="update" if base else "full",
+            base=base, changed=count, seconds=round(time.monotonic() - started, 2), format=form,
         )  # fmt: skip
-        return snapshot.pack(hashes, values, len(names)), made
+        return snapshot.publish(folder, made)
+
+    @staticmethod
+    def _next_version(product: Product, current: Manifest | None) -> int:
+        return max(product.index_version, current.version if current else 0) + 1
+
+    def _changes(self, task: _Task, current: Manifest) -> pl.DataFrame | None:
+        """Return the changed rows by which the index can be updated; None where all rows must be read."""
+        since, *rules = _source(current)
+        if tuple(rules) != _rules(task) or not 0 <= int(since) < task.raw_version:
+            return None
+        with suppress(NotFound):
+            changed = self._raw.changes(task.product.entry, int(since), task.raw_version, task.recipe.columns)
+            few = changed is not None and changed.height <= MOST_CHANGED * max(current.subjects, 1)
+            return changed if few else None
+        return None
+
+    def _update(self, task: _Task, folder: Path, current: Manifest, changed: pl.DataFrame, watch: Watch) -> Built:
+        """Return the index with changed rows followed: who only gained rows by those, who lost one by all of his."""
+        went = changed.lazy().filter(pl.col(CHANGE) < 0)
+        came = changed.lazy().filter(pl.col(CHANGE) > 0)
+        lost: list[KeyedRows] = []
+        read_keyed(went, task.recipe, lost.append)
+        keys, low, _ = reduce_rows(*_joined(lost).columns)
+        fresh: list[KeyedRows] = []
+        read_keyed(came, task.recipe, fresh.append)
+        watch.step("changes", changed.height, changed.height)
+
+        def take(batch: KeyedRows) -> None:
+            mine = among(batch.high, batch.low, keys, low)
+            fresh.append(KeyedRows(batch.high[mine], batch.low[mine], batch.bits[mine]))
+            watch.step("changes", changed.height, changed.height)
+
+        if len(keys):
+            rows = self._raw.scan(task.product.entry, task.raw_version)
+            read_keyed(rows, task.recipe, take, written_subjects(went, task.recipe))
+        return build_changes(current, folder, (keys, low), _joined(fresh), watch)
 
 
 def index_folder(folder: Path, product_id: str) -> Path:
     """Return where a product's index lies."""
     return folder / product_id / "index"
-
-
-def claim_shares(values: npt.NDArray[np.uint8], claims: int) -> tuple[float, ...]:
-    """Return of each claim the share of subjects of whom it is true, to four places."""
-    if not len(values):
-        return (0.0,) * claims
-    return tuple(round(float(((values >> place) & 1).mean()), 4) for place in range(claims))
 
 
 def check_shares(product_id: str, subjects: int, shares: dict[str, float]) -> None:
@@ -167,5 +256,21 @@ def _specification(product: Product) -> VerificationSpecification:
     return read_verification(product.specification)
 
 
-def _fingerprint(product: Product) -> str:
-    return hashlib.sha256(product.specification.encode()).hexdigest()
+def _rules(task: _Task) -> tuple[str, str, int]:
+    """Return what an index rests on beside the rows: another of these, and all rows are read again."""
+    specification = hashlib.sha256(task.product.specification.encode()).hexdigest()
+    return specification, task.scope.version, FORMAT
+
+
+def _source(manifest: Manifest) -> tuple[int, str, str, int]:
+    return manifest.raw_version, manifest.specification, manifest.scope_version, manifest.format
+
+
+def _joined(batches: Sequence[KeyedRows]) -> KeyedRows:
+    if not batches:
+        return KeyedRows(np.empty(0, np.uint64), np.empty(0, np.uint64), np.empty(0, np.uint8))
+    return KeyedRows(
+        np.concatenate([one.high for one in batches]),
+        np.concatenate([one.low for one in batches]),
+        np.concatenate([one.bits for one in batches]),
+    )

@@ -1,15 +1,7 @@
-"""The index file: sorted keys, a table of prefix offsets, one byte of claims a subject; immutable and memory-mapped.
+"""An index on disk: a manifest and the segments that it names, immutable and memory-mapped.
 
-Layout, all integers big-endian except the offsets, which are little-endian uint32:
-
-| part | bytes |
-|---|---|
-| magic `SZINDEX1`, count (u64), prefix bits (u32), claims (u32), reserved | 64 |
-| offsets: where each prefix begins, and the end | 4 x (2^prefix + 1) |
-| tails: the 64 bits of the key that follow the prefix, in order | 8 x count |
-| values: bit i says whether claim i is true | 1 x count |
-
-A key is found by its prefix (two offsets) and its tail among about 16. A wrong hit needs 64 + prefix equal bits.
+Segments are named by their content; `current.json` is the manifest. A new index is published in one rename: segments
+that did not change stay the files that they were. Readers keep what they opened until they let go.
 """
 
 from __future__ import annotations
@@ -17,30 +9,36 @@ from __future__ import annotations
 import hashlib
 import mmap
 import os
+import shutil
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
+from products.serving.segments import BUCKET, HEADER, MAGIC, TAIL_BYTES, SegmentEntry, Shape
 from shuzha.core.errors import Invalid, NotFound
 
-MAGIC = b"SZINDEX1"
-MAX_COUNT = 2**32 - 2
-_HEADER = struct.Struct(">8sQII40x")
-_PER_BUCKET = 16
+MANIFEST, BEFORE = "current.json", "before.json"
+BUILDING = ".building"
+FORMAT = 2
+_OPENING = 5
+_OFFSETS = struct.Struct("<II")
+
+__all__ = ["BUCKET", "Manifest", "Snapshot", "open_current", "publish", "read_manifest", "sweep"]
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What one index file is: written beside it and read before it."""
+    """What an index is: written beside its segments and read before them.
+
+    `sha256` is that of the segments' hashes in order, so it stands for every byte. `way` says how it was made: `full`
+    from all rows, or `update` from those that changed since version `base`.
+    """
 
     product: str
     version: int
-    file: str
-    sha256: str
     subjects: int
     claims: tuple[str, ...]
     subject: tuple[str, ...]
@@ -50,129 +48,159 @@ class Manifest:
     scope_version: str
     specification: str
     built_at: str
+    prefix_bits: int
+    segment_bits: int
+    segments: tuple[SegmentEntry, ...]
+    sha256: str = ""
     size: int = 0
+    way: str = "full"
+    base: int = 0
+    changed: int = 0
+    seconds: float = 0.0
+    format: int = FORMAT
+
+    @property
+    def shape(self) -> Shape:
+        """How its keys are cut."""
+        return Shape(self.prefix_bits, self.segment_bits)
 
 
 class Snapshot:
-    """One open index file; readers of an older one keep it until they let go."""
+    """One open index; readers of an older one keep it until they let go."""
 
-    __slots__ = ("_data", "_file", "_offsets", "_shift", "_tails", "_tails_end", "_values", "count", "manifest")
+    __slots__ = ("_bucket_bits", "_bucket_mask", "_end", "_maps", "_parts", "_shift", "_tail", "count", "manifest")
 
-    def __init__(self, path: Path, manifest: Manifest) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, before: Snapshot | None = None) -> None:
+        shape = manifest.shape
         self.manifest = manifest
-        self._file = path.open("rb")
-        self._data = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
-        if len(self._data) < _HEADER.size:
-            raise Invalid(f"index file {path.name} is cut short", rule="index.format")
-        magic, count, bits, _claims = _HEADER.unpack_from(self._data)
-        self._tails = _HEADER.size + 4 * (2**bits + 1)
-        self._tails_end = self._tails + 8 * count
-        self._values = self._tails_end
-        if magic != MAGIC or len(self._data) != self._values + count:
-            raise Invalid(f"index file {path.name} has a wrong form", rule="index.format")
-        self._offsets = struct.Struct("<II")
-        self._shift = 128 - bits
-        self.count = int(count)
+        self.count = manifest.subjects
+        self._shift = 32 - shape.prefix
+        self._bucket_bits = shape.prefix - shape.segment
+        self._bucket_mask = shape.buckets - 1
+        self._tail, self._end = shape.tail_at, shape.tail_at + TAIL_BYTES
+        open_already = before.mapped() if before is not None else {}
+        self._maps = [open_already.get(one.file) or _map(folder / one.file) for one in manifest.segments]
+        tails = HEADER.size + 4 * (shape.buckets + 1)
+        for number, (entry, data) in enumerate(zip(manifest.segments, self._maps, strict=True)):
+            _check(entry, number, shape, data)
+        self._parts = [
+            (data, data.find, tails, tails + 8 * entry.subjects)
+            for entry, data in zip(manifest.segments, self._maps, strict=True)
+        ]
 
     def find(self, key: bytes) -> int:
         """Return the claim bits of a key's subject, or -1 when the index does not hold it."""
-        number = int.from_bytes(key, "big")
-        start, end = self._offsets.unpack_from(self._data, _HEADER.size + 4 * (number >> self._shift))
-        tail = (number >> (self._shift - 64) & 0xFFFFFFFFFFFFFFFF).to_bytes(8, "big")
-        place, stop = self._tails + 8 * start, self._tails + 8 * end
-        while True:
-            place = self._data.find(tail, place, stop)
-            if place < 0:
-                return -1
-            row, odd = divmod(place - self._tails, 8)
-            if not odd:
-                return int(self._data[self._values + row])
-            place += 1
+        prefix = int.from_bytes(key[:4]) >> self._shift
+        data, find, tails, values = self._parts[prefix >> self._bucket_bits]
+        start, end = _OFFSETS.unpack_from(data, 64 + ((prefix & self._bucket_mask) << 2))
+        place = find(key[self._tail : self._end], tails + (start << 3), tails + (end << 3))
+        while place >= 0:
+            if not (place - tails) & 7:
+                return data[values + ((place - tails) >> 3)]
+            place = find(key[self._tail : self._end], place + 1, tails + (end << 3))
+        return -1
 
-    def close(self) -> None:
-        """Let go of the file."""
-        self._data.close()
-        self._file.close()
+    def mapped(self) -> dict[str, mmap.mmap]:
+        """Return the open segments by their file's name; what is open needs no second look at its hash."""
+        return dict(zip([one.file for one in self.manifest.segments], self._maps, strict=True))
 
 
-def merge(
-    hashes: npt.NDArray[np.uint64], values: npt.NDArray[np.uint8]
-) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint8]]:
-    """Return the keys in order, each once, with the claims of equal keys joined (a claim holds if one row says so)."""
-    if not len(hashes):
-        return hashes, values
-    order = np.lexsort((hashes[:, 1], hashes[:, 0]))
-    hashes, values = hashes[order], values[order]
-    starts = np.flatnonzero(np.concatenate([[True], (hashes[1:] != hashes[:-1]).any(axis=1)]))
-    return hashes[starts], np.bitwise_or.reduceat(values, starts)
+def publish(folder: Path, made: Manifest) -> Manifest:
+    """Make an index whose segments lie in `folder` the current one, in one rename, and return its whole manifest.
 
-
-def pack(hashes: npt.NDArray[np.uint64], values: npt.NDArray[np.uint8], claims: int) -> bytes:
-    """Return the bytes of an index file for merged keys (count x 2 words of 64 bits, high first) and claim bits."""
-    count = len(hashes)
-    if count > MAX_COUNT:
-        raise Invalid(f"an index refuses {count} subjects", rule="index.size", accepted=f"at most {MAX_COUNT}")
-    high, low = hashes[:, 0], hashes[:, 1]
-    bits = max(0, (count // _PER_BUCKET).bit_length() - 1)
-    if bits:
-        prefix = high >> np.uint64(64 - bits)
-        tails = (high << np.uint64(bits)) | (low >> np.uint64(64 - bits))
-    else:
-        prefix, tails = np.zeros(count, np.uint64), high
-    counts = np.bincount(prefix.astype(np.int64), minlength=2**bits)
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype("<u4")
-    header = _HEADER.pack(MAGIC, count, bits, claims)
-    return b"".join([header, offsets.tobytes(), tails.astype(">u8").tobytes(), values.tobytes()])
-
-
-def numbered(manifest: Manifest, version: int) -> Manifest:
-    """Return the manifest with its version number."""
-    return replace(manifest, version=version)
-
-
-def publish(folder: Path, content: bytes, manifest: Manifest) -> Manifest:
-    """Store an index file and make it the current one in one rename; the file before it stays for its readers."""
-    folder.mkdir(parents=True, exist_ok=True)
-    name = f"v{manifest.version:06d}.index"
-    full = replace(manifest, file=name, sha256=hashlib.sha256(content).hexdigest(), size=len(content))
-    _write(folder / name, content)
-    _write(folder / "current.json", msgspec.json.format(msgspec.json.encode(full)))
-    for old in sorted(folder.glob("v*.index"))[:-2]:
-        old.unlink()
+    The segments of the index before it stay, for those who are just opening it; older ones go.
+    """
+    digest = hashlib.sha256("".join(one.sha256 for one in made.segments).encode()).hexdigest()
+    full = replace(made, sha256=digest, size=sum(one.size for one in made.segments))
+    before = folder / MANIFEST
+    if before.exists():
+        _write(folder / BEFORE, before.read_bytes())
+    _sync(folder)
+    _write(before, msgspec.json.format(msgspec.json.encode(full)))
+    _sync(folder)
+    sweep(folder)
     return full
 
 
-def read_manifest(folder: Path) -> Manifest | None:
-    """Return what the current index of a folder is, or None where none was built."""
+def sweep(folder: Path) -> int:
+    """Remove what no manifest names: the leavings of builds that were ended; return how many files went.
+
+    Only who holds the lock of the product's builds may call it.
+    """
+    named = {MANIFEST, BEFORE}
+    for name in (MANIFEST, BEFORE):
+        manifest = read_manifest(folder, name)
+        named |= {one.file for one in manifest.segments} if manifest is not None else set()
+    gone = 0
+    for path in list(folder.iterdir()):
+        if path.name not in named and path.suffix in {".segment", ".index", ".half"}:
+            path.unlink()
+            gone += 1
+    shutil.rmtree(folder / BUILDING, ignore_errors=True)
+    return gone
+
+
+def read_manifest(folder: Path, name: str = MANIFEST) -> Manifest | None:
+    """Return what the current index of a folder is, or None where none was built, or by a form of before."""
     try:
-        content = (folder / "current.json").read_bytes()
-    except FileNotFoundError:
+        return msgspec.json.decode((folder / name).read_bytes(), type=Manifest)
+    except (FileNotFoundError, msgspec.ValidationError):
         return None
-    return msgspec.json.decode(content, type=Manifest)
 
 
-def open_current(folder: Path, *, verify: bool = True) -> Snapshot:
-    """Return the current index of a folder, open; refuses one whose content is not what its manifest says."""
-    manifest = read_manifest(folder)
-    if manifest is None:
-        raise NotFound("the product has no index yet", rule="index.missing", accepted="build it first")
-    path = folder / manifest.file
-    if verify:
-        with path.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != manifest.sha256:
-                raise Invalid(f"index file {manifest.file} is not what its manifest says", rule="index.sha256")
-    return Snapshot(path, manifest)
+def open_current(folder: Path, *, verify: bool = True, before: Snapshot | None = None) -> Snapshot:
+    """Return the current index of a folder, open; refuses one whose content is not what its manifest says.
+
+    Segments that `before` has open are taken over as they are.
+    """
+    for left in reversed(range(_OPENING)):
+        manifest = read_manifest(folder)
+        if manifest is None:
+            raise NotFound("the product has no index yet", rule="index.missing", accepted="build it first")
+        try:
+            if verify:
+                known = before.mapped() if before is not None else {}
+                verify_segments(folder, [one for one in manifest.segments if one.file not in known])
+            return Snapshot(folder, manifest, before)
+        except FileNotFoundError:
+            # Two newer ones were published since the manifest was read: the newest is there.
+            if not left:
+                raise
+    raise AssertionError("unreachable")
+
+
+def verify_segments(folder: Path, segments: Sequence[SegmentEntry]) -> None:
+    """Refuse a segment whose bytes are not those that its manifest names."""
+    for one in segments:
+        with (folder / one.file).open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != one.sha256:
+                raise Invalid(f"index file {one.file} is not what its manifest says", rule="index.sha256")
+
+
+def _map(path: Path) -> mmap.mmap:
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _check(entry: SegmentEntry, number: int, shape: Shape, data: mmap.mmap) -> None:
+    size = HEADER.size + 4 * (shape.buckets + 1) + 9 * entry.subjects
+    head = HEADER.unpack_from(data) if len(data) >= HEADER.size else ()
+    if len(data) != size or head[:5] != (MAGIC, entry.subjects, shape.prefix, shape.segment, number):
+        raise Invalid(f"index file {entry.file} has a wrong form", rule="index.format")
 
 
 def _write(path: Path, content: bytes) -> None:
-    half = path.with_name(f".{path.name}.{os.getpid()}")
+    half = path.with_name(f".{path.name}.half")
     with half.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
     half.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(handle)
     finally:
-        os.close(folder)
+        os.close(handle)

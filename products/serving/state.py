@@ -209,7 +209,7 @@ class ServingState:
     def _open(self, product: Product, before: Snapshot | None) -> Snapshot | None:
         # The older file is let go by the garbage collector, once the last call that holds it has ended.
         try:
-            return snapshot.open_current(index_folder(self._folder, product.id))
+            return snapshot.open_current(index_folder(self._folder, product.id), before=before)
         except (ShuzhaError, OSError) as error:
             log.error("the index of %s cannot be opened: %s", product.id, error)
             return before

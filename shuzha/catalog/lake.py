@@ -18,6 +18,7 @@ import polars as pl
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
+from shuzha.catalog.changes import FEED, read_changes
 from shuzha.catalog.model import BatchMode
 from shuzha.core.errors import Invalid, NotFound, Unavailable
 
@@ -82,6 +83,10 @@ class RawZone:
         table.load_as_version(version)
         return pl.scan_delta(table)
 
+    def changes(self, entry_id: str, since: int, until: int, columns: Sequence[str]) -> pl.DataFrame | None:
+        """Return the rows that came and went between two versions, as `read_changes` does; None: read them all."""
+        return read_changes(self._open(entry_id), since, until, columns)
+
     def find_commit(self, entry_id: str, batch_id: str) -> Commit | None:
         """Return what a batch committed, or None where it never did."""
         table = self._find(entry_id)
@@ -142,6 +147,8 @@ class RawZone:
             "commit_properties": properties,
             "writer_properties": WriterProperties(compression="ZSTD"),
         }
+        if not self.exists(entry_id):
+            options["configuration"] = {FEED: "true"}
         if mode is BatchMode.FULL:
             options["schema_mode"] = "overwrite"
         how: Any = "overwrite" if mode is BatchMode.FULL else "append"

@@ -53,7 +53,7 @@ def register_jobs(platform: Platform) -> None:
         inbound.READ: platform.inbound.read,
         inbound.SCREEN: platform.inbound.screen,
         inbound.ADMIT: platform.inbound.admit,
-        BUILD_INDEX: platform.indexes.run_build,
+        BUILD_INDEX: platform.indexes.run_job,
     }
     for name, function in jobs.items():
         platform.jobs.register(name, _without_result(function))

@@ -22,6 +22,7 @@ from shuzha.ledger.audit import open_audit_log
 from shuzha.server import schema
 from shuzha.server.platform import Platform
 from shuzha.server.subscriptions import (
+    BUILD_INDEX,
     BUILD_RELEASE,
     INGEST,
     cache_handlers,
@@ -51,6 +52,9 @@ def running(platform: Platform) -> Iterator[None]:
         platform.jobs.enqueue(INGEST, batch)
     for release in platform.releases.list_unfinished():
         platform.jobs.enqueue(BUILD_RELEASE, release)
+    platform.indexes.sweep()
+    for product in platform.indexes.list_unfinished():
+        platform.jobs.enqueue(BUILD_INDEX, product)
     platform.inbound.sweep()
     for job, request in platform.inbound.list_unfinished():
         platform.jobs.enqueue(job, request)
