@@ -31,6 +31,7 @@ from products.serving.wire import (
     schema_of,
 )
 from shuzha.core.errors import NotFound, ShuzhaError
+from shuzha.ledger.routes import PublicLog, make_log_router
 
 _PROBLEMS = {
     400: "not JSON, or an Idempotency-Key that cannot be kept",
@@ -63,6 +64,7 @@ def make_documented_app(verification: Verification, files: Files, lists: Lists, 
     )  # fmt: skip
     _add_products(app, verification, files, metrics)
     _add_lists(app, lists)
+    app.include_router(make_log_router(PublicLog(lists.log_folder), "/v1/ledger", _docs, checkpoint=False))
     _add_health(app, lists, metrics)
     _add_problems(app)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
@@ -128,9 +130,13 @@ def _add_lists(app: FastAPI, lists: Lists) -> None:
         openapi_extra=_docs(None, None, 401, 403, 404, 429, 503) | _KEYED,
         tags=["ledger"],
     )
-    async def proof(usage_id: str, request: Request) -> Response:
+    async def proof(
+        usage_id: str,
+        request: Request,
+        cosigned: Annotated[bool, Query(description="prove it under the newest cosigned checkpoint")] = False,
+    ) -> Response:
         """Get the proof that a use of this organisation stands in the log, for `shuzha ledger verify --proof`."""
-        return _json(lists.proof(_call(request), usage_id))
+        return _json(lists.proof(_call(request), usage_id, cosigned=cosigned))
 
 
 def _add_health(app: FastAPI, lists: Lists, metrics: Metrics) -> None:

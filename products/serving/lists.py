@@ -18,6 +18,7 @@ from products.serving.state import Caller, Offer
 from products.serving.wire import Refusal
 from shuzha.core.clock import city_date
 from shuzha.core.errors import NotFound
+from shuzha.ledger.cosignature import newest_cosigned
 from shuzha.ledger.reader import LogReader
 from shuzha.metering.events import UsageEvent
 from shuzha.metering.reports import UsageQuery, UsageReader, month
@@ -72,7 +73,7 @@ class Lists:
     def __init__(self, gate: Gate, usage: UsageFolder, log_folder: Path, socket: Path) -> None:
         self._gate = gate
         self._usage = usage
-        self._log_folder = log_folder
+        self.log_folder = log_folder
         self._socket = socket
         self._log: LogReader | None = None
 
@@ -109,13 +110,20 @@ class Lists:
         """Return the newest signed checkpoint of the usage log."""
         return self._open_log().note()
 
-    def proof(self, call: Call, usage_id: str) -> dict[str, Any]:
-        """Return the proof of a use of the caller's organisation; another's is not found (404)."""
+    def proof(self, call: Call, usage_id: str, *, cosigned: bool = False) -> dict[str, Any]:
+        """Return the proof of a use of the caller's organisation; another's is not found (404).
+
+        With `cosigned` it is against the newest checkpoint that a witness cosigned; without one yet it is not found.
+        """
         caller = self._enter(call)
         use = self._usage.open().get_use(usage_id)
         if use.consumer != caller.key.organisation:
             raise NotFound(f"no metered use with id {usage_id}")
-        return self._open_log().proof(use.log_index).document()
+        log = self._open_log()
+        note = newest_cosigned(log) if cosigned else None
+        if cosigned and note is None:
+            raise NotFound("no witness has cosigned a checkpoint of this log yet")
+        return log.proof(use.log_index, note).document()
 
     def check_ready(self) -> None:
         """Refuse (503) while a call could not be answered."""
@@ -144,7 +152,7 @@ class Lists:
 
     def _open_log(self) -> LogReader:
         if self._log is None:
-            self._log = LogReader(self._log_folder)
+            self._log = LogReader(self.log_folder)
         return self._log
 
 

@@ -60,7 +60,7 @@ class Log:
         self._signer = signer
         self._clock = clock
         self._broken = False
-        self._signing = threading.Lock()
+        self._signing, self._moving = threading.Lock(), threading.Lock()
         self._next_history = 0.0
         self._history_size = -1
         self._lock = _take(folder)
@@ -111,20 +111,25 @@ class Log:
         lines, leaves = compose(entries, first, at, salts)
         try:
             offsets = self._write_entries(lines, first)
-            _write(self._hashes, self._frontier.extend(leaves))
-            _write(self._offsets, struct.pack(f"<{len(offsets)}Q", *offsets))
+            with self._moving:
+                _write(self._hashes, self._frontier.extend(leaves))
+                _write(self._offsets, struct.pack(f"<{len(offsets)}Q", *offsets))
         except OSError as error:
             self._broken = True
             raise Unavailable(f"log {self._signer.origin} cannot write: {error.strerror}") from error
         return first
 
     def publish(self, *, history: bool = False) -> str:
-        """Sign the log as it is and return the note; one a minute (or now, by `history`) also goes into the history."""
+        """Sign the log as it is and return the note; one a minute (or now, by `history`) also goes into the history.
+
+        May be called from any thread, while another one appends.
+        """
         return self.sign(self.seal(history=history))
 
     def seal(self, *, history: bool = False) -> Seal:
-        """Return what is to be signed now; takes microseconds, and belongs to the thread that appends."""
-        return Seal(self._frontier.size, self._frontier.root(), history)
+        """Return what is to be signed now: the state between two appends. It waits for no disk."""
+        with self._moving:
+            return Seal(self._frontier.size, self._frontier.root(), history)
 
     def sign(self, seal: Seal) -> str:
         """Sign what was sealed, make it public and return the note; may run in another thread, while more is appended.

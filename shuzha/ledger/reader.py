@@ -111,6 +111,19 @@ class LogReader:
             raise NotFound(f"log {self.key.name} has no node ({level}, {n}) yet")
         return found
 
+    def nodes(self, level: int, places: range) -> bytes:
+        """Return the hashes of neighbouring whole nodes of one level, one after the other."""
+        if level:
+            return b"".join([self.node(level, n) for n in places])
+        # Leaves lie close together in post-order: one read, of which the parents between them are left out.
+        first, last = tree.stored_index(0, places.start), tree.stored_index(0, places.stop - 1)
+        raw = os.pread(self._hashes, (last + 1 - first) * tree.HASH_BYTES, first * tree.HASH_BYTES)
+        starts = [(tree.stored_index(0, n) - first) * tree.HASH_BYTES for n in places]
+        found = b"".join([raw[start : start + tree.HASH_BYTES] for start in starts])
+        if len(found) < len(places) * tree.HASH_BYTES:
+            raise NotFound(f"log {self.key.name} has no leaf {places.stop - 1} yet")
+        return found
+
     def root(self, size: int) -> bytes:
         """Return the root that the log had at this size."""
         return tree.root(self.node, size)
@@ -129,15 +142,18 @@ class LogReader:
         except ValueError as error:
             raise Invalid(f"log {self.key.name}: {error}", rule="ledger.sizes") from None
 
-    def proof(self, index: int) -> Proof:
-        """Return the proof of an entry against the newest checkpoint.
+    def proof(self, index: int, note: str | None = None) -> Proof:
+        """Return the proof of an entry against the newest checkpoint, or against an older signed one (`note`).
 
-        Raises NotFound past the end of the log, and Unavailable for an entry that no checkpoint covers yet.
+        Raises NotFound past the end of the log, and Unavailable for an entry that the checkpoint does not cover yet.
         """
-        entry, note = self.entry(index), self.note()
+        entry, newest = self.entry(index), note is None
+        note = self.note() if note is None else note
         size = self.key.verify(note).size
         if index >= size:
-            raise Unavailable(f"entry {index} awaits its checkpoint", accepted="ask again in a second")
+            raise Unavailable(
+                f"entry {index} awaits its {'checkpoint' if newest else 'cosignature'}", accepted="ask again later"
+            )
         return Proof(entry, size, self.inclusion(index, size), note)
 
 

@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """Verify a Shuzha log offline: one file that needs Python 3.11 and nothing else (formats: docs/reference/ledger.md).
 
-    python verify.py DIR [--checkpoint FILE] [--public-key FILE] [--json]
-    python verify.py --proof FILE --public-key FILE
+    python verify.py DIR [--checkpoint FILE] [--public-key FILE] [--witness FILE] [--json]
+    python verify.py --proof FILE --public-key FILE [--checkpoint FILE] [--witness FILE]
+    python verify.py --consistency FILE --checkpoint FILE --public-key FILE [--witness FILE]
+    python verify.py --note FILE --public-key FILE [--witness FILE]
 
 Every entry is recomputed: the body's hash is the header's commitment, the header's hash is the tree's leaf, the tree's
 roots are those of every signed checkpoint. A checkpoint and a public key that you kept yourself also find a log that
-was cut or written anew by whoever holds its key. Exit codes: 0 sound, 1 refused, 2 bad input.
+was cut or written anew by whoever holds its key; so does a witness's cosignature on them.
+Exit codes: 0 sound, 1 refused, 2 bad input.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import json
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -60,6 +64,8 @@ class Report:
     signed_size: int = 0
     checkpoints: int = 0
     erased: int = 0
+    cosigned_size: int = 0
+    cosigned_at: str = ""
     faults: list[Fault] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -120,6 +126,19 @@ def _decompress(raw: bytes) -> Point | None:
 _BASE = _decompress((4 * pow(5, P - 2, P) % P).to_bytes(32, "little"))
 
 
+def multiply_base(scalar: int) -> Point:
+    """Return so many times the base point: what a public key and the first half of a signature are made of."""
+    assert _BASE is not None
+    return _multiply(scalar, _BASE)
+
+
+def compress(point: Point) -> bytes:
+    """Return a point as 32 bytes."""
+    inverse = pow(point[2], P - 2, P)
+    x, y = point[0] * inverse % P, point[1] * inverse % P
+    return (y | (x & 1) << 255).to_bytes(32, "little")
+
+
 def ed25519_valid_in_python(public: bytes, signature: bytes, message: bytes) -> bool:
     """Return whether the signature is valid, by plain arithmetic (some milliseconds each)."""
     if len(public) != 32 or len(signature) != 64:
@@ -150,17 +169,21 @@ def ed25519_valid(public: bytes, signature: bytes, message: bytes) -> bool:
 # --- Notes, checkpoints, keys (C2SP signed-note, tlog-checkpoint) ---
 
 
+LOG_KEY, WITNESS_KEY = 1, 4
+
+
 @dataclass(frozen=True)
 class Key:
-    """A verifier key: the log's name and its Ed25519 public key."""
+    """A verifier key: the name of a log or of a witness (`kind`), and its Ed25519 public key."""
 
     name: str
     public: bytes
+    kind: int = LOG_KEY
 
     @property
     def id(self) -> bytes:
         """The four bytes that a signature line starts with."""
-        return hashlib.sha256(self.name.encode() + b"\n\x01" + self.public).digest()[:4]
+        return hashlib.sha256(self.name.encode() + b"\n" + bytes([self.kind]) + self.public).digest()[:4]
 
 
 @dataclass(frozen=True)
@@ -176,8 +199,8 @@ def parse_key(line: str) -> Key:
     """Return the key of a line `name+id+base64`."""
     parts = line.removesuffix("\n").split("+", 2)
     raw = _decode(parts[2]) if len(parts) == 3 else b""
-    if len(raw) == 33 and raw[0] == 1:
-        key = Key(parts[0], raw[1:])
+    if len(raw) == 33 and raw[0] in (LOG_KEY, WITNESS_KEY) and _NAME.fullmatch(parts[0]):
+        key = Key(parts[0], raw[1:], raw[0])
         if key.id.hex() == parts[1]:
             return key
     raise BadInput("not a verifier key: expected one line `name+id+base64`")
@@ -202,6 +225,22 @@ def parse_note(note: str, source: str, key: Key | None) -> Checkpoint:
         if lines[0] != key.name:
             raise BadInput(f"{source}: the checkpoint is of another log, {lines[0]}")
     return Checkpoint(int(lines[1]), root, source)
+
+
+def cosigned_at(note: str, witness: Key) -> int | None:
+    """Return when a witness cosigned a note, in seconds since 1970; None where it did not (C2SP cosignature/v1)."""
+    text, _, rest = note.rpartition("\n\n")
+    for found in map(_signature, rest.splitlines()):
+        if found and found[0] == witness.name and found[1][:4] == witness.id and len(found[1]) == 76:
+            at = int.from_bytes(found[1][4:12], "big")
+            if ed25519_valid(witness.public, found[1][12:], cosigned_text(text, at)):
+                return at
+    return None
+
+
+def cosigned_text(text: str, at: int) -> bytes:
+    """Return what a witness signs: the checkpoint's text (without its last newline) and the time."""
+    return f"cosignature/v1\ntime {at}\n{text}\n".encode()
 
 
 def _signature(line: str) -> tuple[str, bytes] | None:
@@ -262,6 +301,32 @@ def inclusion_root(leaf: bytes, index: int, size: int, proof: list[bytes]) -> by
             node = node_hash(node, step)
         position, last = position >> 1, last >> 1
     return node if last == 0 and 0 <= index < size else None
+
+
+def consistent(first: int, second: int, first_root: bytes, second_root: bytes, proof: list[bytes]) -> bool:
+    """Return whether a proof shows that the second tree only adds to the first (RFC 9162 2.1.4.2)."""
+    if not 0 < first <= second:
+        return False
+    if first == second:
+        return not proof and first_root == second_root
+    path = [first_root, *proof] if first & (first - 1) == 0 else list(proof)
+    if not path:
+        return False
+    position, last = first - 1, second - 1
+    while position & 1:
+        position, last = position >> 1, last >> 1
+    old = new = path[0]
+    for step in path[1:]:
+        if last == 0:
+            return False
+        if position & 1 or position == last:
+            old, new = node_hash(step, old), node_hash(step, new)
+            while position and not position & 1:
+                position, last = position >> 1, last >> 1
+        else:
+            new = node_hash(new, step)
+        position, last = position >> 1, last >> 1
+    return last == 0 and old == first_root and new == second_root
 
 
 class Scan:
@@ -466,8 +531,12 @@ def verify_folder(
     held_checkpoint: Path | None = None,
     held_key: Path | None = None,
     progress: Callable[[int], None] | None = None,
+    witness: Key | None = None,
 ) -> Report:
-    """Return what was found in a log's folder; raises BadInput where it is no log or what you hold can't be read."""
+    """Return what was found in a log's folder; raises BadInput where it is no log or what you hold can't be read.
+
+    With a witness's key each note in the folder's `cosigned` must bear its cosignature, and there must be one.
+    """
     names = ("public-key", "checkpoint", "checkpoints", "hashes.bin", "offsets.bin", "entries")
     if not folder.is_dir() or sum((folder / name).exists() for name in names) < 2:
         raise BadInput(f"{folder}: not a log folder; expected {', '.join(names)}")
@@ -479,6 +548,8 @@ def verify_folder(
     signed: list[Checkpoint] = []
     for name in ("checkpoints", "checkpoint"):
         signed += _folder_notes(folder / name, key, report)
+    if witness or (folder / "cosigned").exists():
+        signed += _cosigned_notes(folder / "cosigned", key, witness, report)
     if held_checkpoint:
         signed += _held_note(held_checkpoint, key, report)
     report.checkpoints = len(signed)
@@ -493,10 +564,32 @@ def verify_folder(
     return report
 
 
+def _cosigned_notes(path: Path, key: Key | None, witness: Key | None, report: Report) -> list[Checkpoint]:
+    if not path.exists():
+        report.add(f"no checkpoint is cosigned by {witness.name if witness else 'a witness'}")
+        return []
+    found = _folder_notes(path, key, report)
+    if witness is None:
+        report.notes.append("cosignatures were not checked: give the witness's key with --witness")
+        return found
+    for place, note in enumerate(split_notes(_text(path))):
+        at = cosigned_at(note, witness)
+        if at is None:
+            report.add(f"cosigned, note {place + 1}: not cosigned by {witness.name} {witness.id.hex()}")
+        elif place < len(found) and found[place].size >= report.cosigned_size:
+            report.cosigned_size, report.cosigned_at = found[place].size, _said(at)
+    return found
+
+
+def _said(at: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(min(at, 253_402_300_799)))
+
+
 def _key(folder: Path, held: Path | None, report: Report) -> Key | None:
     found = None
     try:
-        found = parse_key(_text(folder / "public-key"))
+        line = _text(folder / "public-key")
+        found = parse_key(line if line.endswith("\n") else "")
     except BadInput:
         report.add("public-key is missing or damaged")
     if held:
@@ -545,19 +638,55 @@ def _held_note(path: Path, key: Key | None, report: Report) -> list[Checkpoint]:
         return []
 
 
-def verify_proof(path: Path, key_path: Path) -> Report:
+@dataclass(frozen=True)
+class Held:
+    """What you keep yourself: the log's key, and if you have them an earlier checkpoint and a witness's key."""
+
+    key: Key
+    checkpoint: Path | None = None
+    witness: Key | None = None
+
+
+def verify_note(path: Path, held: Held) -> Report:
+    """Return whether one checkpoint is signed by the log's key and, where a witness is given, cosigned by it."""
+    return _check_note(_text(path), path.name, held)[0]
+
+
+def verify_consistency(path: Path, held: Held) -> Report:
+    """Return whether the log of a consistency proof's checkpoint only adds to the checkpoint that you hold."""
+    try:
+        proof = json.loads(_text(path))
+        first, second, hashes = int(proof["first"]), int(proof["second"]), [_decode(one) for one in proof["hashes"]]
+        note = str(proof["checkpoint"])
+    except (ValueError, KeyError, TypeError):
+        raise BadInput(f"{path}: not a consistency proof") from None
+    if held.checkpoint is None:
+        raise BadInput("a consistency proof is checked against a checkpoint that you hold: give --checkpoint")
+    report, signed = _check_note(note, "the proof's checkpoint", held)
+    mine = parse_note(_text(held.checkpoint), f"the checkpoint you hold ({held.checkpoint.name})", held.key)
+    if signed is None:
+        return report
+    if (first, second) != (mine.size, signed.size):
+        report.add(f"the proof is from {first} to {second} entries, the checkpoints have {mine.size} and {signed.size}")
+    elif not consistent(first, second, mine.root, signed.root, hashes):
+        report.add(f"the log of {second} entries does not continue the {first} entries of the checkpoint you hold")
+    return report
+
+
+def verify_proof(path: Path, held: Held) -> Report:
     """Return whether a proof of one entry holds against the checkpoint in it; raises BadInput for no proof."""
     try:
         proof = json.loads(_text(path))
     except ValueError:
         raise BadInput(f"{path}: not a proof") from None
-    return check_proof(proof, parse_key(_text(key_path)), str(path))
+    return check_proof(proof, held.key, str(path), held)
 
 
-def check_proof(proof: Any, key: Key, source: str) -> Report:
-    """Return whether the proof of one entry, as read from `source`, holds under a key; raises BadInput for no proof."""
-    report = Report()
-    report.origin, report.key = key.name, key.id.hex()
+def check_proof(proof: Any, key: Key, source: str, held: Held | None = None) -> Report:
+    """Return whether the proof of one entry, as read from `source`, holds under a key; raises BadInput for no proof.
+
+    With a held checkpoint of the same size both must be one.
+    """
     try:
         leaf, body, note = proof["leaf"].encode(), proof["body"], proof["checkpoint"]
         index, size, hashes = int(proof["index"]), int(proof["size"]), [_decode(text) for text in proof["hashes"]]
@@ -565,19 +694,40 @@ def check_proof(proof: Any, key: Key, source: str) -> Report:
         identifier, stated, commitment = header["id"], header["index"], header["commitment"]
     except (ValueError, KeyError, TypeError, AttributeError):
         raise BadInput(f"{source}: not a proof") from None
-    try:
-        signed = parse_note(note, "the proof's checkpoint", key)
-    except BadInput as refusal:
-        report.add(str(refusal))
+    report, signed = _check_note(note, "the proof's checkpoint", held or Held(key))
+    if signed is None:
         return report
-    report.checkpoints, report.signed_size, report.size = 1, signed.size, signed.size
+    report.size = signed.size
     if body is not None and hashlib.sha256(body.encode()).hexdigest() != commitment:
         report.add("its salt and payload do not give the commitment in its header", index, identifier)
     root = inclusion_root(hashlib.sha256(b"\x00" + leaf).digest(), index, size, hashes)
     if stated != index or size != signed.size or root != signed.root:
         report.add("the proof does not lead to the signed root", index, identifier)
-    report.root = base64.b64encode(signed.root).decode()
+    if held and held.checkpoint:
+        mine = parse_note(_text(held.checkpoint), f"the checkpoint you hold ({held.checkpoint.name})", key)
+        if mine.size == signed.size and mine.root != signed.root:
+            report.add(f"the checkpoint you hold has another root for the same {mine.size} entries: the log was forked")
+        elif mine.size != signed.size:
+            report.notes.append("the checkpoint you hold has another size: a consistency proof joins the two")
     return report
+
+
+def _check_note(note: Any, source: str, held: Held) -> tuple[Report, Checkpoint | None]:
+    report = Report(held.key.name, held.key.id.hex())
+    try:
+        signed = parse_note(str(note), source, held.key)
+    except BadInput as refusal:
+        report.add(str(refusal))
+        return report, None
+    report.checkpoints, report.signed_size = 1, signed.size
+    report.root = base64.b64encode(signed.root).decode()
+    if held.witness:
+        at = cosigned_at(str(note), held.witness)
+        if at is None:
+            report.add(f"{source} is not cosigned by {held.witness.name} {held.witness.id.hex()}")
+        else:
+            report.cosigned_size, report.cosigned_at = signed.size, _said(at)
+    return report, signed
 
 
 def _text(path: Path) -> str:
@@ -597,16 +747,16 @@ def main(arguments: list[str] | None = None) -> int:
         "--checkpoint", type=Path, help="a checkpoint that you kept: finds a log that was cut or forked"
     )
     parser.add_argument("--public-key", type=Path, help="the log's public key that you kept")
+    parser.add_argument("--witness", type=Path, help="a witness's public key: its cosignature is asked for")
     parser.add_argument("--proof", type=Path, help="verify the proof of one entry instead (needs --public-key)")
+    parser.add_argument(
+        "--consistency", type=Path, help="verify that a log only grew since --checkpoint (needs --public-key)"
+    )
+    parser.add_argument("--note", type=Path, help="verify one checkpoint (needs --public-key)")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     options = parser.parse_args(arguments)
     try:
-        if options.proof and options.public_key:
-            report = verify_proof(options.proof, options.public_key)
-        elif options.folder:
-            report = verify_folder(options.folder, options.checkpoint, options.public_key, _progress())
-        else:
-            raise BadInput("give a log's folder, or --proof with --public-key")
+        report = _verify(options)
     except BadInput as error:
         sys.stderr.write((json.dumps({"error": str(error)}) if options.json else f"bad input: {error}") + "\n")
         return 2
@@ -618,10 +768,31 @@ def main(arguments: list[str] | None = None) -> int:
     return 0 if report.sound else 1
 
 
+def _verify(options: argparse.Namespace) -> Report:
+    witness = _key_of(options.witness, WITNESS_KEY) if options.witness else None
+    asked = [one for one in ("proof", "consistency", "note") if getattr(options, one)]
+    if asked and options.public_key:
+        held = Held(_key_of(options.public_key, LOG_KEY), options.checkpoint, witness)
+        act = {"proof": verify_proof, "consistency": verify_consistency, "note": verify_note}[asked[0]]
+        return act(getattr(options, asked[0]), held)
+    if options.folder and not asked:
+        return verify_folder(options.folder, options.checkpoint, options.public_key, _progress(), witness)
+    raise BadInput("give a log's folder, or --proof, --consistency or --note with --public-key")
+
+
+def _key_of(path: Path, kind: int) -> Key:
+    found = parse_key(_text(path))
+    if found.kind != kind:
+        raise BadInput(f"{path}: the key of a {'witness' if kind == LOG_KEY else 'log'}, where the other is asked for")
+    return found
+
+
 def _lines(report: Report) -> Iterator[str]:
     yield f"log: {report.origin}, key {report.key}"
     yield f"entries: {report.size}; under a signed checkpoint: {report.signed_size}; erased payloads: {report.erased}"
     yield f"checkpoints verified: {report.checkpoints}; root: {report.root}"
+    if report.cosigned_size:
+        yield f"cosigned by the witness: up to {report.cosigned_size} entries, at {report.cosigned_at}"
     yield from (f"note: {note}" for note in report.notes)
     yield from (f"refused: {fault}" for fault in report.faults)
     yield "sound" if report.sound else f"NOT SOUND: {len(report.faults)} differences"

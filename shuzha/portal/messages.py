@@ -14,9 +14,11 @@ from desensitize.transform.techniques import NAMES
 from policies.roles import PERSONAL_ROLES
 from products.consumers.app_model import APP
 from products.consumers.model import KEY, KeyUse
+from products.registry.case_model import CASE, CaseKind
 from products.registry.codes import ProductKind
 from products.registry.model import PRODUCT, REGISTRATION
 from products.registry.registration import Outcome
+from products.registry.resource_model import RESOURCE, Access
 from sandbox.airlock.findings import Severity, Verdict
 from sandbox.airlock.model import EXPORT, Choice
 from sandbox.airlock.rules import NOTES
@@ -69,11 +71,12 @@ from shuzha.settlement.model import INFRASTRUCTURE, PARTIES
 
 LIFECYCLES: tuple[Lifecycle[StrEnum], ...] = (
     ENTRY, BATCH, ANNOUNCEMENT, AUTHORIZATION, ASSESSMENT, DEMAND, GRANT, RELEASE, WORKSPACE, IMPORT, EXPORT,
-    REGISTRATION, PRODUCT, APP, KEY, ACCOUNT, EXIT, TRAINING,
+    REGISTRATION, RESOURCE, CASE, PRODUCT, APP, KEY, ACCOUNT, EXIT, TRAINING,
 )  # type: ignore[assignment]  # fmt: skip
 WORDS: tuple[type[StrEnum], ...] = (
     Severity, Verdict, Choice, RunState, ProductKind, Operation, OutputKind, BatchMode, ElementType, Role,
     SharingMethod, SubjectKind, TermsKind, UpdateCycle, OrganisationKind, Mode, Cause, Outcome, KeyUse,
+    CaseKind, Access,
 )  # fmt: skip
 # Words that pages show and no table of the house holds: forms of output, ways of the audit log, verbs of pages.
 LOOSE = (

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 
+from policies import Resource
 from shuzha.authorization.base import authorization_resource
 from shuzha.authorization.model import AUTHORIZATION, IN_FORCE
 from shuzha.core.actor import Actor
@@ -17,7 +19,7 @@ from shuzha.core.clock import city_date
 from shuzha.core.money import Amount
 from shuzha.oversight.trace import Link
 from shuzha.oversight.usage import OwnedFact, sum_by
-from shuzha.portal.desk import Desk, Verb, actor_of
+from shuzha.portal.desk import Desk, Show, Verb, actor_of
 from shuzha.portal.render import speech_of
 from shuzha.portal.services import Services
 from shuzha.settlement.model import StatementKind
@@ -74,11 +76,16 @@ class OversightPages:
         router.add_api_route("/oversight/lines/{statement_id}/{place}", self.trace_line, methods=["GET"])
         router.add_api_route("/oversight/checkpoints/{name}", self.checkpoint, methods=["GET"])
         router.add_api_route("/oversight/keys/{name}", self.public_key, methods=["GET"])
+        router.add_api_route("/oversight/witnesses", self.register_witness, methods=["POST"])
+        router.add_api_route("/oversight/witnesses/{witness_id}/retire", self.retire_witness, methods=["POST"])
         router.add_api_route("/audit", self.audit, methods=["GET"])
         return router
 
     def show(self, request: Request, period: str = "") -> Response:
         """Show usage beside money for a month, the logs, and the authorizations in force."""
+        return self._show(request, period)
+
+    def _show(self, request: Request, period: str = "", errors: Sequence[str] = (), status: int = 200) -> Response:
         actor = actor_of(request)
         chosen = period if _PERIOD.fullmatch(period) else f"{city_date(self._desk.clock.now()):%Y-%m}"
         logs = self._services.logs.list_logs(actor)
@@ -86,12 +93,14 @@ class OversightPages:
         statements = self._services.settlement.list_statements(actor, period=chosen)
         facts = self._services.usage_views.list_facts(actor, chosen)
         return self._desk.page(
-            request, "oversight.html", period=chosen, logs=logs, amount=Amount, facts=facts,
+            request, "oversight.html", status, period=chosen, logs=logs, amount=Amount, facts=facts,
             reconciliation=self._services.settlement.reconcile(actor, chosen),
             tables=self._tables(facts, statements, language), settled=bool(statements),
             authorizations=self._authorizations(actor), held=self._services.rights.list_held(),
             computing=self._services.compute.list_month(actor, chosen),
             title_of={one.id: one.title for one in self._services.authorization.list_authorizations(actor)},
+            seen=self._services.witnesses.list_seen(), errors=errors,
+            may_witness=self._desk.can(actor, "witness:register", Resource("witness")),
         )  # fmt: skip
 
     def find_use(self, request: Request, usage_id: str = "") -> Response:
@@ -118,6 +127,25 @@ class OversightPages:
         """Give the public key by which a log's checkpoints are verified."""
         log = self._services.logs.get_log(actor_of(request), name)
         return PlainTextResponse(log.public_key + "\n", headers=_attached(f"{name}.public-key"))
+
+    def register_witness(self, request: Request, key: Annotated[str, Form()]) -> Response:
+        """Register a witness of the logs by its public key."""
+        actor = actor_of(request)
+        return self._desk.attempt(
+            request, lambda: self._services.witnesses.register(actor, key), "/oversight", self._again(request),
+            "registered",
+        )  # fmt: skip
+
+    def retire_witness(self, request: Request, witness_id: str, reason: Annotated[str, Form()] = "") -> Response:
+        """Take no cosignature of a witness any more."""
+        actor = actor_of(request)
+        return self._desk.attempt(
+            request, lambda: self._services.witnesses.retire(actor, witness_id, reason), "/oversight",
+            self._again(request), "retired",
+        )  # fmt: skip
+
+    def _again(self, request: Request) -> Show:
+        return lambda errors, status: self._show(request, "", errors, status)
 
     def audit(self, request: Request, before: int | None = None) -> Response:
         """Show the newest audit records with their seven fields, a page at a time."""

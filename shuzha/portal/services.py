@@ -8,6 +8,8 @@ from policies import Policies
 from products.consumers.apps import AppService
 from products.consumers.service import KeyService
 from products.consumers.usage_now import UsageNow
+from products.registry.cases import CaseService
+from products.registry.resources import ResourceService
 from products.registry.service import RegistryService
 from sandbox.airlock.model import ExportRequest
 from sandbox.airlock.service import AirlockService
@@ -32,6 +34,7 @@ from shuzha.oversight.disclosure import Disclosure
 from shuzha.oversight.logs import Logs
 from shuzha.oversight.service import Oversight
 from shuzha.oversight.usage import UsageViews
+from shuzha.oversight.witnesses import Witnesses
 from shuzha.people.service import People
 from shuzha.people.staff_service import Staff
 from shuzha.releases.service import ReleaseService
@@ -157,6 +160,16 @@ class Services(Protocol):
         ...
 
     @property
+    def resources(self) -> ResourceService:
+        """Data resources and their registration."""
+        ...
+
+    @property
+    def cases(self) -> CaseService:
+        """Changes, corrections, renewals and cancellations of registrations."""
+        ...
+
+    @property
     def consumers(self) -> KeyService:
         """Consumers' keys."""
         ...
@@ -174,6 +187,11 @@ class Services(Protocol):
     @property
     def usage_views(self) -> UsageViews:
         """Usage, as each may see it."""
+        ...
+
+    @property
+    def witnesses(self) -> Witnesses:
+        """Who cosigns the logs' checkpoints."""
         ...
 
     @property

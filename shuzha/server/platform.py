@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import Any
 
 from products.consumers.apps import AppService
 from products.consumers.service import KeyService
 from products.consumers.usage_now import UsageNow
+from products.registry.cases import CaseService
 from products.registry.exports import AirlockFiles
+from products.registry.objecting import Objecting
+from products.registry.resources import ResourceService
 from products.registry.service import RegistryService, RegistrySettings
 from products.serving.index import IndexService, index_folder
 from sandbox.workspaces.host.disks import images_folder
@@ -20,6 +24,7 @@ from shuzha.oversight.disclosure import Disclosure
 from shuzha.oversight.logs import Logs
 from shuzha.oversight.service import Oversight, UsagePlaces
 from shuzha.oversight.usage import UsageViews
+from shuzha.oversight.witnesses import Witnesses
 from shuzha.server.workrooms import Workrooms
 from shuzha.settlement.service import SettlementService
 from shuzha.settlement.sources import UsageSource
@@ -34,12 +39,28 @@ class Platform(Workrooms):
     """
 
     @cached_property
+    def registry_settings(self) -> RegistrySettings:
+        """Where products' files lie, and the fixed parts of their codes."""
+        return RegistrySettings(self.settings.folder("products"), self.settings.city_code)
+
+    @cached_property
     def registry(self) -> RegistryService:
         """Products and their registration."""
         return RegistryService(
-            self.database, self.policies, self.law, AirlockFiles(self.airlock), self.scopes,
-            RegistrySettings(self.settings.folder("products"), self.settings.city_code), self.keys,
+            self.database, self.policies, self.law, AirlockFiles(self.airlock), self.scopes, self.registry_settings,
+            self.keys,
         )  # fmt: skip
+
+    @cached_property
+    def resources(self) -> ResourceService:
+        """Data resources and their registration."""
+        return ResourceService(self.database, self.policies, self.law, self.registry_settings, self.keys)
+
+    @cached_property
+    def cases(self) -> CaseService:
+        """Changes, corrections, renewals and cancellations of registrations."""
+        registers: dict[str, Objecting[Any]] = {"product": self.registry, "resource": self.resources}
+        return CaseService(self.database, self.policies, self.law, registers)
 
     @cached_property
     def apps(self) -> AppService:
@@ -92,6 +113,11 @@ class Platform(Workrooms):
     def logs(self) -> Logs:
         """The two logs, as supervisors see them."""
         return Logs(self.policies, self.clock, self.settings.folder("logs"))
+
+    @cached_property
+    def witnesses(self) -> Witnesses:
+        """Who cosigns the logs' checkpoints."""
+        return Witnesses(self.database, self.policies, self.settings.folder("logs"))
 
     @cached_property
     def oversight(self) -> Oversight:

@@ -15,6 +15,7 @@ from starlette.staticfiles import StaticFiles
 import products.consumers.app_routes
 import products.consumers.routes
 import products.registry.routes
+import products.registry.routes_cases
 import sandbox.airlock.routes
 import sandbox.inbound.routes
 import sandbox.workspaces.routes_api
@@ -25,6 +26,7 @@ import shuzha.budgets.routes
 import shuzha.catalog.routes
 import shuzha.exits.routes
 import shuzha.oversight.routes
+import shuzha.oversight.routes_ledger
 import shuzha.people.routes
 import shuzha.people.staff_routes
 import shuzha.releases.routes
@@ -73,6 +75,8 @@ def make_app(platform: Platform) -> FastAPI:
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.include_router(_api(platform), prefix=API)
     app.include_router(oidc_router(platform.people, platform.provider))
+    logs = platform.settings.folder("logs")
+    app.include_router(shuzha.oversight.routes_ledger.make_public_router(platform.witnesses, logs))
     app.include_router(make_pages(platform, desk))
 
     @app.get("/healthz", include_in_schema=False)
@@ -98,11 +102,14 @@ def _api(platform: Platform) -> APIRouter:
     router.include_router(sandbox.inbound.routes.make_router(platform.inbound, actor))
     router.include_router(sandbox.airlock.routes.make_router(platform.airlock, actor))
     router.include_router(products.registry.routes.make_router(platform.registry, actor))
+    router.include_router(products.registry.routes_cases.make_resource_router(platform.resources, actor))
+    router.include_router(products.registry.routes_cases.make_case_router(platform.cases, actor))
     router.include_router(products.consumers.app_routes.make_router(platform.apps, actor))
     router.include_router(products.consumers.routes.make_router(platform.consumers, actor))
     router.include_router(shuzha.settlement.routes.make_router(platform.settlement, actor))
     router.include_router(shuzha.exits.routes.make_router(platform.exits, actor))
     router.include_router(shuzha.oversight.routes.make_router(platform.oversight, actor))
+    router.include_router(shuzha.oversight.routes_ledger.make_router(platform.witnesses, actor))
     return router
 
 
@@ -139,9 +146,9 @@ def _install_pages_problems(app: FastAPI, desk: Desk) -> None:
 
 
 def _wants_page(request: Request) -> bool:
-    return not request.url.path.startswith((API, "/oidc", "/static")) and "text/html" in request.headers.get(
-        "accept", ""
-    )
+    return not request.url.path.startswith(
+        (API, "/oidc", "/static", "/ledger/")
+    ) and "text/html" in request.headers.get("accept", "")
 
 
 def main() -> None:

@@ -28,6 +28,7 @@ import shuzha.authorization.store
 import shuzha.budgets.store
 import shuzha.catalog.store
 import shuzha.exits.store
+import shuzha.oversight.store
 import shuzha.people.staff_store
 import shuzha.people.store
 import shuzha.releases.store
@@ -42,7 +43,8 @@ STORES = (
     sandbox.airlock.store,
     sandbox.inbound.store, sandbox.workspaces.store, sandbox.workspaces.screen_store, sandbox.workspaces.compute_store,
     shuzha.authorization.holds, shuzha.authorization.store, shuzha.budgets.store, shuzha.catalog.store,
-    shuzha.exits.store, shuzha.people.staff_store, shuzha.people.store, shuzha.releases.store, shuzha.settlement.store,
+    shuzha.exits.store, shuzha.oversight.store,
+    shuzha.people.staff_store, shuzha.people.store, shuzha.releases.store, shuzha.settlement.store,
 )  # fmt: skip
 _FOLDER = Path(__file__).parent / "migrations"
 

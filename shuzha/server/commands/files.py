@@ -46,7 +46,8 @@ _WORDS: Words = {
     "withheld": ("withheld: the table is so small that it could be guessed", "不公开：表太小，可由哈希推测内容"),
     "cancelled": ("shuzha: cancelled", "shuzha：已取消"),
 }
-ledger = typer.Typer(no_args_is_help=True, help="Logs: verify them offline.")
+_PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+ledger = typer.Typer(no_args_is_help=True, help="Logs: verify them offline, witness them, mirror them.")
 bundle = typer.Typer(no_args_is_help=True, help="Release bundles: what left a sandbox, verified offline.")
 
 
@@ -58,6 +59,8 @@ def register(app: typer.Typer) -> None:
     app.command("risk")(risk)
     app.command("check")(check)
     ledger.command("verify")(verify)
+    ledger.command("witness", context_settings=_PASS_ON, add_help_option=False)(witness)
+    ledger.command("tiles")(tiles)
     app.add_typer(ledger, name="ledger")
     bundle.command("verify")(verify_bundle_file)
     app.add_typer(bundle, name="bundle")
@@ -228,21 +231,53 @@ def _as_number(column: str):  # type: ignore[no-untyped-def]  # noqa: ANN202 - p
 
 
 def verify(
-    folder: Annotated[Path, typer.Argument(help="The log's folder, such as var/data/logs/usage.")],
+    folder: Annotated[Path | None, typer.Argument(help="The log's folder, such as var/data/logs/usage.")] = None,
     *,
     checkpoint: Annotated[
         Path | None, typer.Option(help="A checkpoint that you kept: finds a cut or forked log.")
     ] = None,
     public_key: Annotated[Path | None, typer.Option(help="The log's public key that you kept.")] = None,
+    witness: Annotated[Path | None, typer.Option(help="A witness's public key: its cosignature is asked for.")] = None,
+    proof: Annotated[Path | None, typer.Option(help="Verify the proof of one entry instead of a folder.")] = None,
+    consistency: Annotated[Path | None, typer.Option(help="Verify that a log only grew since --checkpoint.")] = None,
+    note: Annotated[Path | None, typer.Option(help="Verify one checkpoint.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Verify a log with the stand-alone verifier: every entry, every checkpoint, every byte."""
+    """Verify a log with the stand-alone verifier: every entry, every checkpoint, every byte; or one proof."""
     from shuzha.ledger import verify as verifier
 
-    arguments = [str(folder)]
-    for name, path in (("--checkpoint", checkpoint), ("--public-key", public_key)):
+    arguments = [] if folder is None else [str(folder)]
+    given = {
+        "--checkpoint": checkpoint, "--public-key": public_key, "--witness": witness, "--proof": proof,
+        "--consistency": consistency, "--note": note,
+    }  # fmt: skip
+    for name, path in given.items():
         arguments += [name, str(path)] if path else []
     raise typer.Exit(verifier.main([*arguments, *(["--json"] if as_json else [])]))
+
+
+def witness(context: typer.Context) -> None:
+    """Be a witness of logs, on a machine of your own: init, add, once, run, serve. `--help` says what each takes."""
+    from shuzha.ledger import witness as alone
+
+    raise typer.Exit(alone.main(context.args))
+
+
+def tiles(
+    folder: Annotated[Path, typer.Argument(help="The log's folder, such as var/data/logs/usage.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where the files go; run again, it adds what is new.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Write a log's tiles as static files (C2SP tlog-tiles) for a mirror: hashes and commitments, never a payload."""
+    from shuzha.ledger.reader import LogReader
+    from shuzha.ledger.tiles import write_tiles
+
+    written = write_tiles(LogReader(folder), output)
+    if as_json:
+        print_json({"written": written})
+    else:
+        typer.echo(f"{written} files are new in {output}")
 
 
 def verify_bundle_file(

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,7 @@ from shuzha.core.clock import FixedClock
 from shuzha.core.errors import Conflict, Invalid, NotFound, Unavailable
 from shuzha.ledger.checkpoint import Signer
 from shuzha.ledger.layout import ENTRIES_PER_FILE, NewEntry
-from shuzha.ledger.log import Log
+from shuzha.ledger.log import Log, Seal
 from shuzha.ledger.reader import LogReader
 from shuzha.ledger.tree import leaf_hash, verify_consistency, verify_inclusion
 from shuzha.ledger.verify import verify_folder
@@ -251,6 +254,29 @@ def test_append_refuses_one_bad_entry_among_many_and_stores_none(open_log: OpenL
         assert log.size == 0
         assert log.append([*good, NewEntry("usg_9", "usage", b" " * 65_536)]) == 0
         assert log.append([]) == 6
+
+
+def test_a_seal_from_another_thread_is_never_of_half_an_append(open_log: OpenLog, signer: Signer) -> None:
+    done, interval = threading.Event(), sys.getswitchinterval()
+
+    def seal(log: Log) -> set[Seal]:
+        found = set()
+        while not done.is_set():
+            found.add(log.seal())
+        return found
+
+    sys.setswitchinterval(1e-6)
+    try:
+        with open_log() as log, ThreadPoolExecutor(1) as other:
+            sealing = other.submit(seal, log)
+            for _ in range(30):
+                log.append(numbered(log.size, log.size + 333))
+            done.set()
+            assert len(sealing.result()) > 1
+            assert all(one.root == log.reader.root(one.size) for one in sealing.result())
+    finally:
+        done.set()
+        sys.setswitchinterval(interval)
 
 
 def test_a_seal_is_signed_while_more_is_appended(open_log: OpenLog, signer: Signer, folder: Path) -> None:

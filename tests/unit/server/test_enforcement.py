@@ -86,6 +86,13 @@ EXCUSED_ROUTES = {
     "GET /public/authorizations": OPEN,
     "GET /public/authorizations/{authorization_id}": OPEN,
     "GET /keys": TURN,
+    "GET /ledger/witnesses": OPEN,
+    "POST /ledger/{name}/cosignatures": "a cosigned note: its two signatures are what is checked",
+    **{
+        f"GET /ledger/{log}/{name}": OPEN
+        for log in ("usage", "audit")
+        for name in ("key", "cosigned", "tile/{path:path}", "consistency", "checkpoint")
+    },
     "GET /oversight/uses": TURN,
     "GET /healthz": OPEN,
 }
@@ -95,6 +102,10 @@ EXCUSED_CALLS = {
     "GET /v1/products/{code}": OPEN,
     "GET /v1/usage": "a consumer's own uses: its key is what is checked",
     "GET /v1/ledger/checkpoint": OPEN,
+    "GET /v1/ledger/consistency": OPEN,
+    "GET /v1/ledger/cosigned": OPEN,
+    "GET /v1/ledger/key": OPEN,
+    "GET /v1/ledger/tile/{path:path}": OPEN,
     "GET /v1/ledger/proof/{usage_id}": "a consumer's own use: its key is what is checked",
     "GET /healthz": OPEN,
     "GET /readyz": OPEN,
