@@ -9,6 +9,8 @@ from typing import Any
 from products.consumers.apps import AppService
 from products.consumers.service import KeyService
 from products.consumers.usage_now import UsageNow
+from products.forms.deliveries import FetchesOf
+from products.forms.service import FormParts, FormService
 from products.registry.cases import CaseService
 from products.registry.exports import AirlockFiles
 from products.registry.objecting import Objecting
@@ -26,6 +28,8 @@ from shuzha.oversight.service import Oversight, UsagePlaces
 from shuzha.oversight.usage import UsageViews
 from shuzha.oversight.witnesses import Witnesses
 from shuzha.server.workrooms import Workrooms
+from shuzha.settlement.approving import StatementDesk
+from shuzha.settlement.pricing import PricingService
 from shuzha.settlement.service import SettlementService
 from shuzha.settlement.sources import UsageSource
 
@@ -86,10 +90,29 @@ class Platform(Workrooms):
         )  # fmt: skip
 
     @cached_property
+    def forms(self) -> FormService:
+        """The terms of products that are not verifications, and the traces of leaked copies."""
+        parts = FormParts(
+            self.database, self.policies, self.keys, self.settings.folder("products"),
+            FetchesOf(self.settings.folder("usage")),
+        )  # fmt: skip
+        return FormService(parts)
+
+    @cached_property
     def settlement(self) -> SettlementService:
         """Statements and shares."""
         usage = UsageSource(self.settings.folder("usage"), self.settings.folder("logs") / "usage")
         return SettlementService(self.database, self.policies, usage)
+
+    @cached_property
+    def statement_desk(self) -> StatementDesk:
+        """The life of settled statements."""
+        return StatementDesk(self.database, self.policies)
+
+    @cached_property
+    def pricing(self) -> PricingService:
+        """Price plans, ceilings and permitted revenues."""
+        return PricingService(self.database, self.policies)
 
     @cached_property
     def exits(self) -> ExitService:

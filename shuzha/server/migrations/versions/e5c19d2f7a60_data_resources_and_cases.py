@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "e5c19d2f7a60"
-down_revision = "d2b7a4f09c31"
+down_revision = "3f6b8d2a91c7"
 branch_labels = None
 depends_on = None
 
