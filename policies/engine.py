@@ -86,15 +86,9 @@ class Policies:
                 False, f"`{permission}` could not be decided, so it is refused", "policies.fault", code="fault"
             )
 
-    def hold(self, actor: Actor, permission: str, resource: Resource, context: Context) -> Held:
-        """Return the question ready to be asked again and again; only its moment changes."""
-        return Held(self, actor, permission, resource, context)
-
-    def find_kept(
-        self, actor: Actor, permission: str, resource: Resource, context: Context
-    ) -> tuple[KeptGrant, Segment] | None:
-        """Return what is kept of a question and the grant that it ends with; None where nothing is."""
-        return self._answers.find(_key(actor, permission, resource, context))
+    def find_kept(self, key: Hashable) -> tuple[KeptGrant, Segment] | None:
+        """Return what is kept under the key of a question and the grant that it ends with; None where nothing is."""
+        return self._answers.find(key)
 
     def is_fresh(self, kept: KeptGrant) -> bool:
         """Return whether a grant that was kept may still be relied on."""
@@ -213,7 +207,7 @@ class Held:
             return segment.decision
         context = replace(self._context, at=at)
         decision = self._policies.decide(self._actor, self._permission, self._resource, context)
-        known = self._policies.find_kept(self._actor, self._permission, self._resource, context)
+        known = self._policies.find_kept(_key(self._actor, self._permission, self._resource, context))
         self._kept, self._segment = known if known is not None and known[1].decision is decision else (None, None)
         return decision
 

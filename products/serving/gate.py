@@ -247,7 +247,7 @@ class Gate:
 
     def hold(self, caller: Caller, offer: Offer, purpose: str) -> Held:
         """Return the question that `decide` asks the policy layer, to be asked again and again."""
-        return self._policies.hold(caller.actor, "data:serve", offer.resource, self._context(offer, purpose))
+        return Held(self._policies, caller.actor, "data:serve", offer.resource, self._context(offer, purpose))
 
     def _context(self, offer: Offer, purpose: str) -> Context:
         product = offer.product
