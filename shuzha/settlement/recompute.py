@@ -2,8 +2,8 @@
 """Computes a month's statements again from the usage log and the published inputs: for whoever need not trust us.
 
 One file, Python's standard library only, written apart from the settlement: it shares no arithmetic with it. It takes a
-*bundle* (`shuzha statement export`: the inputs of every closing up to a month, and the month's statements) and the folder
-of a usage log, whose tree `shuzha ledger verify` checks. The statements are computed from just these and compared byte
+*bundle* (`shuzha statement export`: the inputs of every closing up to a month, and the month's statements) and the
+folder of a usage log, whose tree `shuzha ledger verify` checks. The statements are computed from just these and compared byte
 for byte; the hash of every signed agreement is taken again.
 
     python recompute.py BUNDLE.json --usage LOGS/usage        ends with 0: equal · 1: something differs · 2: unreadable
@@ -67,7 +67,7 @@ def read_uses(folder: Path, stop: int) -> Iterator[tuple[int, Json]]:
 
 def city_day(moment: str) -> dt.date:
     """Return the city's date of an ISO moment."""
-    return dt.datetime.fromisoformat(moment.replace("Z", "+00:00")).astimezone(CITY).date()
+    return dt.datetime.fromisoformat(moment).astimezone(CITY).date()
 
 
 class Uses:
@@ -149,7 +149,7 @@ def steps_of(plan: Json, days: Mapping[dt.date, int]) -> list[Json]:
 def _tiered(plan: Json, count: int) -> list[Json]:
     tiers = plan["tiers"]
     if plan["type"] == "volume":
-        tier = [tier for tier in tiers if tier["up_to"] is None or count <= tier["up_to"]][0]
+        tier = next(tier for tier in tiers if tier["up_to"] is None or count <= tier["up_to"])
         return _real([_step("units", count, tier["price"]), _step("flat", int(count > 0), tier["flat_fen"] * 100)])
     if count < 0:
         return _real([_step("units", count, tiers[0]["price"])])
@@ -197,7 +197,7 @@ def pick(versions: Iterable[Json], product: str, consumer: str, day: dt.date) ->
         one for one in versions
         if one["product"] == product and one["consumer"] in ("", consumer) and one["valid_from"] <= day.isoformat()
     ]  # fmt: skip
-    return sorted(known, key=lambda one: (one["consumer"] != "", one["valid_from"], one["id"]))[-1] if known else None
+    return max(known, key=lambda one: (one["consumer"] != "", one["valid_from"], one["id"]), default=None)
 
 
 class Month:
@@ -416,7 +416,7 @@ class Ledger:
 
 
 def _in_proportion(total: int, weights: Mapping[str, int]) -> dict[str, int]:
-    usable = {name: weight for name, weight in weights.items() if weight > 0} or {name: 1 for name in weights}
+    usable = {name: weight for name, weight in weights.items() if weight > 0} or dict.fromkeys(weights, 1)
     if not usable or not total:
         return {}
     whole = sum(usable.values())

@@ -1,8 +1,8 @@
 """Where a settlement's usage comes from: the usage log, which is the truth, and the meter's table and facts.
 
 A use belongs to the city month in which it happened. One that was posted later, or undone by a reversal, changes that
-month where it is still open and corrects it where it is settled; the meter's facts and reports show it on the day of its
-posting.
+month where it is still open and corrects it where it is settled; the meter's facts and reports show it on the day of
+its posting.
 """
 
 from __future__ import annotations

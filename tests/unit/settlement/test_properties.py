@@ -1,4 +1,4 @@
-"""Properties of money: sums exact to the fen, order irrelevant, corrections telescope, the second computation agrees."""
+"""Properties of money: sums exact to the fen, order irrelevant, corrections telescope, a second computation agrees."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def test_what_is_held_and_what_is_given_out_is_all_that_was_earned(months, permi
     assert given_out["cap_2"] <= later
 
 
-@given(net=st.integers(-10**6, 10**6), added=st.integers(-10**6, 10**6), agreed=terms())
+@given(net=st.integers(-(10**6), 10**6), added=st.integers(-(10**6), 10**6), agreed=terms())
 def test_the_waterfall_is_exact_and_never_takes_back_what_a_party_has(net: int, added: int, agreed: Terms) -> None:
     assert sum(entitled(agreed, net).values()) == net
     assert sum(split_added(agreed, net, added).values()) == added
@@ -193,12 +193,12 @@ def test_the_waterfall_is_exact_and_never_takes_back_what_a_party_has(net: int, 
         assert all(fen >= 0 for fen in split_added(agreed, net, added).values())
 
 
-@given(part=st.integers(-10**6, 10**6), agreed=terms(), uses=st.dictionaries(st.sampled_from("abc"), numbers))
+@given(part=st.integers(-(10**6), 10**6), agreed=terms(), uses=st.dictionaries(st.sampled_from("abc"), numbers))
 def test_entries_split_the_providers_part_exactly(part: int, agreed: Terms, uses: dict[str, int]) -> None:
     assert sum(split_entries(agreed, part, uses).values()) == part
 
 
-@given(gross=st.integers(-10**9, 10**9), rate=st.integers(0, 2_000))
+@given(gross=st.integers(-(10**9), 10**9), rate=st.integers(0, 2_000))
 def test_tax_and_net_sum_to_the_gross_and_mirror(gross: int, rate: int) -> None:
     tax = tax_within(Amount(gross), rate).fen
     assert tax_within(Amount(-gross), rate).fen == -tax
@@ -230,7 +230,9 @@ CASES = [
 
 def listed(plan: dict) -> dict:
     names = ("up_to", "price", "flat_fen")
-    return plan | ({"tiers": [dict(zip(names, tier, strict=True)) for tier in plan["tiers"]]} if "tiers" in plan else {})
+    return plan | (
+        {"tiers": [dict(zip(names, tier, strict=True)) for tier in plan["tiers"]]} if "tiers" in plan else {}
+    )
 
 
 @pytest.mark.parametrize(("plan", "uses", "hao"), CASES)
