@@ -3,8 +3,8 @@
 
 One file, Python's standard library only, written apart from the settlement: it shares no arithmetic with it. It takes a
 *bundle* (`shuzha statement export`: the inputs of every closing up to a month, and the month's statements) and the
-folder of a usage log, whose tree `shuzha ledger verify` checks. The statements are computed from just these and compared byte
-for byte; the hash of every signed agreement is taken again.
+folder of a usage log, whose tree `shuzha ledger verify` checks. The statements are computed from just these and
+compared byte for byte; the hash of every signed agreement is taken again.
 
     python recompute.py BUNDLE.json --usage LOGS/usage        ends with 0: equal · 1: something differs · 2: unreadable
 """
