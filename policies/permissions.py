@@ -72,6 +72,7 @@ class Permission(StrEnum):
     CASE_SUPPLEMENT = "case:supplement"
     CASE_VIEW = "case:view"
     CASE_WITHDRAW = "case:withdraw"
+    CONTRIBUTION_MEASURE = "contribution:measure"
     DATA_EXPORT = "data:export"
     DATA_INDEX = "data:index"
     DATA_JOIN = "data:join"

@@ -31,6 +31,7 @@ from shuzha.oversight.usage import UsageViews
 from shuzha.oversight.witnesses import Witnesses
 from shuzha.server.workrooms import Workrooms
 from shuzha.settlement.approving import StatementDesk
+from shuzha.settlement.contributing import ContributionService
 from shuzha.settlement.pricing import PricingService
 from shuzha.settlement.service import SettlementService
 from shuzha.settlement.sources import UsageSource
@@ -132,6 +133,11 @@ class Platform(Workrooms):
     def pricing(self) -> PricingService:
         """Price plans, ceilings and permitted revenues."""
         return PricingService(self.database, self.policies)
+
+    @cached_property
+    def contributions(self) -> ContributionService:
+        """What each raw entry contributes to a product, measured in the raw zone."""
+        return ContributionService(self.database, self.policies, self.raw_zone)
 
     @cached_property
     def exits(self) -> ExitService:
