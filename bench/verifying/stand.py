@@ -30,7 +30,9 @@ tests.__path__ = [str(ROOT / "tests")]
 
 from products.registry.model import Product  # noqa: E402
 from products.serving import snapshot  # noqa: E402
+from products.serving.building import Unwatched, adopt, build_all  # noqa: E402
 from products.serving.index import KEY_PURPOSE, index_folder  # noqa: E402
+from products.serving.rows import KeyedRows  # noqa: E402
 from products.serving.subjects import subject_hash  # noqa: E402
 from shuzha.core.clock import FixedClock  # noqa: E402
 from tests.ports_kit import free_port  # noqa: E402
@@ -158,15 +160,17 @@ class Stand:
         own = np.frombuffer(known, ">u8").reshape(-1, 2).astype(np.uint64)
         chance = np.random.default_rng(1)
         high = np.concatenate([own[:, 0], chance.integers(0, 2**64, subjects - PEOPLE, np.uint64, endpoint=False)])
-        order = np.argsort(high)
-        hashes = np.empty((subjects, 2), np.uint64)
-        hashes[:, 0] = high[order]
-        hashes[:, 1] = np.concatenate([own[:, 1], chance.integers(0, 2**64, subjects - PEOPLE, np.uint64)])[order]
+        low = np.concatenate([own[:, 1], chance.integers(0, 2**64, subjects - PEOPLE, np.uint64)])
         values = np.concatenate(
             [np.arange(1, PEOPLE + 1, dtype=np.uint8) % 2, chance.integers(0, 2, subjects - PEOPLE, np.uint8)]
-        )[order]
-        made = replace(manifest, subjects=subjects)
-        snapshot.publish(folder, snapshot.pack(hashes, values, 1), made)
+        )
+        built = build_all(lambda take: take(KeyedRows(high, low, values)), subjects, 1, folder, Unwatched())
+        adopt(folder, built.segments)
+        made = replace(
+            manifest, subjects=built.subjects, segments=built.segments, prefix_bits=built.shape.prefix,
+            segment_bits=built.shape.segment,
+        )  # fmt: skip
+        snapshot.publish(folder, made)
 
 
 def make_stand(folder: Path) -> Stand:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from policies import Policies, ScopeSource
+from products.forms.delivery import Copies
 from products.registry.model import Product
 from products.serving.contract import make_documented_app
 from products.serving.files import Files
@@ -47,7 +48,7 @@ def make_app(parts: Parts, *, raw: bool = True) -> App:
     recorder = Recorder(gate, parts.meter)
     digests = Digests(parts.keys.derive("usage-digests"))
     verification = Verification(gate, recorder, digests)
-    files = Files(gate, recorder, digests, parts.find_file)
+    files = Files(gate, recorder, digests, parts.find_file, Copies(parts.state.database, parts.keys))
     lists = Lists(gate, usage, parts.log_folder, parts.socket)
     documented = capped(make_documented_app(verification, files, lists, metrics))
 

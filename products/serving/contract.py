@@ -15,7 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 
-from products.serving.files import Files
+from products.serving.files import FILE_TYPES, Files, Part
 from products.serving.http import make_call
 from products.serving.lists import Lists
 from products.serving.metrics import Metrics
@@ -40,6 +40,7 @@ _PROBLEMS = {
     404: "no such product, file or use",
     409: "the Idempotency-Key was used for another request",
     413: "a body over 64 KiB",
+    416: "a part that the file has not",
     422: "fields, claim or subject that do not fit",
     429: "more calls than the key has a second or a day",
     503: "the meter or the records are not available: nothing was answered, trying again is safe",
@@ -53,6 +54,22 @@ _IDEMPOTENCY = {
     "name": "Idempotency-Key", "in": "header", "required": False, "schema": {"type": "string", "maxLength": 200},
     "description": "a repeat with the same key and request gets the first answer and is charged once",
 }  # fmt: skip
+_PART = [
+    {
+        "name": name, "in": "header", "required": False, "schema": {"type": "string", "maxLength": 100},
+        "description": about, "example": example,
+    }
+    for name, about, example in (
+        ("Range", "the rest of a download that broke off", "bytes=1048576-"),
+        ("If-Range", "the ETag of that download: another file is sent whole", '"9f86d0…"'),
+    )
+]  # fmt: skip
+_FILE_FIELDS = {
+    "ETag": {"schema": {"type": "string"}, "description": "the SHA-256 of the buyer's copy, in hex"},
+    "Repr-Digest": {"schema": {"type": "string"}, "description": "the same as RFC 9530 writes it"},
+    "Shuzha-Marked": {"schema": {"type": "string"}, "description": "?1 where the copy carries the buyer's marks"},
+    "Shuzha-Usage-Id": {"schema": {"type": "string"}, "description": "the metered use"},
+}
 _KEYED: dict[str, Any] = {"security": [{"key": []}]}
 
 
@@ -85,18 +102,33 @@ def _add_products(app: FastAPI, verification: Verification, files: Files, metric
         """Ask up to 100 questions; each is metered, and one that does not fit refuses them all."""
         return await _timed(metrics, "verify_batch", verification.verify_batch, request, code)
 
-    @app.get(
-        "/v1/products/{code}/files/{name}",
-        openapi_extra=_docs(None, None, 400, 401, 403, 404, 409, 422, 429, 503),
-        tags=["use"],
-    )
+    files_docs = _docs(None, None, 400, 401, 403, 404, 409, 416, 422, 429, 503) | _KEYED
+    files_docs["parameters"] = [_IDEMPOTENCY, *_PART]
+    files_docs["responses"] |= _file_answers()
+
+    @app.get("/v1/products/{code}/files/{name}", openapi_extra=files_docs, tags=["use"])
     async def fetch(code: str, name: str, request: Request, purpose: Annotated[str, Query(max_length=64)]) -> Response:
-        """Fetch the file of a report or component; each fetch is metered."""
+        """Fetch the file of a component or report, with the buyer's marks; each download is metered once.
+
+        To resume one, repeat its `Idempotency-Key` and ask for the rest with `Range`.
+        """
         call = make_call(request.scope, dict(request.scope["headers"]), code, b"")
+        part = Part(request.headers.get("range", ""), request.headers.get("if-range", ""))
         started = time.perf_counter()
-        response = _response(await files.fetch(call, name, purpose))
+        response = _response(await files.fetch(call, name, purpose, part))
         metrics.count("files", response.status_code, time.perf_counter() - started)
         return response
+
+
+def _file_answers() -> dict[str, Any]:
+    """Return the two answers that carry a file."""
+    content = {kind: {"schema": {"type": "string", "contentEncoding": "binary"}} for kind in FILE_TYPES}
+    headers = {**_LIMITED, **_INDEX, **_FILE_FIELDS}
+    ranged = {"Content-Range": {"schema": {"type": "string"}, "description": "which bytes of how many"}}
+    return {
+        "200": {"description": "the file", "headers": headers, "content": content},
+        "206": {"description": "the asked part of it", "headers": headers | ranged, "content": content},
+    }
 
 
 def _add_lists(app: FastAPI, lists: Lists) -> None:

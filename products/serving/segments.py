@@ -30,7 +30,7 @@ MAGIC = b"SZINDEX2"
 HEADER = struct.Struct(">8sQIIII32x")
 MAX_SUBJECTS = 2**32 - 2
 MAX_PREFIX = 32
-BUCKET = 16
+BUCKET = 8
 KEY_BYTES, TAIL_BYTES = 16, 8
 
 Words = npt.NDArray[np.uint64]
@@ -71,7 +71,7 @@ class Shape:
 
 
 def shape_for(subjects: int, segment_bits: int) -> Shape:
-    """Return the shape with about 16 subjects a bucket."""
+    """Return the shape with 8 to 16 subjects a bucket."""
     wanted = max(0, (max(subjects, 1) // BUCKET).bit_length() - 1)
     return Shape(min(MAX_PREFIX, max(wanted, segment_bits)), segment_bits)
 

@@ -88,7 +88,7 @@ class ServingState:
         self.offers: dict[str, Offer] = {}
         self.callers: dict[str, Caller] = {}
         self._apps: dict[str, App] = {}
-        self._database = database
+        self.database = self._database = database
         self._policies = policies
         self._keys = keys
         self._folder = folder

@@ -9,6 +9,7 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI
 
 from policies import Context, NoScopes, Policies, Resource
+from products.forms.delivery import Copies
 from products.serving.contract import make_documented_app
 from products.serving.files import Files
 from products.serving.gate import Gate
@@ -133,7 +134,7 @@ def consumer_app(platform, tmp_path_factory):
     usage = UsageFolder(folder)
     gate = Gate(state, platform.policies, platform.scopes, platform.clock, usage)
     recorder, digests = Recorder(gate, None), Digests(b"0" * 32)
-    files = Files(gate, recorder, digests, lambda product: folder)
+    files = Files(gate, recorder, digests, lambda product: folder, Copies(state.database, platform.keys))
     lists = Lists(gate, usage, folder, folder / "socket")
     return make_documented_app(Verification(gate, recorder, digests), files, lists, Metrics())
 
