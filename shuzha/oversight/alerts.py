@@ -9,7 +9,7 @@ from typing import Any
 
 from policies import Context, Policies, Resource
 from products.consumers.store import KEYS
-from shuzha.core.actor import Actor, platform_actor
+from shuzha.core.actor import Actor
 from shuzha.core.ids import new_id
 from shuzha.core.work import Database, Work
 from shuzha.oversight.anomalies import Oddity, find_many_keys, find_oddities
@@ -165,11 +165,6 @@ class Alerts:
         )  # fmt: skip
         work.emit(f"alert:{verb}", saved.id, f"alert {saved.kind.value} {move.target.value}", data={"reason": reason})
         return saved
-
-
-def watcher() -> Actor:
-    """Return who raises alerts: a process of the platform."""
-    return platform_actor("watch")
 
 
 def _rules(work: Work) -> dict[AlertKind, RuleInForce]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol
 
 from policies import Context, Policies, Resource
@@ -18,6 +19,7 @@ from shuzha.core.actor import Actor, platform_actor
 from shuzha.core.errors import Conflict, Invalid, NotFound, ShuzhaError, TransitionNotAllowed
 from shuzha.core.ids import new_id
 from shuzha.core.work import Database, Event, Work
+from shuzha.metering.reports import UsageReader
 from shuzha.oversight.model import RECALLED, Hit, Notice, Order, OrderKind, OrderVerb, check_words
 from shuzha.oversight.store import NOTICES, ORDERS
 
@@ -224,3 +226,19 @@ def _recalled(database: Database, kind: OrderKind, subject: str) -> list[str]:
         return [subject]
     with database.read() as work:
         return [one.id for one in work.list(PRODUCTS) if one.authorization == subject]
+
+
+def find_buyers(folder: Path, products: Sequence[str]) -> tuple[Buyer, ...]:
+    """Return who used any of these products, by the meter's table; waived use counts like any other."""
+    try:
+        reader = UsageReader(folder)
+    except NotFound:
+        return ()
+    found: dict[str, dict[str, int]] = {}
+    try:
+        for product in products:
+            for consumer, uses in reader.list_consumers(product):
+                found.setdefault(consumer, {})[product] = uses
+    finally:
+        reader.close()
+    return tuple(Buyer(one, tuple(sorted(used)), sum(used.values())) for one, used in sorted(found.items()))

@@ -45,6 +45,7 @@ class Requirements:
         self._database = database
         self._policies = policies
         self._law = law
+        self.clock = database.clock
 
     def raise_requirement(self, actor: Actor, asked: Asked) -> Requirement:
         """Return a new requirement, on its provider's desk; the clock of the answer starts.
