@@ -13,10 +13,11 @@ from products.serving.contract import make_documented_app
 from products.serving.fast import Fast
 from products.serving.files import Files
 from products.serving.gate import Gate
-from products.serving.http import App, Receive, Scope, Send, capped, run
+from products.serving.http import App, Receive, Scope, Send, capped, run, signed
 from products.serving.lists import Lists, UsageFolder
 from products.serving.meter import Digests, PointMeter
 from products.serving.metrics import Metrics
+from products.serving.signing import KEY_NAME, Signer
 from products.serving.state import ServingState
 from products.serving.verify import Recorder, Verification
 from shuzha.core.clock import Clock
@@ -56,7 +57,8 @@ def make_serving(parts: Parts, *, raw: bool = True) -> tuple[App, Fast]:
     verification = Verification(gate, recorder, digests)
     files = Files(gate, recorder, digests, parts.find_file, Copies(parts.state.database, parts.keys))
     lists = Lists(gate, usage, parts.log_folder, parts.socket)
-    documented = capped(make_documented_app(verification, files, lists, metrics))
+    signer = Signer(parts.keys.signing_key(KEY_NAME), parts.clock)
+    documented = signed(capped(make_documented_app(verification, files, lists, metrics, signer)), signer)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if raw and scope["type"] == "http" and scope["method"] == "POST":
@@ -64,7 +66,7 @@ def make_serving(parts: Parts, *, raw: bool = True) -> tuple[App, Fast]:
             if path.startswith(_PREFIX) and path.endswith(_SUFFIX):
                 code = path[len(_PREFIX) : -len(_SUFFIX)]
                 if code and "/" not in code:
-                    await run(verification.verify, metrics, "verify", code, (scope, receive, send))
+                    await run(verification.verify, metrics, "verify", code, (scope, receive, send), signer)
                     return
         await documented(scope, receive, send)
 

@@ -12,10 +12,12 @@ from products.consumers.usage_now import UsageNow
 from products.forms.deliveries import FetchesOf
 from products.forms.service import FormParts, FormService
 from products.registry.cases import CaseService
+from products.registry.dossier import Dossiers
 from products.registry.exports import AirlockFiles
 from products.registry.objecting import Objecting
 from products.registry.resources import ResourceService
 from products.registry.service import RegistryService, RegistrySettings
+from products.registry.sheet import Addresses, Sheets
 from products.serving.index import IndexService, index_folder
 from sandbox.workspaces.host.disks import images_folder
 from shuzha.exits.ending import Ending
@@ -70,6 +72,23 @@ class Platform(Workrooms):
     def apps(self) -> AppService:
         """Consumers' apps."""
         return AppService(self.database, self.policies)
+
+    @cached_property
+    def addresses(self) -> Addresses:
+        """Where the consumer API and the portal are, for sheets."""
+        return Addresses(self.settings.api_url, self.settings.portal_url)
+
+    @cached_property
+    def sheets(self) -> Sheets:
+        """Product sheets, as anybody may read them."""
+        return Sheets(self.database, self.registry, self.scopes, self.addresses)
+
+    @cached_property
+    def dossiers(self) -> Dossiers:
+        """Registration dossiers, written from the records."""
+        return Dossiers(
+            self.registry, self.cases, self.sheets, AirlockFiles(self.airlock), self.scopes, self.keys, self.addresses
+        )
 
     @cached_property
     def consumers(self) -> KeyService:

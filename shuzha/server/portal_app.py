@@ -104,6 +104,8 @@ def _api(platform: Platform) -> APIRouter:
     router.include_router(products.registry.routes.make_router(platform.registry, actor))
     router.include_router(products.registry.routes_cases.make_resource_router(platform.resources, actor))
     router.include_router(products.registry.routes_cases.make_case_router(platform.cases, actor))
+    sheets = platform.sheets, platform.dossiers, platform.addresses
+    router.include_router(products.registry.routes_cases.make_sheet_router(*sheets, actor))
     router.include_router(products.consumers.app_routes.make_router(platform.apps, actor))
     router.include_router(products.consumers.routes.make_router(platform.consumers, actor))
     router.include_router(
