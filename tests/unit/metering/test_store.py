@@ -7,6 +7,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -174,10 +175,11 @@ def test_failed_disk_is_said_and_nothing_is_acknowledged(
 ) -> None:
     store, event = open_usage(), make_event(idempotency_key="a")
 
-    def full(handle: int) -> None:
+    def full(*_of: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "fdatasync", full)
+    for call in ("pwrite", "fdatasync"):
+        monkeypatch.setattr(os, call, full)
     with pytest.raises(Unavailable, match="No space left"):
         store.record([event])
     with pytest.raises(Unavailable, match="closed after a failed write"):
