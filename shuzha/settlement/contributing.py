@@ -125,9 +125,7 @@ class ContributionService:
             release = work.find(RELEASES, identifier)
             if release is not None:
                 grants.setdefault(release.entry, work.get(GRANTS, release.grant))
-        return {
-            name: _Part(work.get(ENTRIES, name), grant, self._raw.version(name)) for name, grant in grants.items()
-        }
+        return {name: _Part(work.get(ENTRIES, name), grant, self._raw.version(name)) for name, grant in grants.items()}
 
     def _value(self, parts: Mapping[str, _Part], by: Measure) -> tuple[Shapley, int]:
         # The learner's library takes a second to import, and nothing else of settlement needs it.

@@ -45,7 +45,7 @@ class Shapley:
 
 
 def measure(players: Sequence[str], value: Value, *, seed: int = 0, exact_up_to: int = EXACT_UP_TO) -> Shapley:
-    """Return the Shapley values of distinct players; the same seed gives the same values. `value` is asked once each."""
+    """Return the Shapley values of distinct players; the same seed gives the same ones. `value` is asked once each."""
     if not players or len(set(players)) != len(players):
         raise ValueError("players are distinct, and at least one")
     known = _Known(value)

@@ -81,7 +81,8 @@ def people(count: int = 400) -> dict[str, Table]:
         "arrears": [float(n % 3 == 0) * 5 + (n * 31 % 7) / 10 + month for n in numbers for month in range(2)],
     })  # fmt: skip
     return {
-        "ent_a": Table(told.lazy(), "who", ("defaulted", "noise")), "ent_b": Table(known.lazy(), "person", ("arrears",))
+        "ent_a": Table(told.lazy(), "who", ("defaulted", "noise")),
+        "ent_b": Table(known.lazy(), "person", ("arrears",)),
     }
 
 
