@@ -460,7 +460,11 @@ class PortalCity:
             export, "by_district", ProductKind.REPORT, "各区参保人数季报", "Insured people by district", upto="announce"
         )
         self.made["product.notice"] = report.id
-        self._leave_registrations(entry, report)
+        held = self.product(
+            export, "by_district", ProductKind.REPORT, "各区参保人数年报", "Insured people a year", upto="announce"
+        )
+        self.made["product.held"] = held.id
+        self._leave_registrations(entry, held)
 
     def _leave_registrations(self, entry: Entry, report: Product) -> None:
         """Leave an objection to answer, a resource on its way, and a case that the holder is to be heard on."""

@@ -25,8 +25,8 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
     )
     own_files = tuple(f"/imports/{made[f'import.{name}']}" for name in ("read", "screened", "inside"))
     registration, resource = f"/registrations/{made['product']}", f"/registrations/{made['resource']}"
-    noticed, case = f"/registrations/{made['product.notice']}", f"/cases/{made['case']}"
-    public = (f"/public/notices/{made['product.notice']}", f"/public/products/{made['product']}")
+    noticed, case = f"/registrations/{made['product.held']}", f"/cases/{made['case']}"
+    public = (f"/public/notices/{made['product.held']}", f"/public/products/{made['product']}")
     asking = f"/cases/new?subject={made['product']}&kind="
     person = f"/people/{city.people['analyst'].id}"
     money = ("/usage", f"/usage?period={made['month']}", "/statements")
