@@ -47,7 +47,6 @@ EXCUSED_JOBS = {
     "ComputeService.record_closed": BOOKS,
     "Deliveries.announce": BOOKS,
     "Deliveries.deliver": BOOKS,
-    "Deliveries.forget_old": BOOKS,
     "InboundService.follow": UNDONE,
     "KeyRing.destroy_scenario_key": BELOW,
     "LocalHost.destroy": BELOW,
