@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "e41c7d92b0a6"
-down_revision = "6d218c4d96bc"
+down_revision = "5d1c7e9f4a28"
 branch_labels = None
 depends_on = None
 
