@@ -134,6 +134,14 @@ class UsageReader:
         found = self._database.execute(statement, (first.isoformat(), end.isoformat(), *products)).fetchone()
         return int(found[0])
 
+    def list_consumers(self, product: str) -> tuple[tuple[str, int], ...]:
+        """Return who used a product and how much of it, reversals apart, by consumer."""
+        statement = (
+            "SELECT consumer, sum(quantity) FROM events WHERE product = ? GROUP BY consumer "
+            "HAVING sum(quantity) > 0 ORDER BY consumer"
+        )
+        return tuple((str(one), int(uses)) for one, uses in self._database.execute(statement, (product,)))
+
     def has(self, key_id: str, idempotency_key: str) -> bool:
         """Return whether a use of a key was metered under an idempotency key that its caller chose."""
         statement = "SELECT 1 FROM repeats WHERE key_id = ? AND idempotency_key = ?"
