@@ -53,7 +53,7 @@ def document_of(authorization: Authorization) -> bytes:
 
 
 def _agreement(agreement: Agreement) -> dict[str, Any]:
-    """Return an agreement as it is signed; what agreements of before could not say is left out where it says nothing."""
+    """Return an agreement as it is signed: what agreements of before could not say is left out where it is empty."""
     plain: dict[str, Any] = msgspec.to_builtins(agreement, order="sorted")
     for name in ("fixed", "bands"):
         if not plain["income"][name]:
