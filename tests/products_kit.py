@@ -10,9 +10,11 @@ import polars as pl
 
 from products.consumers.apps import AppService
 from products.consumers.service import KeyService
+from products.registry.cases import CaseService
 from products.registry.codes import ProductKind
 from products.registry.exports import ReleasedFile
 from products.registry.model import Lineage, Product, Sheet
+from products.registry.resources import ResourceService
 from products.registry.service import RegistryService, RegistrySettings
 from products.serving.index import IndexService
 from shuzha.authorization.model import Grant
@@ -78,6 +80,9 @@ class ProductCity(ReleaseCity):
         scopes = GrantScopes(self.database)
         settings = RegistrySettings(self.folder / "products", "370100")
         self.registry = RegistryService(self.database, self.policies, self.law, self.shelf, scopes, settings, self.keys)
+        self.resources = ResourceService(self.database, self.policies, self.law, settings, self.keys)
+        registers = {"product": self.registry, "resource": self.resources}
+        self.cases = CaseService(self.database, self.policies, self.law, registers)
         self.index = IndexService(
             self.database, self.policies, self.registry, scopes, self.zone, self.keys, self.folder / "products"
         )
@@ -126,6 +131,11 @@ class ProductCity(ReleaseCity):
         entry = self.filled(half_paid(people))
         authorization = self.authorize(entry)
         return entry, self.grant(authorization, entry, **changes)
+
+    def granted_elsewhere(self) -> tuple[Entry, Grant]:
+        """Return another entry, with a grant on it."""
+        entry = self.filled(half_paid(), "2020102")
+        return entry, self.grant(self.authorize(entry), entry)
 
     def verification(self, people: int = 200, **changes: object) -> Product:
         """Return a verification product in service."""

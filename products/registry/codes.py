@@ -5,7 +5,7 @@
 | 1-2 | province, first two digits of GB/T 2260 | `provinceCode` of the national registry |
 | 3 | industry section, a letter of GB/T 4754 (`I`: information services) | `industryCode` of the national registry |
 | 4 | data type: 1 resource, 2 product or service, 3 open data | the three types of the national registry |
-| 5 | form: 1 component, 2 model, 3 verification, 4 service, 5 report | J23 art. 4(3), in the order of the text |
+| 5 | form: 1 component, 2 model, 3 verification, 4 service, 5 report; 0 for a resource | J23 art. 4(3), in its order |
 | 6-12 | sequence within the installation | |
 | 13 | check character, ISO/IEC 7064 MOD 37,36 | finds any single error and any swap of neighbours |
 
@@ -19,10 +19,11 @@ from enum import StrEnum
 
 from shuzha.core.errors import Invalid
 
+RESOURCE_TYPE = "1"
 DATA_TYPE = "2"
 MAX_SEQUENCE = 9_999_999
 _LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_SHAPE = re.compile(r"[1-9][0-9][A-T][1-3][1-5][0-9]{7}[0-9A-Z]")
+_SHAPE = re.compile(r"[1-9][0-9][A-T][1-3][0-5][0-9]{7}[0-9A-Z]")
 
 
 class ProductKind(StrEnum):
@@ -40,6 +41,15 @@ _FORM_DIGIT = {kind: str(place) for place, kind in enumerate(ProductKind, 1)}
 
 def make_code(city_code: str, industry: str, kind: ProductKind, sequence: int) -> str:
     """Return the product code of these parts; refuses an industry or sequence that has no place in it."""
+    return _make(city_code, industry, DATA_TYPE + _FORM_DIGIT[kind], sequence)
+
+
+def make_resource_code(city_code: str, industry: str, sequence: int) -> str:
+    """Return the code of a data resource; refuses the same."""
+    return _make(city_code, industry, RESOURCE_TYPE + "0", sequence)
+
+
+def _make(city_code: str, industry: str, form: str, sequence: int) -> str:
     if not re.fullmatch(r"[1-9][0-9]{5}", city_code):
         raise Invalid(f"a product code refuses the city code `{city_code}`", rule="product.code", accepted="six digits")
     if not re.fullmatch(r"[A-T]", industry):
@@ -50,7 +60,7 @@ def make_code(city_code: str, industry: str, kind: ProductKind, sequence: int) -
         raise Invalid(
             f"a product code refuses sequence {sequence}", rule="product.code", accepted=f"1 to {MAX_SEQUENCE}"
         )
-    body = f"{city_code[:2]}{industry}{DATA_TYPE}{_FORM_DIGIT[kind]}{sequence:07d}"
+    body = f"{city_code[:2]}{industry}{form}{sequence:07d}"
     return body + check_character(body)
 
 

@@ -48,6 +48,7 @@ PRODUCT = Lifecycle(
         Move("suspend", (_S.LISTED, _S.IN_SERVICE), _S.SUSPENDED, owner="operator"),
         Move("restore", (_S.SUSPENDED,), _S.IN_SERVICE),
         Move("refit", (_S.LISTED, _S.IN_SERVICE), _S.LISTED, owner="operator"),
+        Move("refit", (_S.SUSPENDED,), _S.SUSPENDED, owner="operator"),
         Move("delist", (_S.LISTED, _S.IN_SERVICE, _S.SUSPENDED), _S.DELISTED),
     ],
 )

@@ -12,9 +12,11 @@ from typing import Any, Generic, TypeVar, cast
 
 from policies import Context, Policies, Resource
 from products.registry import registration as rules
+from products.registry.case_model import OPEN, VERBS, Case, CaseKind, changed_sheet
 from products.registry.letters import Facts, commit, write_commitment, write_notice
+from products.registry.model import Evidence
 from products.registry.registration import Agent, Application, Objection, Outcome, Registered, Registration
-from products.registry.store import OBJECTIONS
+from products.registry.store import CASES, OBJECTIONS
 from shuzha.core.actor import Actor
 from shuzha.core.clock import city_date
 from shuzha.core.errors import Invalid, NotFound
@@ -181,11 +183,15 @@ class Registering(ABC, Generic[Record]):
         return tuple(due)
 
     def expire_due(self, actor: Actor) -> tuple[str, ...]:
-        """End the registrations whose last day is over, and return their ids; a job that bears a repeat."""
+        """End the registrations whose last day is over, and return their ids; a job that bears a repeat.
+
+        A renewal that was asked for in time keeps its registration until it is decided.
+        """
         with self._database.read() as work:
             today = city_date(work.now())
             valid = work.list(self._book.noun, registration=Registration.VALID.value)
             over = [one.id for one in valid if one.valid_until is not None and one.valid_until < today]
+            over = [one for one in over if not _is_renewing(work, one)]
         for record_id in over:
             self.expire(actor, record_id)
         return tuple(over)
@@ -198,10 +204,40 @@ class Registering(ABC, Generic[Record]):
                 raise Invalid(f"{record.id} is registered until {record.valid_until}", rule=rules.VALIDITY_RULE)
             return self._move(work, record, "expire", "registration expired")
 
-    def apply_case(self, work: Work, actor: Actor, record_id: str, verb: str, changes: dict[str, Any]) -> Record:
-        """Return the record as a decided case leaves it: `verb` is change, correct, renew or cancel."""
-        record = self._take(work, actor, record_id, verb)
-        return self._move(work, record, verb, f"{verb} of the registration decided", changes)
+    def stage(self, actor: Actor, record: Record, case_id: str, export: str, file: str, anew: bool) -> Evidence | None:
+        """Return the evidence of what a case would serve, kept until it is decided; None where nothing new is."""
+        if export or file:
+            raise Invalid(f"{record.id} serves no output", rule="registration.case", accepted="no export and no file")
+        return None
+
+    def apply_case(self, work: Work, actor: Actor, case: Case) -> Record:
+        """Return the record as a granted case leaves it."""
+        verb = VERBS[case.kind]
+        record = self._take(work, actor, case.subject, verb)
+        changes: dict[str, Any] = {}
+        if case.kind is CaseKind.RENEWAL and record.valid_until is not None:
+            self._check_sound(work, record)
+            years = self._lawbook.get_rule(rules.RENEWAL_RULE).years or 3
+            until = rules.years_later(record.valid_until + dt.timedelta(days=1), years)
+            changes = {"valid_until": until, "reminded_on": None}
+        elif case.kind is CaseKind.CANCELLATION:
+            changes = {"state_reason": case.decision}
+        elif case.changes:
+            sheet = changed_sheet(record.sheet, case.changes)  # type: ignore[attr-defined]
+            self.check_sheet(sheet)
+            changes = {"sheet": sheet}
+        data = {"case": case.id, "kind": case.kind.value}
+        saved = self._move(work, record, verb, f"{case.kind.value} by case {case.id}", changes, data=data)
+        return self._served_anew(work, saved, case) if case.evidence is not None else saved
+
+    def _served_anew(self, work: Work, record: Record, case: Case) -> Record:
+        """Serve what a granted change deposited."""
+        return record
+
+    def find(self, record_id: str) -> Record:
+        """Return one record, for the rooms of the register itself; raises NotFound."""
+        with self._database.read() as work:
+            return work.get(self._book.noun, record_id)
 
     def get(self, actor: Actor, record_id: str) -> Record:
         """Return one record that the actor may see, or raise NotFound."""
@@ -298,6 +334,10 @@ def name_of(work: Work, organisation: str) -> str:
 def open_ones(objections: tuple[Objection, ...]) -> tuple[Objection, ...]:
     """Return those that wait for an answer."""
     return tuple(one for one in objections if one.outcome is Outcome.OPEN)
+
+
+def _is_renewing(work: Work, record_id: str) -> bool:
+    return any(one.state in OPEN for one in work.list(CASES, subject=record_id, kind=CaseKind.RENEWAL.value))
 
 
 def _at(work: Work) -> Context:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,32 +10,28 @@ import msgspec
 
 from policies import Context, Policies, Resource, ScopeSource
 from products.registry import model
+from products.registry.case_model import Case
 from products.registry.codes import ProductKind, make_code
-from products.registry.exports import ReleasedFile, ReleasedFiles
+from products.registry.exports import ReleasedFiles
 from products.registry.letters import Facts
 from products.registry.model import PRODUCT, REGISTRATION, Evidence, Product, ProductState, Sheet
 from products.registry.objecting import Objecting
+from products.registry.outputs import Output, Outputs
+from products.registry.outputs import product_file as product_file
+from products.registry.outputs import read_verification as read_verification
 from products.registry.receipts import public_key, write_receipt
 from products.registry.registering import Book, name_of
 from products.registry.registration import check_reason
 from products.registry.store import PRODUCTS, next_sequence
-from sandbox.airlock.specification import VerificationSpecification, parse
 from shuzha.catalog.store import ENTRIES
 from shuzha.core.actor import Actor, platform_actor
-from shuzha.core.errors import Invalid, NotAllowed, NotFound
+from shuzha.core.errors import Invalid
 from shuzha.core.ids import new_id
 from shuzha.core.keys import KeyRing
 from shuzha.core.lawbook import LawBook
 from shuzha.core.money import Price
 from shuzha.core.work import Database, Event, Work
 
-_FORMS = {
-    ProductKind.VERIFICATION: ("verification",),
-    ProductKind.REPORT: ("table", "figure", "text"),
-    ProductKind.COMPONENT: ("table",),
-    ProductKind.MODEL: ("model",),
-    ProductKind.SERVICE: ("table",),
-}
 FORMS_ZH = {
     ProductKind.COMPONENT: "数据组件", ProductKind.MODEL: "数据模型", ProductKind.VERIFICATION: "数据核验",
     ProductKind.SERVICE: "数据服务", ProductKind.REPORT: "数据报告",
@@ -68,8 +62,7 @@ class RegistryService(Objecting[Product]):
         keys: KeyRing,
     ) -> None:
         super().__init__(Book(PRODUCTS, REGISTRATION), database, policies, lawbook, keys)
-        self._released = released
-        self._scopes = scopes
+        self._outputs = Outputs(released, scopes, settings.folder)
         self._settings = settings
 
     def deposit(self, actor: Actor, export_id: str, file: str, kind: ProductKind, sheet: Sheet) -> Product:
@@ -79,15 +72,17 @@ class RegistryService(Objecting[Product]):
         whose specification reads beyond its grant.
         """
         model.check_sheet(sheet)
-        found = self._released.read_released(actor, export_id, file)
+        found = self._outputs.read(actor, export_id, file, kind, self._database.clock.now())
+        product = _new_product(actor, found, kind, sheet)
         with self._database.work(actor) as work:
-            product = self._new_product(actor, found, kind, sheet, work.now())
             self._policies.check(actor, "product:deposit", product_resource(product), Context(at=work.now()))
             work.add(PRODUCTS, product)
-            self._store_file(product, found)
+            self._outputs.keep(product, found.content)
             work.emit(
                 "product:deposit", product.id, f"evidence of a {kind.value} deposited",
-                data={"evidence": product.evidence.sha256, "output": found.sha256, "export": export_id},
+                data={
+                    "evidence": product.evidence.sha256, "output": product.evidence.output_sha256, "export": export_id,
+                },
             )  # fmt: skip
         return product
 
@@ -113,8 +108,41 @@ class RegistryService(Objecting[Product]):
 
     def _check_sound(self, work: Work, record: Product) -> None:
         """Refuse a product of a recalled export, and one whose file or evidence is not what was deposited."""
-        self._check_not_recalled(record)
-        check_evidence(record, self.file_path(record))
+        self._outputs.check_standing(record)
+
+    def stage(self, actor: Actor, record: Product, case_id: str, export: str, file: str, anew: bool) -> Evidence | None:
+        """Return the evidence of the output that a change would serve; refuses one of another grant."""
+        if not export:
+            return None
+        found = self._outputs.read(actor, export, file, record.kind, self._database.clock.now())
+        if found.evidence.lineage.grant != record.grant:
+            raise Invalid(
+                f"the new output of product {record.id} is of another grant", rule="registration.case",
+                accepted="a registration of its own",
+            )  # fmt: skip
+        if found.evidence.output_sha256 == record.evidence.output_sha256:
+            raise Invalid(f"the new output of product {record.id} is the one it serves", rule="registration.case")
+        self._outputs.stage(record, case_id, found.content)
+        return found.evidence
+
+    def _served_anew(self, work: Work, record: Product, case: Case) -> Product:
+        # The service waits for its operating unit: what it answers is another thing now, and an index has to be built.
+        if case.evidence is None:
+            return record
+        content = self._outputs.staged(record, case.id)
+        fresh = self._outputs.supersede(record, content, case.evidence)
+        changes: dict[str, Any] = {
+            "evidence": fresh.evidence, "superseded": fresh.superseded, "index_version": 0, "index_subjects": 0,
+        }  # fmt: skip
+        if record.kind is ProductKind.VERIFICATION:
+            specification = read_verification(content)
+            changes |= {
+                "specification": content.decode(), "columns": tuple(sorted(specification.used_columns)),
+            }  # fmt: skip
+        if PRODUCT.can(record.state, "refit"):
+            changes["state"] = PRODUCT.next(record.state, "refit", record.id).target
+        data = {"output": fresh.evidence.output_sha256, "case": case.id, "kind": record.kind.value}
+        return self._store(work, record, "refit", f"another output by case {case.id}", changes, data=data)
 
     def _ended(self, work: Work, record: Product, verb: str) -> Product:
         if not PRODUCT.can(record.state, "delist"):
@@ -151,7 +179,7 @@ class RegistryService(Objecting[Product]):
         with self._database.work(actor) as work:
             product = work.get(PRODUCTS, product_id)
             self._allow(work, actor, "list", product)
-            self._check_not_recalled(product)
+            self._check_sound(work, product)
             move = PRODUCT.next(product.state, "list", product.id)
             model.check_can_list(product)
             model.check_waiver(product, waived_purposes)
@@ -215,43 +243,7 @@ class RegistryService(Objecting[Product]):
 
     def file_path(self, product: Product) -> Path:
         """Return where the product's own file lies (reports and components)."""
-        return product_file(self._settings.folder, product)
-
-    def _new_product(
-        self, actor: Actor, found: ReleasedFile, kind: ProductKind, sheet: Sheet, now: dt.datetime
-    ) -> Product:
-        if found.organisation != actor.organisation:
-            raise NotAllowed(f"export {found.lineage.export} is of another organisation", rule="product.tenancy")
-        if found.form not in _FORMS[kind]:
-            raise Invalid(
-                f"a {kind.value} product refuses a file of form {found.form}",
-                rule="product.kind",
-                accepted=", ".join(_FORMS[kind]),
-            )
-        if hashlib.sha256(found.content).hexdigest() != found.sha256:
-            raise Invalid(f"file {found.lineage.file} is not what its release says", rule="product.evidence")
-        state = self._scopes.find_scope(found.lineage.grant)
-        if state is None:
-            raise NotFound(f"no grant with id {found.lineage.grant}")
-        specification = read_verification(found.content) if kind is ProductKind.VERIFICATION else None
-        columns = tuple(sorted(specification.used_columns)) if specification else tuple(sorted(state.scope.columns))
-        if specification is not None:
-            _check_within_grant(specification, state.scope.entry, state.scope.columns)
-        evidence = Evidence(found.sha256, len(found.content), found.certificate_sha256, found.lineage, now)
-        return Product(
-            id=new_id("prd"), kind=kind, sheet=sheet, operator=actor.organisation, author=actor.id,
-            demand=found.lineage.demand, grant=found.lineage.grant, authorization=found.lineage.authorization,
-            entry=found.lineage.entry, columns=columns, purposes=tuple(sorted(state.scope.purposes)),
-            specification=found.content.decode() if specification else "",
-            evidence=replace(evidence, sha256=evidence.computed_sha256()), created_at=now,
-        )  # fmt: skip
-
-    def _store_file(self, product: Product, found: ReleasedFile) -> None:
-        path = self.file_path(product)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        half = path.with_name(f".{path.name}.new")
-        half.write_bytes(found.content)
-        half.replace(path)
+        return self._outputs.path(product)
 
     def _serve(self, actor: Actor, product_id: str, verb: str, content: str, *, reason: str | None = None) -> Product:
         with self._database.work(actor) as work:
@@ -270,15 +262,6 @@ class RegistryService(Objecting[Product]):
             }
             changes["suspended_by"] = actor.organisation if verb == "suspend" else ""
             return self._store(work, product, verb, content, changes, data=_reason_data(reason))
-
-    def _check_not_recalled(self, product: Product) -> None:
-        export = product.evidence.lineage.export
-        reason = self._released.recall_of(export)
-        if reason is not None:
-            raise Invalid(
-                f"product {product.id} rests on {export}, which was recalled: {reason}",
-                rule="product.recalled (W25 art. 27)", accepted="a product of an export that stands released",
-            )  # fmt: skip
 
     def _allow(self, work: Work, actor: Actor, verb: str, product: Product) -> None:
         self._policies.check(actor, f"product:{verb}", product_resource(product), Context(at=work.now()))
@@ -307,44 +290,14 @@ def product_resource(product: Product) -> Resource:
     )  # fmt: skip
 
 
-def product_file(folder: Path, product: Product) -> Path:
-    """Return where a product's own file lies below the folder of products."""
-    return folder / product.id / "files" / Path(product.evidence.lineage.file).name
-
-
-def check_evidence(product: Product, path: Path) -> None:
-    """Refuse a product whose evidence or file is not what was deposited (存证)."""
-    held = path.read_bytes() if path.is_file() else b""
-    whole = product.evidence.computed_sha256() == product.evidence.sha256
-    if not whole or hashlib.sha256(held).hexdigest() != product.evidence.output_sha256:
-        raise Invalid(
-            f"the evidence of product {product.id} does not hold", rule="product.evidence (W25 art. 25)",
-            accepted="the output that was deposited",
-        )  # fmt: skip
-
-
-def read_verification(content: bytes | str) -> VerificationSpecification:
-    """Return the verification specification of a released file; refuses another kind and more than 8 claims."""
-    found = parse(content.encode() if isinstance(content, str) else content)
-    if not isinstance(found, VerificationSpecification):
-        raise Invalid("a verification product refuses a table specification", rule="product.specification")
-    if len(found.claims) > MAX_CLAIMS:
-        raise Invalid(f"{len(found.claims)} claims", rule="product.specification", accepted=f"at most {MAX_CLAIMS}")
-    return found
-
-
-MAX_CLAIMS = 8
-
-
-def _check_within_grant(found: VerificationSpecification, entry: str, columns: frozenset[str]) -> None:
-    if found.entry != entry:
-        raise Invalid("the specification names another entry than its grant", rule="grant.entry", accepted=entry)
-    beyond = sorted(found.used_columns - columns)
-    if beyond:
-        raise Invalid(
-            f"the specification reads the column `{beyond[0]}`, which its grant does not hold",
-            rule="grant.columns", accepted=", ".join(sorted(columns)),
-        )  # fmt: skip
+def _new_product(actor: Actor, found: Output, kind: ProductKind, sheet: Sheet) -> Product:
+    lineage = found.evidence.lineage
+    return Product(
+        id=new_id("prd"), kind=kind, sheet=sheet, operator=actor.organisation, author=actor.id, demand=lineage.demand,
+        grant=lineage.grant, authorization=lineage.authorization, entry=lineage.entry, columns=found.columns,
+        purposes=found.purposes, specification=found.specification, evidence=found.evidence,
+        created_at=found.evidence.deposited_at,
+    )  # fmt: skip
 
 
 def _reason_data(reason: str | None) -> dict[str, Any]:

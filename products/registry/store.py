@@ -1,4 +1,4 @@
-"""The tables of products, and of objections to notices."""
+"""The tables of products, of data resources, and of objections to notices and cases on registrations."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from products.registry.case_model import CASE, Case
 from products.registry.model import PRODUCT, Product
 from products.registry.registration import Objection, Registration
+from products.registry.resource_model import DataResource
 from shuzha.core.records import Noun
 from shuzha.core.work import Work
 
 PRODUCTS = Noun(
     "products", Product, lifecycle=PRODUCT, unique=[("code",)], index=["operator", "authorization", "grant"]
 )
+RESOURCES = Noun("data_resources", DataResource, unique=[("code",)], index=["provider", "entry"])
 OBJECTIONS = Noun("registration_objections", Objection, index=["subject"])
+CASES = Noun("registration_cases", Case, lifecycle=CASE, index=["subject"])
 
 
 def hold_registration(noun: Noun[Any]) -> None:
@@ -24,6 +28,7 @@ def hold_registration(noun: Noun[Any]) -> None:
 
 
 hold_registration(PRODUCTS)
+hold_registration(RESOURCES)
 
 
 def next_sequence(work: Work, noun: Noun[Any] = PRODUCTS) -> int:

@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import PlainTextResponse, Response
+from fastapi.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 
-from products.serving.files import Files
+from products.serving.documents import complete
+from products.serving.files import FILE_TYPES, Files, Part
 from products.serving.http import make_call
 from products.serving.lists import Lists
 from products.serving.metrics import Metrics
+from products.serving.problems import PROBLEMS, document_of, find_problem, page_of
+from products.serving.shapes import ANSWERS
+from products.serving.signing import DIRECTORY, Signer
 from products.serving.verify import Verification
 from products.serving.wire import (
     Answer,
@@ -40,6 +45,7 @@ _PROBLEMS = {
     404: "no such product, file or use",
     409: "the Idempotency-Key was used for another request",
     413: "a body over 64 KiB",
+    416: "a part that the file has not",
     422: "fields, claim or subject that do not fit",
     429: "more calls than the key has a second or a day",
     503: "the meter or the records are not available: nothing was answered, trying again is safe",
@@ -53,10 +59,28 @@ _IDEMPOTENCY = {
     "name": "Idempotency-Key", "in": "header", "required": False, "schema": {"type": "string", "maxLength": 200},
     "description": "a repeat with the same key and request gets the first answer and is charged once",
 }  # fmt: skip
+_PART = [
+    {
+        "name": name, "in": "header", "required": False, "schema": {"type": "string", "maxLength": 100},
+        "description": about, "example": example,
+    }
+    for name, about, example in (
+        ("Range", "the rest of a download that broke off", "bytes=1048576-"),
+        ("If-Range", "the ETag of that download: another file is sent whole", '"9f86d0…"'),
+    )
+]  # fmt: skip
+_FILE_FIELDS = {
+    "ETag": {"schema": {"type": "string"}, "description": "the SHA-256 of the buyer's copy, in hex"},
+    "Repr-Digest": {"schema": {"type": "string"}, "description": "the same as RFC 9530 writes it"},
+    "Shuzha-Marked": {"schema": {"type": "string"}, "description": "?1 where the copy carries the buyer's marks"},
+    "Shuzha-Usage-Id": {"schema": {"type": "string"}, "description": "the metered use"},
+}
 _KEYED: dict[str, Any] = {"security": [{"key": []}]}
 
 
-def make_documented_app(verification: Verification, files: Files, lists: Lists, metrics: Metrics) -> FastAPI:
+def make_documented_app(
+    verification: Verification, files: Files, lists: Lists, metrics: Metrics, signer: Signer | None = None
+) -> FastAPI:
     """Return the FastAPI app of the consumer API."""
     app = FastAPI(
         title="Shuzha consumer API", version="1", docs_url=None, redoc_url=None,
@@ -64,8 +88,11 @@ def make_documented_app(verification: Verification, files: Files, lists: Lists, 
     )  # fmt: skip
     _add_products(app, verification, files, metrics)
     _add_lists(app, lists)
-    app.include_router(make_log_router(PublicLog(lists.log_folder), "/v1/ledger", _docs, checkpoint=False))
+    app.include_router(
+        make_log_router(PublicLog(getattr(lists, "log_folder", Path())), "/v1/ledger", _docs, checkpoint=False)
+    )
     _add_health(app, lists, metrics)
+    _add_meta(app, signer)
     _add_problems(app)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     return app
@@ -85,18 +112,33 @@ def _add_products(app: FastAPI, verification: Verification, files: Files, metric
         """Ask up to 100 questions; each is metered, and one that does not fit refuses them all."""
         return await _timed(metrics, "verify_batch", verification.verify_batch, request, code)
 
-    @app.get(
-        "/v1/products/{code}/files/{name}",
-        openapi_extra=_docs(None, None, 400, 401, 403, 404, 409, 422, 429, 503),
-        tags=["use"],
-    )
+    files_docs = _docs(None, None, 400, 401, 403, 404, 409, 416, 422, 429, 503) | _KEYED
+    files_docs["parameters"] = [_IDEMPOTENCY, *_PART]
+    files_docs["responses"] |= _file_answers()
+
+    @app.get("/v1/products/{code}/files/{name}", openapi_extra=files_docs, tags=["use"])
     async def fetch(code: str, name: str, request: Request, purpose: Annotated[str, Query(max_length=64)]) -> Response:
-        """Fetch the file of a report or component; each fetch is metered."""
+        """Fetch the file of a component or report, with the buyer's marks; each download is metered once.
+
+        To resume one, repeat its `Idempotency-Key` and ask for the rest with `Range`.
+        """
         call = make_call(request.scope, dict(request.scope["headers"]), code, b"")
+        part = Part(request.headers.get("range", ""), request.headers.get("if-range", ""))
         started = time.perf_counter()
-        response = _response(await files.fetch(call, name, purpose))
+        response = _response(await files.fetch(call, name, purpose, part))
         metrics.count("files", response.status_code, time.perf_counter() - started)
         return response
+
+
+def _file_answers() -> dict[str, Any]:
+    """Return the two answers that carry a file."""
+    content = {kind: {"schema": {"type": "string", "contentEncoding": "binary"}} for kind in FILE_TYPES}
+    headers = {**_LIMITED, **_INDEX, **_FILE_FIELDS}
+    ranged = {"Content-Range": {"schema": {"type": "string"}, "description": "which bytes of how many"}}
+    return {
+        "200": {"description": "the file", "headers": headers, "content": content},
+        "206": {"description": "the asked part of it", "headers": headers | ranged, "content": content},
+    }
 
 
 def _add_lists(app: FastAPI, lists: Lists) -> None:
@@ -155,6 +197,34 @@ def _add_health(app: FastAPI, lists: Lists, metrics: Metrics) -> None:
     async def read_metrics() -> Response:
         """Read this process's counters as Prometheus text."""
         return PlainTextResponse(metrics.text(lists.gauges()), media_type="text/plain; version=0.0.4")
+
+
+def _add_meta(app: FastAPI, signer: Signer | None) -> None:
+    @app.get(DIRECTORY, openapi_extra=_docs(None, None), tags=["meta"])
+    async def key_directory() -> Response:
+        """Read the public keys that answers are signed by, on request (RFC 9421)."""
+        if signer is None:
+            raise Refusal(404, "not_found", "this process signs no answers")
+        return _response(signer.directory())
+
+    @app.get("/problems", openapi_extra=_docs(None, None), tags=["meta"])
+    async def problems(request: Request) -> Response:
+        """List every kind of problem that this API answers with; a page where the caller is a browser."""
+        if _wants_page(request):
+            return HTMLResponse(page_of(PROBLEMS))
+        return _json({"problems": [document_of(one) for one in PROBLEMS]})
+
+    @app.get("/problems/{code}", openapi_extra=_docs(None, None, 404), tags=["meta"])
+    async def problem(code: str, request: Request) -> Response:
+        """Read what one problem means and what helps; its address is the `type` of the problem's answers."""
+        found = find_problem(code)
+        if found is None:
+            raise Refusal(404, "not_found", "no problem has this code", accepted="GET /problems")
+        return HTMLResponse(page_of([found])) if _wants_page(request) else _json(document_of(found))
+
+
+def _wants_page(request: Request) -> bool:
+    return "text/html" in request.headers.get("accept", "")
 
 
 def _add_problems(app: FastAPI) -> None:
@@ -244,13 +314,14 @@ def _document(app: FastAPI) -> dict[str, Any]:
         document = FastAPI.openapi(app)
         components = document.setdefault("components", {})
         schemas = components.setdefault("schemas", {})
-        schemas.update(schema_of(VerifyRequest, VerifyAnswer, BatchRequest, BatchAnswer, Problem))
+        schemas.update(schema_of(VerifyRequest, VerifyAnswer, BatchRequest, BatchAnswer, Problem, *ANSWERS.values()))
         components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
         for path in document["paths"].values():
             for operation in path.values():
                 _mend_422(operation)
+        complete(document)
     assert app.openapi_schema is not None
     return app.openapi_schema
 

@@ -8,6 +8,8 @@ from policies import Policies
 from products.consumers.apps import AppService
 from products.consumers.service import KeyService
 from products.consumers.usage_now import UsageNow
+from products.registry.cases import CaseService
+from products.registry.resources import ResourceService
 from products.registry.service import RegistryService
 from sandbox.airlock.model import ExportRequest
 from sandbox.airlock.service import AirlockService
@@ -36,6 +38,8 @@ from shuzha.oversight.witnesses import Witnesses
 from shuzha.people.service import People
 from shuzha.people.staff_service import Staff
 from shuzha.releases.service import ReleaseService
+from shuzha.settlement.approving import StatementDesk
+from shuzha.settlement.pricing import PricingService
 from shuzha.settlement.service import SettlementService
 
 
@@ -158,6 +162,16 @@ class Services(Protocol):
         ...
 
     @property
+    def resources(self) -> ResourceService:
+        """Data resources and their registration."""
+        ...
+
+    @property
+    def cases(self) -> CaseService:
+        """Changes, corrections, renewals and cancellations of registrations."""
+        ...
+
+    @property
     def consumers(self) -> KeyService:
         """Consumers' keys."""
         ...
@@ -170,6 +184,16 @@ class Services(Protocol):
     @property
     def settlement(self) -> SettlementService:
         """Statements."""
+        ...
+
+    @property
+    def statement_desk(self) -> StatementDesk:
+        """The life of settled statements."""
+        ...
+
+    @property
+    def pricing(self) -> PricingService:
+        """Price plans, ceilings and permitted revenues."""
         ...
 
     @property

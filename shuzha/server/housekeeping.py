@@ -17,7 +17,9 @@ from policies import reference
 from policies.rolebook import RoleBook
 from products.consumers.app_model import APP
 from products.consumers.model import KEY
+from products.registry.case_model import CASE
 from products.registry.model import PRODUCT, REGISTRATION
+from products.registry.resource_model import RESOURCE
 from sandbox.airlock.model import EXPORT
 from sandbox.inbound.model import IMPORT
 from sandbox.workspaces.model import WORKSPACE
@@ -36,11 +38,13 @@ from shuzha.releases.model import RELEASE
 from shuzha.server import schema
 from shuzha.server.attack_page import attacks_page
 from shuzha.server.rule_page import rules_page
+from shuzha.settlement.model import STATEMENT
 
 _DOCS = Path(__file__).parents[2] / "docs"
 LIFECYCLES: tuple[Lifecycle[Any], ...] = (
     ACCOUNT, ENTRY, BATCH, ANNOUNCEMENT, AUTHORIZATION, ASSESSMENT, DEMAND, GRANT, RELEASE, WORKSPACE, IMPORT, EXPORT,
-    REGISTRATION, PRODUCT, APP, KEY, TRAINING, EXIT,
+    REGISTRATION, RESOURCE, CASE, PRODUCT, APP, KEY, TRAINING, EXIT,
+    STATEMENT,
 )  # fmt: skip
 
 

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import Any
 
 from products.consumers.apps import AppService
 from products.consumers.service import KeyService
 from products.consumers.usage_now import UsageNow
+from products.forms.deliveries import FetchesOf
+from products.forms.service import FormParts, FormService
+from products.registry.cases import CaseService
 from products.registry.exports import AirlockFiles
+from products.registry.objecting import Objecting
+from products.registry.resources import ResourceService
 from products.registry.service import RegistryService, RegistrySettings
 from products.serving.index import IndexService, index_folder
 from sandbox.workspaces.host.disks import images_folder
@@ -22,6 +28,8 @@ from shuzha.oversight.service import Oversight, UsagePlaces
 from shuzha.oversight.usage import UsageViews
 from shuzha.oversight.witnesses import Witnesses
 from shuzha.server.workrooms import Workrooms
+from shuzha.settlement.approving import StatementDesk
+from shuzha.settlement.pricing import PricingService
 from shuzha.settlement.service import SettlementService
 from shuzha.settlement.sources import UsageSource
 
@@ -35,12 +43,28 @@ class Platform(Workrooms):
     """
 
     @cached_property
+    def registry_settings(self) -> RegistrySettings:
+        """Where products' files lie, and the fixed parts of their codes."""
+        return RegistrySettings(self.settings.folder("products"), self.settings.city_code)
+
+    @cached_property
     def registry(self) -> RegistryService:
         """Products and their registration."""
         return RegistryService(
-            self.database, self.policies, self.law, AirlockFiles(self.airlock), self.scopes,
-            RegistrySettings(self.settings.folder("products"), self.settings.city_code), self.keys,
+            self.database, self.policies, self.law, AirlockFiles(self.airlock), self.scopes, self.registry_settings,
+            self.keys,
         )  # fmt: skip
+
+    @cached_property
+    def resources(self) -> ResourceService:
+        """Data resources and their registration."""
+        return ResourceService(self.database, self.policies, self.law, self.registry_settings, self.keys)
+
+    @cached_property
+    def cases(self) -> CaseService:
+        """Changes, corrections, renewals and cancellations of registrations."""
+        registers: dict[str, Objecting[Any]] = {"product": self.registry, "resource": self.resources}
+        return CaseService(self.database, self.policies, self.law, registers)
 
     @cached_property
     def apps(self) -> AppService:
@@ -66,10 +90,29 @@ class Platform(Workrooms):
         )  # fmt: skip
 
     @cached_property
+    def forms(self) -> FormService:
+        """The terms of products that are not verifications, and the traces of leaked copies."""
+        parts = FormParts(
+            self.database, self.policies, self.keys, self.settings.folder("products"),
+            FetchesOf(self.settings.folder("usage")),
+        )  # fmt: skip
+        return FormService(parts)
+
+    @cached_property
     def settlement(self) -> SettlementService:
         """Statements and shares."""
         usage = UsageSource(self.settings.folder("usage"), self.settings.folder("logs") / "usage")
         return SettlementService(self.database, self.policies, usage)
+
+    @cached_property
+    def statement_desk(self) -> StatementDesk:
+        """The life of settled statements."""
+        return StatementDesk(self.database, self.policies)
+
+    @cached_property
+    def pricing(self) -> PricingService:
+        """Price plans, ceilings and permitted revenues."""
+        return PricingService(self.database, self.policies)
 
     @cached_property
     def exits(self) -> ExitService:

@@ -15,6 +15,7 @@ from starlette.staticfiles import StaticFiles
 import products.consumers.app_routes
 import products.consumers.routes
 import products.registry.routes
+import products.registry.routes_cases
 import sandbox.airlock.routes
 import sandbox.inbound.routes
 import sandbox.workspaces.routes_api
@@ -101,9 +102,13 @@ def _api(platform: Platform) -> APIRouter:
     router.include_router(sandbox.inbound.routes.make_router(platform.inbound, actor))
     router.include_router(sandbox.airlock.routes.make_router(platform.airlock, actor))
     router.include_router(products.registry.routes.make_router(platform.registry, actor))
+    router.include_router(products.registry.routes_cases.make_resource_router(platform.resources, actor))
+    router.include_router(products.registry.routes_cases.make_case_router(platform.cases, actor))
     router.include_router(products.consumers.app_routes.make_router(platform.apps, actor))
     router.include_router(products.consumers.routes.make_router(platform.consumers, actor))
-    router.include_router(shuzha.settlement.routes.make_router(platform.settlement, actor))
+    router.include_router(
+        shuzha.settlement.routes.make_router(platform.settlement, platform.statement_desk, platform.pricing, actor)
+    )
     router.include_router(shuzha.exits.routes.make_router(platform.exits, actor))
     router.include_router(shuzha.oversight.routes.make_router(platform.oversight, actor))
     router.include_router(shuzha.oversight.routes_ledger.make_router(platform.witnesses, actor))

@@ -81,6 +81,7 @@ def job_handlers(platform: Platform) -> Handlers:
         "release:request": BUILD_RELEASE,
         "release:destroy": DESTROY_RELEASE,
         "product:list": BUILD_INDEX,
+        "product:refit": BUILD_INDEX,
         **workspaces.JOBS,
         **inbound.JOBS,
     }

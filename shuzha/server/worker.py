@@ -110,8 +110,9 @@ async def _tick(platform: Platform) -> None:
             await asyncio.to_thread(platform.workspaces.reconcile)
             await asyncio.to_thread(platform.screens.record_due)
             await asyncio.to_thread(platform.exits.carry_on)
-            await asyncio.to_thread(platform.registry.expire_due, platform.actor("registry"))
-            await asyncio.to_thread(platform.registry.remind_due, platform.actor("registry"))
+            for register in (platform.registry, platform.resources):
+                await asyncio.to_thread(register.expire_due, platform.actor("registry"))
+                await asyncio.to_thread(register.remind_due, platform.actor("registry"))
         except Exception:  # The boundary of this task: one bad moment must not stop the clock of all terms.
             log.exception("what the clock asks for could not be done; trying again")
         await asyncio.sleep(CLOCK_SECONDS)

@@ -1,0 +1,1 @@
+"""What reads a leaked file, in a jail."""
