@@ -22,7 +22,6 @@ import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 ROWS, COLUMNS = 16_384, 16
 SLOT_BITS, PROBES = 23, 16
@@ -186,5 +185,5 @@ class _held:  # noqa: N801 -- a context manager that reads as a word.
     def __enter__(self) -> None:
         fcntl.flock(self._handle, fcntl.LOCK_EX)
 
-    def __exit__(self, *_: Any) -> None:
+    def __exit__(self, *_: object) -> None:
         fcntl.flock(self._handle, fcntl.LOCK_UN)

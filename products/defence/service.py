@@ -144,5 +144,3 @@ def _reason(reason: str) -> str:
     if not reason.strip() or len(reason) > 1000:
         raise Invalid("a decision without a reason", rule="decision.reason", accepted="a sentence that says why")
     return reason.strip()
-
-

@@ -9,6 +9,7 @@ from typing import Any
 from products.consumers.apps import AppService
 from products.consumers.service import KeyService
 from products.consumers.usage_now import UsageNow
+from products.defence.service import DefenceService
 from products.forms.deliveries import FetchesOf
 from products.forms.service import FormParts, FormService
 from products.registry.cases import CaseService
@@ -16,7 +17,8 @@ from products.registry.exports import AirlockFiles
 from products.registry.objecting import Objecting
 from products.registry.resources import ResourceService
 from products.registry.service import RegistryService, RegistrySettings
-from products.serving.index import IndexService, index_folder
+from products.serving.index import IndexService
+from products.serving.places import index_folder
 from sandbox.workspaces.host.disks import images_folder
 from shuzha.exits.ending import Ending
 from shuzha.exits.looking import Places
@@ -80,6 +82,11 @@ class Platform(Workrooms):
     def usage_now(self) -> UsageNow:
         """What apps use this moment."""
         return UsageNow(self.apps, self.consumers, self.clock, self.settings.folder("usage"))
+
+    @cached_property
+    def defence(self) -> DefenceService:
+        """Limits of products against enumeration, and alarms."""
+        return DefenceService(self.database, self.policies)
 
     @cached_property
     def indexes(self) -> IndexService:

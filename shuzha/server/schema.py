@@ -15,6 +15,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 import products.consumers.store
+import products.defence.store
 import products.forms.store
 import products.registry.store
 import sandbox.airlock.memory.records
