@@ -206,7 +206,8 @@ PROBLEMS: tuple[ProblemType, ...] = (
     ProblemType(
         "asks_spent", 429, "The asks of the day are used up: about new subjects, or about this one.",
         "Ask tomorrow, or about subjects that were asked about before; the operating unit sets a product's limits.",
-        "今日的查询次数已用尽：或为新主体，或为该主体。", "请明日再试，或查询此前已查询过的主体；产品限额由运营单位设定。",
+        "今日的查询次数已用尽：或为新主体，或为该主体。",
+        "请明日再试，或查询此前已查询过的主体；产品限额由运营单位设定。",
         "the asks of the day are used up: about new subjects, or about this one",
     ),
     ProblemType(
