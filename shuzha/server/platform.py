@@ -7,9 +7,13 @@ from functools import cached_property, partial
 from typing import Any
 
 from products.consumers.apps import AppService
+from products.consumers.delivering import Deliveries
+from products.consumers.noticing import Notices
+from products.consumers.posting import read_private
 from products.consumers.service import KeyService
 from products.consumers.usage_now import UsageNow
 from products.defence.service import DefenceService
+from products.consumers.webhooks import WebhookService
 from products.forms.deliveries import FetchesOf
 from products.forms.service import FormParts, FormService
 from products.registry.cases import CaseService
@@ -104,6 +108,22 @@ class Platform(Workrooms):
     def consumers(self) -> KeyService:
         """Consumers' keys."""
         return KeyService(self.database, self.policies)
+
+    @cached_property
+    def webhooks(self) -> WebhookService:
+        """Where apps are told what happened."""
+        private = read_private(self.settings.webhook_networks)
+        return WebhookService(self.database, self.policies, self.keys, private)
+
+    @cached_property
+    def deliveries(self) -> Deliveries:
+        """What is on its way to webhooks."""
+        return Deliveries(self.database, self.webhooks, read_private(self.settings.webhook_networks))
+
+    @cached_property
+    def notices(self) -> Notices:
+        """What apps are told of."""
+        return Notices(self.database, self.settings.folder("usage"))
 
     @cached_property
     def usage_now(self) -> UsageNow:
