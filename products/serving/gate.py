@@ -22,7 +22,7 @@ from products.serving.limits import AddressLimits, Allowance, GrantLimits, KeyLi
 from products.serving.state import Caller, Offer, ServingState
 from products.serving.wire import Refusal
 from shuzha.core.clock import Clock
-from shuzha.metering.events import UsageEvent
+from shuzha.metering.events import Point, Series, UsageEvent, join
 
 _STATE = re.compile(r"(authorization|grant) \S+ is ([a-z_]+)")
 
@@ -63,7 +63,7 @@ class Ration:
     rule: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Taken:
     """What a use took from the quotas of its key and its grant."""
 
@@ -146,16 +146,17 @@ class Gate:
             )
 
     async def take_quotas(
-        self, limit: KeyLimit, ration: Ration | None, events: Sequence[UsageEvent]
+        self, limit: KeyLimit, ration: Ration | None, uses: Sequence[tuple[Series, Point]]
     ) -> Callable[[int], None]:
         """Count uses against the key's quota of the day and the grant's; return what gives back so many of them.
 
         Refuses (429) more than either has, but no repeat of what was metered: the meter answers it as it did before.
         """
         try:
-            return await self._reserve(limit, ration, len(events))
+            return await self._reserve(limit, ration, len(uses))
         except Refusal:
             if self._is_repeat(events):
+            if all(point.idempotency_key and self._usage.has(join(series, point)) for series, point in uses):
                 return _nothing
             raise
 

@@ -15,7 +15,7 @@ from products.consumers.model import KeyUse
 from products.defence.guard import Asked
 from products.serving.gate import Call, Gate, Ration
 from products.serving.limits import KeyLimit
-from products.serving.meter import Digests, Meter, make_event
+from products.serving.meter import Digests, PointMeter, make_point, make_series
 from products.serving.state import Caller, Offer
 from products.serving.subjects import subject_hash
 from products.serving.wire import (
@@ -29,7 +29,7 @@ from products.serving.wire import (
     refusal_of,
 )
 from shuzha.core.errors import Conflict, ShuzhaError
-from shuzha.metering.events import Recorded, UsageEvent
+from shuzha.metering.events import Point, Recorded, Series, UsageEvent, microseconds, split
 
 MAX_IDEMPOTENCY_KEY = 200
 MATCH, NO_MATCH = "match", "no_match"
@@ -45,24 +45,30 @@ _BATCH = msgspec.json.Decoder(BatchRequest)
 class Recorder:
     """Records uses and keeps the quotas of key and grant true: what could not be recorded is given back."""
 
-    def __init__(self, gate: Gate, meter: Meter) -> None:
+    def __init__(self, gate: Gate, meter: PointMeter) -> None:
         self._gate = gate
         self._meter = meter
 
     async def record(self, limit: KeyLimit, events: Sequence[UsageEvent], ration: Ration | None) -> list[Recorded]:
         """Return the outcomes once all are on disk; refuses a used idempotency key (409) and a silent writer (503)."""
-        give_back = await self._gate.take_quotas(limit, ration, events)
+        return await self.record_points(limit, [split(event) for event in events], ration)
+
+    async def record_points(
+        self, limit: KeyLimit, uses: Sequence[tuple[Series, Point]], ration: Ration | None
+    ) -> list[Recorded]:
+        """Return the outcomes of points once all are on disk; refuses as `record` does."""
+        give_back = await self._gate.take_quotas(limit, ration, uses)
         answered = 0
         try:
             # The first one tells whether the idempotency key was used for another call: then nothing is metered.
-            done = [await self._meter.record(events[0])]
-            if len(events) > 1:
-                done += await self._meter.record_all(events[1:])
+            apart = 1 if len(uses) > 1 and uses[0][1].idempotency_key else 0
+            done = await self._meter.record_points(uses[:apart]) if apart else []
+            done += await self._meter.record_points(uses[apart:])
             answered = sum(not one.duplicate for one in done)
         except (ShuzhaError, TimeoutError, OSError) as error:
             raise meter_refusal(error) from error
         finally:
-            give_back(len(events) - answered)
+            give_back(len(uses) - answered)
         return done
 
     def headers(self, limit: KeyLimit) -> Headers:
@@ -90,6 +96,8 @@ class Verification:
         decision = self._gate.decide(caller, offer, request.purpose)
         events, asked = self._events(caller, offer, request.purpose, [item], key, decision.version)
         (done,) = await self._record(limit, events, asked, self._gate.ration(offer, decision))
+        uses = self._uses(caller, offer, request.purpose, [item], key, decision.version)
+        (done,) = await self._recorder.record_points(limit, uses, self._gate.ration(offer, decision))
         headers = [JSON, (b"shuzha-log-index", b"%d" % done.log_index), *self._recorder.headers(limit)]
         return Answer(200, headers, done.answer.encode())
 
@@ -104,6 +112,8 @@ class Verification:
         decision = self._gate.decide(caller, offer, request.purpose)
         events, asked = self._events(caller, offer, request.purpose, request.items, key, decision.version)
         done = await self._record(limit, events, asked, self._gate.ration(offer, decision))
+        uses = self._uses(caller, offer, request.purpose, request.items, key, decision.version)
+        done = await self._recorder.record_points(limit, uses, self._gate.ration(offer, decision))
         answers, places = b",".join(one.answer.encode() for one in done), ",".join(str(one.log_index) for one in done)
         body = b'{"answers":[%b],"log_indexes":[%b]}' % (answers, places.encode())
         return Answer(200, [JSON, *self._recorder.headers(limit)], body)
@@ -136,6 +146,21 @@ class Verification:
                 idempotency_key=f"{key}{_PLACE}{place}" if key and place else key, at=now,
             )
             for place, (item, (_, result)) in enumerate(zip(items, found, strict=True))
+    def _uses(
+        self, caller: Caller, offer: Offer, purpose: str, items: Sequence[BatchItem], key: str, version: str
+    ) -> list[tuple[Series, Point]]:
+        at = microseconds(self._gate.clock.now())
+        results = [look_up(offer, item) for item in items]
+        request = request_digest(self._digests, offer, purpose, items) if key else ""
+        series = {
+            claim: make_series(caller, offer, claim, purpose, version) for claim in {item.claim for item in items}
+        }
+        return [
+            (series[item.claim], make_point(
+                result, at, idempotency_key=f"{key}{_PLACE}{place}" if key and place else key, request_digest=request,
+                consent=consent_digest(self._digests, item.consent),
+            ))
+            for place, (item, result) in enumerate(zip(items, results, strict=True))
         ]  # fmt: skip
         return events, self._gate.ask(caller, offer, [(one, result is NO_MATCH) for one, result in found], now, events)
 

@@ -12,8 +12,8 @@ from products.consumers.noticing import Notices
 from products.consumers.posting import read_private
 from products.consumers.service import KeyService
 from products.consumers.usage_now import UsageNow
-from products.defence.service import DefenceService
 from products.consumers.webhooks import WebhookService
+from products.defence.service import DefenceService
 from products.forms.deliveries import FetchesOf
 from products.forms.service import FormParts, FormService
 from products.registry.cases import CaseService

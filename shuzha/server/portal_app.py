@@ -14,8 +14,8 @@ from starlette.staticfiles import StaticFiles
 
 import products.consumers.app_routes
 import products.consumers.routes
-import products.defence.routes
 import products.consumers.webhook_routes
+import products.defence.routes
 import products.registry.routes
 import products.registry.routes_cases
 import sandbox.airlock.routes

@@ -15,8 +15,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 import products.consumers.store
-import products.defence.store
 import products.consumers.webhook_store
+import products.defence.store
 import products.forms.store
 import products.registry.store
 import sandbox.airlock.memory.records

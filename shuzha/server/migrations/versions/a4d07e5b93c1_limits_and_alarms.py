@@ -1,7 +1,7 @@
 """limits of products against enumeration, and alarms
 
 Revision ID: a4d07e5b93c1
-Revises: 5d1c7e9f4a28
+Revises: e41c7d92b0a6
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "a4d07e5b93c1"
-down_revision = "5d1c7e9f4a28"
+down_revision = "e41c7d92b0a6"
 branch_labels = None
 depends_on = None
 
