@@ -155,14 +155,13 @@ class Gate:
         try:
             return await self._reserve(limit, ration, len(uses))
         except Refusal:
-            if self._is_repeat(events):
-            if all(point.idempotency_key and self._usage.has(join(series, point)) for series, point in uses):
+            if self._are_repeats(uses):
                 return _nothing
             raise
 
     def ask(
         self, caller: Caller, offer: Offer, subjects: Sequence[tuple[bytes, bool]], now: dt.datetime,
-        events: Sequence[UsageEvent],
+        uses: Sequence[tuple[Series, Point]],
     ) -> list[Asked]:  # fmt: skip
         """Count questions about subjects (their keys, and whether the answer is `no_match`) against the defence.
 
@@ -174,7 +173,7 @@ class Gate:
             if isinstance(one, AlarmKind):
                 for taken in asked:
                     self.defence.give_back(taken)
-                if self._is_repeat(events):
+                if self._are_repeats(uses):
                     return []
                 why = REFUSALS[one]
                 headers = self.limit(caller).headers(now)
@@ -182,8 +181,8 @@ class Gate:
             asked.append(one)
         return asked
 
-    def _is_repeat(self, events: Sequence[UsageEvent]) -> bool:
-        return all(event.idempotency_key != event.usage_id and self._usage.has(event) for event in events)
+    def _are_repeats(self, uses: Sequence[tuple[Series, Point]]) -> bool:
+        return all(point.idempotency_key and self._usage.has(join(series, point)) for series, point in uses)
 
     def take_quotas_now(self, limit: KeyLimit, ration: Ration | None, now: dt.datetime) -> Taken | None:
         """Count one use against both quotas; None, and nothing is counted, where one is used up or not yet known."""

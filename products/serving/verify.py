@@ -94,10 +94,8 @@ class Verification:
         item = BatchItem(request.subject, request.claim, request.consent)
         key = idempotency_key(call.idempotency_key)
         decision = self._gate.decide(caller, offer, request.purpose)
-        events, asked = self._events(caller, offer, request.purpose, [item], key, decision.version)
-        (done,) = await self._record(limit, events, asked, self._gate.ration(offer, decision))
-        uses = self._uses(caller, offer, request.purpose, [item], key, decision.version)
-        (done,) = await self._recorder.record_points(limit, uses, self._gate.ration(offer, decision))
+        uses, asked = self._uses(caller, offer, request.purpose, [item], key, decision.version)
+        (done,) = await self._record(limit, uses, asked, self._gate.ration(offer, decision))
         headers = [JSON, (b"shuzha-log-index", b"%d" % done.log_index), *self._recorder.headers(limit)]
         return Answer(200, headers, done.answer.encode())
 
@@ -110,20 +108,18 @@ class Verification:
         self._gate.take_rate(limit, len(request.items))
         key = idempotency_key(call.idempotency_key)
         decision = self._gate.decide(caller, offer, request.purpose)
-        events, asked = self._events(caller, offer, request.purpose, request.items, key, decision.version)
-        done = await self._record(limit, events, asked, self._gate.ration(offer, decision))
-        uses = self._uses(caller, offer, request.purpose, request.items, key, decision.version)
-        done = await self._recorder.record_points(limit, uses, self._gate.ration(offer, decision))
+        uses, asked = self._uses(caller, offer, request.purpose, request.items, key, decision.version)
+        done = await self._record(limit, uses, asked, self._gate.ration(offer, decision))
         answers, places = b",".join(one.answer.encode() for one in done), ",".join(str(one.log_index) for one in done)
         body = b'{"answers":[%b],"log_indexes":[%b]}' % (answers, places.encode())
         return Answer(200, [JSON, *self._recorder.headers(limit)], body)
 
     async def _record(
-        self, limit: KeyLimit, events: Sequence[UsageEvent], asked: Sequence[Asked], ration: Ration | None
+        self, limit: KeyLimit, uses: Sequence[tuple[Series, Point]], asked: Sequence[Asked], ration: Ration | None
     ) -> list[Recorded]:
         """Record the uses; questions that were not answered, or not for the first time, are not counted as asked."""
         try:
-            done = await self._recorder.record(limit, events, ration)
+            done = await self._recorder.record_points(limit, uses, ration)
         except BaseException:
             for one in asked:
                 self._gate.defence.give_back(one)
@@ -133,36 +129,24 @@ class Verification:
                 self._gate.defence.give_back(one)
         return done
 
-    def _events(
-        self, caller: Caller, offer: Offer, purpose: str, items: Sequence[BatchItem], key: str, version: str
-    ) -> tuple[list[UsageEvent], list[Asked]]:
-        now = self._gate.clock.now()
-        found = [look_up(offer, item) for item in items]
-        request = request_digest(self._digests, offer, purpose, items) if key else ""
-        events = [
-            make_event(
-                caller, offer, claim=item.claim, purpose=purpose, policy_version=version,
-                result=result, request_digest=request, consent=consent_digest(self._digests, item.consent),
-                idempotency_key=f"{key}{_PLACE}{place}" if key and place else key, at=now,
-            )
-            for place, (item, (_, result)) in enumerate(zip(items, found, strict=True))
     def _uses(
         self, caller: Caller, offer: Offer, purpose: str, items: Sequence[BatchItem], key: str, version: str
-    ) -> list[tuple[Series, Point]]:
-        at = microseconds(self._gate.clock.now())
-        results = [look_up(offer, item) for item in items]
+    ) -> tuple[list[tuple[Series, Point]], list[Asked]]:
+        now = self._gate.clock.now()
+        at = microseconds(now)
+        found = [look_up(offer, item) for item in items]
         request = request_digest(self._digests, offer, purpose, items) if key else ""
         series = {
             claim: make_series(caller, offer, claim, purpose, version) for claim in {item.claim for item in items}
         }
-        return [
+        uses = [
             (series[item.claim], make_point(
                 result, at, idempotency_key=f"{key}{_PLACE}{place}" if key and place else key, request_digest=request,
                 consent=consent_digest(self._digests, item.consent),
             ))
-            for place, (item, result) in enumerate(zip(items, results, strict=True))
+            for place, (item, (_, result)) in enumerate(zip(items, found, strict=True))
         ]  # fmt: skip
-        return events, self._gate.ask(caller, offer, [(one, result is NO_MATCH) for one, result in found], now, events)
+        return uses, self._gate.ask(caller, offer, [(one, result is NO_MATCH) for one, result in found], now, uses)
 
 
 def look_up(offer: Offer, item: BatchItem) -> tuple[bytes, str]:
