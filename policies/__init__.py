@@ -7,7 +7,7 @@ data; permissions `data:*` ask for both. A *decision* says yes or no, the reason
 
 from policies.compiling import Narrowing, make_scope
 from policies.decisions import Context, Decision, Resource
-from policies.engine import Policies
+from policies.engine import Held, Policies
 from policies.permissions import Permission
 from policies.roles import ROLES, Role, check_exclusive
 from policies.scopes import (
@@ -29,6 +29,7 @@ __all__ = [
     "Citation",
     "Context",
     "Decision",
+    "Held",
     "Hours",
     "Line",
     "Narrowing",

@@ -419,7 +419,8 @@ class PortalCity:
             self.use(product, key, calls, self.today - dt.timedelta(days=offset))
         self.use(product, key, 12, self.today, waived=True)
         month = f"{first:%Y-%m}"
-        statements = self.platform.settlement.settle(self.people["authority"], month)
+        self.platform.settlement.settle(self.people["authority"], month)
+        statements = self.platform.statement_desk.approve_month(self.people["authority"], month)
         self._leave_tasks(entry, authorization, workspace, export)
         self.audit()
         self.made |= {

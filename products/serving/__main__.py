@@ -12,9 +12,10 @@ import uvicorn
 
 from policies import Policies
 from products.registry.service import product_file
-from products.serving.app import Parts, make_app
+from products.serving.app import Parts, make_serving
+from products.serving.fast import Fast
 from products.serving.http import App
-from products.serving.protocol import PunctualProtocol
+from products.serving.protocol import protocol_with
 from products.serving.state import ServingState
 from shuzha.authorization.service import GrantScopes, forget_ids
 from shuzha.core.errors import ShuzhaError
@@ -27,8 +28,8 @@ from shuzha.metering.client import UsageClient
 _BACKLOG = 2048
 
 
-def build(settings: Settings) -> tuple[App, ServingState]:
-    """Return the app of an installation and the state that it follows; the caller starts the state."""
+def build(settings: Settings) -> tuple[App, Fast, ServingState]:
+    """Return the app of an installation, its short way, and the state that both follow; the caller starts the state."""
     clock = settings.clock()
     database = Database(settings.records_url, clock)
     scopes = GrantScopes(database)
@@ -41,7 +42,7 @@ def build(settings: Settings) -> tuple[App, ServingState]:
         state, policies, scopes, clock, UsageClient(usage_socket), keys, partial(product_file, folder),
         settings.folder("usage"), settings.folder("logs") / "usage", usage_socket,
     )  # fmt: skip
-    return make_app(parts), state
+    return *make_serving(parts), state
 
 
 def bind(host: str, port: int, *, shared: bool) -> socket.socket:
@@ -67,13 +68,13 @@ def main(arguments: list[str] | None = None) -> int:
     start_logging()
     try:
         settings = load_settings(options.settings)
-        app, state = build(settings)
+        app, fast, state = build(settings)
         listener = bind(settings.bind, settings.api_port, shared=settings.api_workers > 1)
     except (ShuzhaError, OSError) as error:
         sys.stderr.write(f"consumer API refused to start: {error}\n")
         return 1
     config = uvicorn.Config(
-        app, loop="uvloop", http=PunctualProtocol, ws="none", log_level="warning", access_log=False,
+        app, loop="uvloop", http=protocol_with(fast), ws="none", log_level="warning", access_log=False,
         server_header=False, proxy_headers=bool(settings.api_proxies), forwarded_allow_ips=settings.api_proxies or None,
         timeout_graceful_shutdown=5,
     )  # fmt: skip

@@ -10,12 +10,14 @@ from policies import Policies, ScopeSource
 from products.forms.delivery import Copies
 from products.registry.model import Product
 from products.serving.contract import make_documented_app
+from products.serving.fast import Fast
 from products.serving.files import Files
 from products.serving.gate import Gate
-from products.serving.http import App, Receive, Scope, Send, capped, run
+from products.serving.http import App, Receive, Scope, Send, capped, run, signed
 from products.serving.lists import Lists, UsageFolder
-from products.serving.meter import Digests, Meter
+from products.serving.meter import Digests, PointMeter
 from products.serving.metrics import Metrics
+from products.serving.signing import KEY_NAME, Signer
 from products.serving.state import ServingState
 from products.serving.verify import Recorder, Verification
 from shuzha.core.clock import Clock
@@ -32,7 +34,7 @@ class Parts:
     policies: Policies
     scopes: ScopeSource
     clock: Clock
-    meter: Meter
+    meter: PointMeter
     keys: KeyRing
     find_file: Callable[[Product], Path]
     usage_folder: Path
@@ -42,6 +44,11 @@ class Parts:
 
 def make_app(parts: Parts, *, raw: bool = True) -> App:
     """Return the app; without `raw` every call goes through the documented route, which tests hold equal to it."""
+    return make_serving(parts, raw=raw)[0]
+
+
+def make_serving(parts: Parts, *, raw: bool = True) -> tuple[App, Fast]:
+    """Return the app and the short way of its verifications, for a protocol that knows it."""
     metrics = Metrics()
     usage = UsageFolder(parts.usage_folder)
     gate = Gate(parts.state, parts.policies, parts.scopes, parts.clock, usage)
@@ -50,7 +57,8 @@ def make_app(parts: Parts, *, raw: bool = True) -> App:
     verification = Verification(gate, recorder, digests)
     files = Files(gate, recorder, digests, parts.find_file, Copies(parts.state.database, parts.keys))
     lists = Lists(gate, usage, parts.log_folder, parts.socket)
-    documented = capped(make_documented_app(verification, files, lists, metrics))
+    signer = Signer(parts.keys.signing_key(KEY_NAME), parts.clock)
+    documented = signed(capped(make_documented_app(verification, files, lists, metrics, signer)), signer)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if raw and scope["type"] == "http" and scope["method"] == "POST":
@@ -58,8 +66,8 @@ def make_app(parts: Parts, *, raw: bool = True) -> App:
             if path.startswith(_PREFIX) and path.endswith(_SUFFIX):
                 code = path[len(_PREFIX) : -len(_SUFFIX)]
                 if code and "/" not in code:
-                    await run(verification.verify, metrics, "verify", code, (scope, receive, send))
+                    await run(verification.verify, metrics, "verify", code, (scope, receive, send), signer)
                     return
         await documented(scope, receive, send)
 
-    return app
+    return app, Fast(gate, parts.meter, digests, metrics)

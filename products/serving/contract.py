@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import PlainTextResponse, Response
+from fastapi.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 
+from products.serving.documents import complete
 from products.serving.files import FILE_TYPES, Files, Part
 from products.serving.http import make_call
 from products.serving.lists import Lists
 from products.serving.metrics import Metrics
+from products.serving.problems import PROBLEMS, document_of, find_problem, page_of
+from products.serving.shapes import ANSWERS
+from products.serving.signing import DIRECTORY, Signer
 from products.serving.verify import Verification
 from products.serving.wire import (
     Answer,
@@ -73,7 +78,9 @@ _FILE_FIELDS = {
 _KEYED: dict[str, Any] = {"security": [{"key": []}]}
 
 
-def make_documented_app(verification: Verification, files: Files, lists: Lists, metrics: Metrics) -> FastAPI:
+def make_documented_app(
+    verification: Verification, files: Files, lists: Lists, metrics: Metrics, signer: Signer | None = None
+) -> FastAPI:
     """Return the FastAPI app of the consumer API."""
     app = FastAPI(
         title="Shuzha consumer API", version="1", docs_url=None, redoc_url=None,
@@ -81,8 +88,11 @@ def make_documented_app(verification: Verification, files: Files, lists: Lists, 
     )  # fmt: skip
     _add_products(app, verification, files, metrics)
     _add_lists(app, lists)
-    app.include_router(make_log_router(PublicLog(lists.log_folder), "/v1/ledger", _docs, checkpoint=False))
+    app.include_router(
+        make_log_router(PublicLog(getattr(lists, "log_folder", Path())), "/v1/ledger", _docs, checkpoint=False)
+    )
     _add_health(app, lists, metrics)
+    _add_meta(app, signer)
     _add_problems(app)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     return app
@@ -189,6 +199,34 @@ def _add_health(app: FastAPI, lists: Lists, metrics: Metrics) -> None:
         return PlainTextResponse(metrics.text(lists.gauges()), media_type="text/plain; version=0.0.4")
 
 
+def _add_meta(app: FastAPI, signer: Signer | None) -> None:
+    @app.get(DIRECTORY, openapi_extra=_docs(None, None), tags=["meta"])
+    async def key_directory() -> Response:
+        """Read the public keys that answers are signed by, on request (RFC 9421)."""
+        if signer is None:
+            raise Refusal(404, "not_found", "this process signs no answers")
+        return _response(signer.directory())
+
+    @app.get("/problems", openapi_extra=_docs(None, None), tags=["meta"])
+    async def problems(request: Request) -> Response:
+        """List every kind of problem that this API answers with; a page where the caller is a browser."""
+        if _wants_page(request):
+            return HTMLResponse(page_of(PROBLEMS))
+        return _json({"problems": [document_of(one) for one in PROBLEMS]})
+
+    @app.get("/problems/{code}", openapi_extra=_docs(None, None, 404), tags=["meta"])
+    async def problem(code: str, request: Request) -> Response:
+        """Read what one problem means and what helps; its address is the `type` of the problem's answers."""
+        found = find_problem(code)
+        if found is None:
+            raise Refusal(404, "not_found", "no problem has this code", accepted="GET /problems")
+        return HTMLResponse(page_of([found])) if _wants_page(request) else _json(document_of(found))
+
+
+def _wants_page(request: Request) -> bool:
+    return "text/html" in request.headers.get("accept", "")
+
+
 def _add_problems(app: FastAPI) -> None:
     @app.exception_handler(Refusal)
     async def _refused(_request: Request, refusal: Refusal) -> Response:
@@ -276,13 +314,14 @@ def _document(app: FastAPI) -> dict[str, Any]:
         document = FastAPI.openapi(app)
         components = document.setdefault("components", {})
         schemas = components.setdefault("schemas", {})
-        schemas.update(schema_of(VerifyRequest, VerifyAnswer, BatchRequest, BatchAnswer, Problem))
+        schemas.update(schema_of(VerifyRequest, VerifyAnswer, BatchRequest, BatchAnswer, Problem, *ANSWERS.values()))
         components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
         for path in document["paths"].values():
             for operation in path.values():
                 _mend_422(operation)
+        complete(document)
     assert app.openapi_schema is not None
     return app.openapi_schema
 

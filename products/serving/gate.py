@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from policies import Context, Decision, Period, Policies, Quota, ScopeSource
+from policies import Context, Decision, Held, Period, Policies, Quota, ScopeSource
 from products.consumers.app_model import AppState
-from products.consumers.model import ApiKey, KeyState, KeyUse, digest_of, is_secret
+from products.consumers.model import ApiKey, KeyState, KeyUse
 from products.registry.model import ProductState
 from products.serving.limits import AddressLimits, Allowance, GrantLimits, KeyLimit, Pool, Span, span_of
 from products.serving.state import Caller, Offer, ServingState
@@ -22,8 +22,6 @@ from products.serving.wire import Refusal
 from shuzha.core.clock import Clock
 from shuzha.metering.events import UsageEvent
 
-_BEARER = "bearer "
-_MAX_AUTHORIZATION = 200
 _STATE = re.compile(r"(authorization|grant) \S+ is ([a-z_]+)")
 
 
@@ -63,6 +61,22 @@ class Ration:
     rule: str
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a use took from the quotas of its key and its grant."""
+
+    uses: Allowance
+    day: Span
+    pool: Allowance | None = None
+    span: Span | None = None
+
+    def give_back(self, count: int) -> None:
+        """Take back uses that were not answered, or not for the first time."""
+        self.uses.give_back(count, self.day)
+        if self.pool is not None and self.span is not None:
+            self.pool.give_back(count, self.span)
+
+
 class Gate:
     """The checks, and the limits that they count in."""
 
@@ -88,9 +102,7 @@ class Gate:
         if not self.state.fresh:
             raise Refusal(503, "state_unknown", "the platform cannot tell what is in force now", rule="serving.fresh")
         text = call.authorization
-        caller = None
-        if text[:7].lower() == _BEARER and len(text) < _MAX_AUTHORIZATION and is_secret(text[7:]):
-            caller = self.state.callers.get(digest_of(text[7:]))
+        caller = self.state.find_caller(text)
         if caller is None or caller.key.state is KeyState.REVOKED:
             if not self._addresses.take(call.address, time.monotonic()):
                 raise Refusal(429, "too_many_attempts", "too many calls without a known key", rule="serving.address")
@@ -99,10 +111,10 @@ class Gate:
         if caller.key.state is KeyState.SUSPENDED:
             raise Refusal(403, "key_suspended", f"the key is suspended: {caller.key.reason}", rule="lifecycle.key")
         if caller.guarded:
-            self._check_guards(caller, call.address)
+            self.check_guards(caller, call.address)
         return caller
 
-    def _check_guards(self, caller: Caller, address: str) -> None:
+    def check_guards(self, caller: Caller, address: str) -> None:
         """Refuse a key whose term is over (401), one of an app that opens nothing, and another address (403)."""
         if caller.key.has_expired(self.clock.now()):
             raise Refusal(401, "key_expired", "the key's term is over", rule="key.expires", accepted="a newer key")
@@ -143,6 +155,22 @@ class Gate:
             if all(event.idempotency_key != event.usage_id and self._usage.has(event) for event in events):
                 return _nothing
             raise
+
+    def take_quotas_now(self, limit: KeyLimit, ration: Ration | None, now: dt.datetime) -> Taken | None:
+        """Count one use against both quotas; None, and nothing is counted, where one is used up or not yet known."""
+        pool = None if ration is None else self._grants.find(ration.pool)
+        if ration is not None and pool is None:
+            return None
+        day = limit.reserve(1, now)
+        if day is None:
+            return None
+        if ration is None or pool is None:
+            return Taken(limit.uses, day)
+        span = pool.reserve(1, ration.quota.limit, now)
+        if span is None:
+            limit.uses.give_back(1, day)
+            return None
+        return Taken(limit.uses, day, pool, span)
 
     async def _reserve(self, limit: KeyLimit, ration: Ration | None, count: int) -> Callable[[int], None]:
         now = self.clock.now()
@@ -211,14 +239,22 @@ class Gate:
                 403, "purpose_not_allowed", "the key is not for this purpose", rule="key.purposes", accepted=accepted
             )
         product = offer.product
-        context = Context(
-            at=self.clock.now(), entry=product.entry, columns=offer.columns,
-            output_kind=product.kind.value, purpose=purpose, place="api",
-        )  # fmt: skip
+        context = self._context(offer, purpose)
         decision = self._policies.decide(caller.actor, "data:serve", offer.resource, context)
         if not decision.allowed:
             raise Refusal(403, self._code_of(decision, product.grant), decision.reason, rule=decision.rule)
         return decision
+
+    def hold(self, caller: Caller, offer: Offer, purpose: str) -> Held:
+        """Return the question that `decide` asks the policy layer, to be asked again and again."""
+        return Held(self._policies, caller.actor, "data:serve", offer.resource, self._context(offer, purpose))
+
+    def _context(self, offer: Offer, purpose: str) -> Context:
+        product = offer.product
+        return Context(
+            at=self.clock.now(), entry=product.entry, columns=offer.columns,
+            output_kind=product.kind.value, purpose=purpose, place="api",
+        )  # fmt: skip
 
     def ration(self, offer: Offer, decision: Decision) -> Ration | None:
         """Return the quota of the grant that a use is counted against; None where the grant has none for it."""

@@ -11,6 +11,7 @@ from typing import Any
 from products.serving.gate import Call
 from products.serving.metrics import Metrics
 from products.serving.protocol import BODY_SECONDS
+from products.serving.signing import Asked, Seen, Signer, read_asked
 from products.serving.wire import BODY_CAP, Answer, Refusal
 
 Scope = MutableMapping[str, Any]
@@ -73,12 +74,18 @@ async def send_answer(send: Send, answer: Answer) -> None:
     await send({"type": "http.response.body", "body": answer.body})
 
 
-async def run(endpoint: Endpoint, metrics: Metrics, name: str, code: str, asgi: tuple[Scope, Receive, Send]) -> None:
-    """Run one endpoint on one request: read, call, answer, count."""
+async def run(
+    endpoint: Endpoint, metrics: Metrics, name: str, code: str, asgi: tuple[Scope, Receive, Send],
+    signer: Signer | None = None,
+) -> None:  # fmt: skip
+    """Run one endpoint on one request: read, call, answer, count; sign the answer where the caller asks for it."""
     scope, receive, send = asgi
     started = time.perf_counter()
     headers = dict(scope["headers"])
+    asked: Asked | None = None
     try:
+        if signer is not None and b"accept-signature" in headers:
+            asked = read_asked(headers[b"accept-signature"])
         body = await read_body(headers, receive)
         answer = await endpoint(make_call(scope, headers, code, body))
     except Refusal as refusal:
@@ -88,8 +95,50 @@ async def run(endpoint: Endpoint, metrics: Metrics, name: str, code: str, asgi: 
     except Exception as error:  # The boundary of the raw path: its kind is logged, its text may hold data.
         log.error("a call of %s failed: %s", name, type(error).__name__)
         answer = Refusal(500, "failure", "the platform failed to answer; the call was not charged").answer()
+    if asked is not None and signer is not None:
+        answer = signer.sign(asked, answer, see(scope, headers))
     await send_answer(send, answer)
     metrics.count(name, answer.status, time.perf_counter() - started)
+
+
+def see(scope: Scope, headers: dict[bytes, bytes]) -> Seen:
+    """Return a request as a signature can name it."""
+    query = scope.get("query_string", b"").decode("latin-1")
+    path = scope.get("raw_path", b"").partition(b"?")[0].decode("latin-1") or scope["path"]
+    return Seen(scope["method"], path, query, scope.get("scheme", "http"), headers)
+
+
+def signed(app: App, signer: Signer) -> App:
+    """Return the app with its answers signed for callers who ask; the others' calls pass as they are."""
+
+    async def signing(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = dict(scope["headers"]) if scope["type"] == "http" else {}
+        if b"accept-signature" not in headers:
+            await app(scope, receive, send)
+            return
+        try:
+            asked = read_asked(headers[b"accept-signature"])
+        except Refusal as refusal:
+            await send_answer(send, refusal.answer())
+            return
+        told: MutableMapping[str, Any] = {}
+        body = bytearray()
+
+        async def collect(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                told.update(message)
+                return
+            body.extend(message.get("body", b""))
+            if not message.get("more_body", False):
+                fields = [(name.lower(), value) for name, value in told["headers"]]
+                kept = [(name, value) for name, value in fields if name != b"content-length"]
+                await send_answer(
+                    send, signer.sign(asked, Answer(told["status"], kept, bytes(body)), see(scope, headers))
+                )
+
+        await app(scope, receive, collect)
+
+    return signing
 
 
 def make_call(scope: Scope, headers: dict[bytes, bytes], code: str, body: bytes) -> Call:

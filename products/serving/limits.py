@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from policies import Period
-from shuzha.core.clock import city_date
+from shuzha.core.clock import city_date, start_of_day
 
 DAY_SECONDS = 86_400
 ADDRESS_RATE = 50
@@ -38,6 +38,10 @@ class TokenBucket:
             return False
         self._tokens -= count
         return True
+
+    def give_back(self, count: int) -> None:
+        """Put tokens back that were taken for nothing."""
+        self._tokens += count
 
     @property
     def left(self) -> int:
@@ -67,22 +71,33 @@ def span_of(per: Period, moment: dt.datetime) -> Span:
 class Allowance:
     """Uses counted in one span at a time; with the next span the count starts anew."""
 
-    __slots__ = ("per", "span", "used")
+    __slots__ = ("_ends", "_starts", "per", "span", "used")
 
     def __init__(self, per: Period, span: Span, used: int = 0) -> None:
         self.per = per
-        self.span = span
         self.used = used
+        self._enter(span)
+
+    def holds(self, moment: dt.datetime) -> bool:
+        """Return whether a moment is in the span that is counted now."""
+        return self._starts <= moment < self._ends
 
     def reserve(self, count: int, limit: int, moment: dt.datetime) -> Span | None:
         """Count uses and return the span that they are counted in; None where the limit does not hold so many more."""
-        span = span_of(self.per, moment)
-        if span != self.span:
-            self.span, self.used = span, 0
+        if not self._starts <= moment < self._ends:
+            self._enter(span_of(self.per, moment))
+            self.used = 0
         if self.used + count > limit:
             return None
         self.used += count
-        return span
+        return self.span
+
+    def _enter(self, span: Span) -> None:
+        self.span = span
+        # The span's edges as moments, so that each use is compared with two of them and no date is worked out.
+        always = span.first == dt.date.min
+        self._starts = dt.datetime.min.replace(tzinfo=dt.UTC) if always else start_of_day(span.first)
+        self._ends = dt.datetime.max.replace(tzinfo=dt.UTC) if always else start_of_day(span.end)
 
     def give_back(self, count: int, span: Span) -> None:
         """Take back uses that were reserved and not answered; those of an earlier span are no use of this one."""
@@ -106,6 +121,10 @@ class KeyLimit:
         """Return whether the rate allows this many calls now, and take them."""
         return self._bucket.take(count, now)
 
+    def give_back(self, count: int) -> None:
+        """Give calls back that were taken and not made."""
+        self._bucket.give_back(count)
+
     def reserve(self, count: int, moment: dt.datetime) -> Span | None:
         """Return the day on which this many more uses are counted, or None where its quota does not hold them."""
         return self.uses.reserve(count, self._quota, moment)
@@ -114,12 +133,16 @@ class KeyLimit:
         """Return whether these are the limits it was made with."""
         return (rate, quota) == (self._rate, self._quota)
 
+    def header_bytes(self, moment: dt.datetime) -> bytes:
+        """Return the two header fields as they are written."""
+        return b"".join([b"%b: %b\r\n" % each for each in self.headers(moment)])
+
     def headers(self, moment: dt.datetime) -> list[tuple[bytes, bytes]]:
         """Return the two header fields."""
-        left = max(0, self._quota - (self.uses.used if span_of(Period.DAY, moment) == self.uses.span else 0))
+        left = max(0, self._quota - (self.uses.used if self.uses.holds(moment) else 0))
         reset = DAY_SECONDS - int((moment.timestamp() + 8 * 3600) % DAY_SECONDS)
-        value = f'"second";r={self._bucket.left};t=1, "day";r={left};t={reset}'
-        return [(b"ratelimit", value.encode()), (b"ratelimit-policy", self._policy)]
+        value = b'"second";r=%d;t=1, "day";r=%d;t=%d' % (self._bucket.left, left, reset)
+        return [(b"ratelimit", value), (b"ratelimit-policy", self._policy)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +174,10 @@ class GrantLimits:
                     used = await asyncio.to_thread(self._used_in, pool, span)
                     found = self._pools[pool] = Allowance(pool.per, span, used)
         return found.reserve(count, limit, moment)
+
+    def find(self, pool: Pool) -> Allowance | None:
+        """Return the count of a pool; None before its first call, when it was not yet counted from the meter."""
+        return self._pools.get(pool)
 
     def give_back(self, pool: Pool, count: int, span: Span) -> None:
         """Take back uses that were reserved and not answered."""

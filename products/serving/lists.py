@@ -95,7 +95,10 @@ class Lists:
         period = period or city_date(self._gate.clock.now()).isoformat()[:7]
         first, end = month(period)
         query = UsageQuery(consumer=caller.key.organisation, first=first, end=end)
-        reader = self._usage.open()
+        try:
+            reader = self._usage.open()
+        except NotFound:  # Nothing was ever metered here.
+            return {"period": period, "uses": 0, "quantity": 0, "charged_hao": 0, "waived_hao": 0, "items": []}
         totals = reader.totals(query)
         return {
             "period": period,

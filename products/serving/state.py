@@ -16,7 +16,7 @@ from pathlib import Path
 
 from policies import Policies, Resource
 from products.consumers.app_model import App, AppState
-from products.consumers.model import ApiKey
+from products.consumers.model import ApiKey, digest_of, is_secret
 from products.consumers.store import APPS, KEYS
 from products.registry.codes import ProductKind
 from products.registry.model import Product, ProductState
@@ -32,6 +32,8 @@ from shuzha.core.outbox import POLL_SECONDS, Follower
 from shuzha.core.work import Database, Event
 
 STALE_SECONDS = 5.0
+_BEARER = "bearer "
+_MAX_AUTHORIZATION = 200
 
 log = logging.getLogger(__name__)
 
@@ -114,6 +116,13 @@ class ServingState:
     def fresh(self) -> bool:
         """Whether the newest events are known: False when the database has been silent for some seconds."""
         return time.monotonic() - self._heard < STALE_SECONDS
+
+    def find_caller(self, authorization: str) -> Caller | None:
+        """Return whose key an Authorization field has; None for no key, another form, or an unknown one."""
+        if authorization[:7].lower() != _BEARER or len(authorization) >= _MAX_AUTHORIZATION:
+            return None
+        secret = authorization[7:]
+        return self.callers.get(digest_of(secret)) if is_secret(secret) else None
 
     def start(self) -> None:
         """Follow the outbox until `stop`."""

@@ -37,7 +37,7 @@ _RETRY = (b"retry-after", b"1")
 _PLACE = "\n"  # No letter of a caller's key: what he sends elsewhere cannot be the key of a place in a batch.
 _Body = TypeVar("_Body", VerifyRequest, BatchRequest)
 
-_REQUEST = msgspec.json.Decoder(VerifyRequest)
+REQUEST = msgspec.json.Decoder(VerifyRequest)
 _BATCH = msgspec.json.Decoder(BatchRequest)
 
 
@@ -58,11 +58,8 @@ class Recorder:
             if len(events) > 1:
                 done += await self._meter.record_all(events[1:])
             answered = sum(not one.duplicate for one in done)
-        except Conflict as error:
-            raise refusal_of(error, 409) from None
         except (ShuzhaError, TimeoutError, OSError) as error:
-            detail = "the call cannot be metered now, so it is not answered; trying again is safe with the same key"
-            raise Refusal(503, "meter_unavailable", detail, rule="metering.writer", headers=[_RETRY]) from error
+            raise meter_refusal(error) from error
         finally:
             give_back(len(events) - answered)
         return done
@@ -86,7 +83,7 @@ class Verification:
         limit = self._gate.limit(caller)
         self._gate.take_rate(limit, 1)
         offer = self._gate.offer(caller, call.code, KeyUse.VERIFY)
-        request = _decode(_REQUEST, call.body)
+        request = _decode(REQUEST, call.body)
         item = BatchItem(request.subject, request.claim, request.consent)
         key = idempotency_key(call.idempotency_key)
         decision = self._gate.decide(caller, offer, request.purpose)
@@ -114,37 +111,57 @@ class Verification:
         self, caller: Caller, offer: Offer, purpose: str, items: Sequence[BatchItem], key: str, version: str
     ) -> list[UsageEvent]:
         now = self._gate.clock.now()
-        results = [MATCH if self._look_up(offer, item) else NO_MATCH for item in items]
-        request = self._digests.of(b"request", purpose.encode(), *(_parts(offer, item) for item in items))
+        results = [look_up(offer, item) for item in items]
+        request = request_digest(self._digests, offer, purpose, items) if key else ""
         return [
             make_event(
                 caller, offer, claim=item.claim, purpose=purpose, policy_version=version,
-                result=result, request_digest=request, consent=self._digests.of(b"consent", item.consent.encode()),
+                result=result, request_digest=request, consent=consent_digest(self._digests, item.consent),
                 idempotency_key=f"{key}{_PLACE}{place}" if key and place else key, at=now,
             )
             for place, (item, result) in enumerate(zip(items, results, strict=True))
         ]  # fmt: skip
 
-    @staticmethod
-    def _look_up(offer: Offer, item: BatchItem) -> bool:
-        index = offer.index
-        if index is None:
-            raise Refusal(
-                503, "index_missing", "the product has no index at hand", rule="index.missing", headers=[_RETRY]
-            )
-        bit = offer.claims.get(item.claim)
-        if bit is None:
-            raise Refusal(
-                422, "claim_unknown", "the product does not answer this claim", rule="product.claims",
-                accepted=", ".join(offer.claims),
-            )  # fmt: skip
-        if item.subject.keys() != frozenset(offer.subject):
-            raise Refusal(
-                422, "subject_fields", "the subject has other fields than the product asks for", rule="product.subject",
-                accepted=", ".join(offer.subject),
-            )  # fmt: skip
-        found = index.find(subject_hash(offer.key, [item.subject[name] for name in offer.subject]))
-        return found > 0 and bool(found & bit)
+
+def look_up(offer: Offer, item: BatchItem) -> str:
+    """Return whether the claim is confirmed; refuses a product without its index (503), other fields or claims (422).
+
+    A mismatch and an unknown subject cost the same and are answered alike.
+    """
+    index = offer.index
+    if index is None:
+        raise Refusal(503, "index_missing", "the product has no index at hand", rule="index.missing", headers=[_RETRY])
+    bit = offer.claims.get(item.claim)
+    if bit is None:
+        raise Refusal(
+            422, "claim_unknown", "the product does not answer this claim", rule="product.claims",
+            accepted=", ".join(offer.claims),
+        )  # fmt: skip
+    if len(item.subject) != len(offer.subject) or not all(map(item.subject.__contains__, offer.subject)):
+        raise Refusal(
+            422, "subject_fields", "the subject has other fields than the product asks for", rule="product.subject",
+            accepted=", ".join(offer.subject),
+        )  # fmt: skip
+    found = index.find(subject_hash(offer.key, [item.subject[name] for name in offer.subject]))
+    return MATCH if found > 0 and found & bit else NO_MATCH
+
+
+def request_digest(digests: Digests, offer: Offer, purpose: str, items: Sequence[BatchItem]) -> str:
+    """Return the keyed digest that tells a repeat under an Idempotency-Key from another request."""
+    return digests.of(b"request", purpose.encode(), *(_parts(offer, item) for item in items))
+
+
+def consent_digest(digests: Digests, consent: str) -> str:
+    """Return the keyed digest of a reference to a person's consent."""
+    return digests.of(b"consent", consent.encode())
+
+
+def meter_refusal(error: Exception) -> Refusal:
+    """Return the refusal of a use that the meter did not take: a used key (409), or a silent writer (503)."""
+    if isinstance(error, Conflict):
+        return refusal_of(error, 409)
+    detail = "the call cannot be metered now, so it is not answered; trying again is safe with the same key"
+    return Refusal(503, "meter_unavailable", detail, rule="metering.writer", headers=[_RETRY])
 
 
 def idempotency_key(text: str) -> str:

@@ -109,7 +109,7 @@ class Refusal(Exception):
     def answer(self) -> Answer:
         """Return the refusal as a problem+json answer."""
         body = Problem(
-            f"urn:shuzha:problem:{self.code}", HTTPStatus(self.status).phrase, self.status, self.detail, self.code,
+            f"/problems/{self.code}", HTTPStatus(self.status).phrase, self.status, self.detail, self.code,
             new_id("trc"), self.rule, self.accepted,
         )  # fmt: skip
         headers = [PROBLEM, *self.headers]

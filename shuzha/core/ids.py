@@ -6,12 +6,15 @@ milliseconds, then a counter and random bits, so that ids made by one process ne
 
 from __future__ import annotations
 
-import secrets
+import os
 import threading
 import time
 
 _LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
-_LENGTH = 26
+_PAIRS = tuple(first + second for first in _LETTERS for second in _LETTERS)
+_TIME_BITS = 80
+_FIXED = (7 << 76) | (2 << 62)  # version and variant
+_DRAWN = 4_096
 
 
 class IdSource:
@@ -20,16 +23,27 @@ class IdSource:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._last = 0
+        self._drawn = b""
+        self._place = 0
+        os.register_at_fork(after_in_child=self._draw_anew)
 
     def next_int(self) -> int:
         """Return the next UUIDv7 as an integer, larger than every one before it."""
-        fresh = (time.time_ns() // 1_000_000 << 80) | (7 << 76) | (secrets.randbits(12) << 64)
-        fresh |= (2 << 62) | secrets.randbits(62)
         with self._lock:
+            if self._place + 10 > len(self._drawn):
+                self._drawn, self._place = os.urandom(_DRAWN), 0
+            chance = int.from_bytes(self._drawn[self._place : self._place + 10], "big")
+            self._place += 10
+            fresh = (time.time_ns() // 1_000_000 << _TIME_BITS) | _FIXED
+            fresh |= ((chance >> 62 & 0xFFF) << 64) | (chance & 0x3FFFFFFFFFFFFFFF)
             if fresh <= self._last:
-                fresh = self._last + 1 + secrets.randbits(20)
+                fresh = self._last + 1 + (chance & 0xFFFFF)
             self._last = fresh
         return fresh
+
+    def _draw_anew(self) -> None:
+        # A child process must not go on with the random bytes of its parent.
+        self._drawn = b""
 
     def next(self, prefix: str) -> str:
         """Return a new id such as `ent_01k…`; the prefix names the noun."""
@@ -38,7 +52,13 @@ class IdSource:
 
 def encode(number: int) -> str:
     """Return a 128-bit integer as 26 letters that sort like the integer."""
-    return "".join(_LETTERS[(number >> shift) & 31] for shift in range(5 * (_LENGTH - 1), -1, -5))
+    pairs = _PAIRS
+    return (
+        f"{pairs[number >> 120]}{pairs[number >> 110 & 1023]}{pairs[number >> 100 & 1023]}{pairs[number >> 90 & 1023]}"
+        f"{pairs[number >> 80 & 1023]}{pairs[number >> 70 & 1023]}{pairs[number >> 60 & 1023]}"
+        f"{pairs[number >> 50 & 1023]}{pairs[number >> 40 & 1023]}{pairs[number >> 30 & 1023]}"
+        f"{pairs[number >> 20 & 1023]}{pairs[number >> 10 & 1023]}{pairs[number & 1023]}"
+    )
 
 
 _SOURCE = IdSource()

@@ -50,7 +50,33 @@ class Amount:
 
 def line_amount(price: Price, count: int) -> Amount:
     """Return what `count` uses at `price` cost, rounded half up to a fen: the one rounding of a statement line."""
-    return Amount((price.hao * count + HAO_PER_FEN // 2) // HAO_PER_FEN)
+    return round_hao(price.hao * count)
+
+
+def round_hao(hao: int) -> Amount:
+    """Return a sum of 毫 in fen, rounded half away from zero: a credit mirrors the charge that it takes back."""
+    fen = (abs(hao) + HAO_PER_FEN // 2) // HAO_PER_FEN
+    return Amount(-fen if hao < 0 else fen)
+
+
+def tax_within(gross: Amount, rate: int) -> Amount:
+    """Return the tax that a tax-inclusive sum holds, at `rate` basis points: the sum less sum / (1 + rate), rounded."""
+    net = (abs(gross.fen) * 10_000 * 2 + (10_000 + rate)) // (2 * (10_000 + rate))
+    return Amount(gross.fen + net if gross.fen < 0 else gross.fen - net)
+
+
+def apportion(whole: int, entitled: Mapping[str, Fraction]) -> dict[str, int]:
+    """Return whole fen near to what each is entitled to, by largest remainder; they sum to `whole` exactly.
+
+    The entitlements must sum to `whole`; ties go to the key that sorts first.
+    """
+    if sum(entitled.values()) != whole:
+        raise Invalid("entitlements do not sum to the whole", rule="money.split")
+    floors = {key: part.numerator // part.denominator for key, part in entitled.items()}
+    left = whole - sum(floors.values())
+    for key in sorted(entitled, key=lambda key: (floors[key] - entitled[key], key))[:left]:
+        floors[key] += 1
+    return floors
 
 
 def split(whole: Amount, weights: Mapping[str, Fraction | int]) -> dict[str, Amount]:

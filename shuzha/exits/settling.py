@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -12,7 +13,7 @@ from shuzha.core.clock import city_date
 from shuzha.core.errors import Conflict, Invalid
 from shuzha.core.work import Database
 from shuzha.exits.model import Exit, Settled, months_between
-from shuzha.settlement.model import Draft, StatementKind
+from shuzha.settlement.model import Draft, StatementKind, check_month_over
 from shuzha.settlement.service import SettlementService
 from shuzha.settlement.store import Statement
 
@@ -35,8 +36,10 @@ class FinalSettlement:
             first = work.get(AUTHORIZATIONS, found.authorization).applied_at
             last = work.now()
         settled = []
-        # The newest first: it is the one that may have to be waited for, and then nothing else is counted.
-        for period in reversed(months_between(city_date(first), city_date(last))):
+        months = months_between(city_date(first), city_date(last))
+        if self._unfinished(found.authorization, months[-1], last):
+            return (), f"the month {months[-1]} is not over"
+        for period in months:
             try:
                 one = self._final(found.authorization, period)
             except Invalid as error:
@@ -47,7 +50,15 @@ class FinalSettlement:
                 return (), f"the month {period}: {error.message}"
             if one is not None:
                 settled.append(one)
-        return tuple(reversed(settled)), ""
+        return tuple(settled), ""
+
+    def _unfinished(self, authorization: str, period: str, now: dt.datetime) -> bool:
+        """Return whether the newest month has to be waited for; then nothing else is counted."""
+        try:
+            check_month_over(period, now)
+        except Invalid:
+            return _of(self.settlement.so_far(platform_actor("exit"), period).statements, authorization) is not None
+        return False
 
     def _final(self, authorization: str, period: str) -> Settled | None:
         actor = platform_actor("exit")

@@ -28,8 +28,10 @@ from shuzha.oversight import trace as chain
 from shuzha.oversight.trace import Link, Trace
 from shuzha.releases.service import ReleaseService
 from shuzha.releases.store import RELEASES
-from shuzha.settlement.model import Line, StatementKind, parse_period, settle
-from shuzha.settlement.sources import UsageSource, read_codes, read_terms
+from shuzha.settlement.computing import settle
+from shuzha.settlement.gathering import read_codes, read_terms
+from shuzha.settlement.model import Line, StatementKind, parse_period
+from shuzha.settlement.sources import UsageSource
 from shuzha.settlement.store import STATEMENTS, Statement
 
 _EVENT = msgspec.json.Decoder(UsageEvent)
@@ -109,7 +111,7 @@ class Oversight:
         source = UsageSource(self._places.usage, self._places.log)
         with self._database.read() as work:
             facts = source.facts(period, read_codes(work))
-            terms = read_terms(work, sorted({fact.product for fact in facts}))
+            terms = read_terms(work, sorted({fact.product for fact in facts}), period)
             settled = bool(work.list(STATEMENTS, period=period))
         operators = {product: one.organisations["operator"] for product, one in terms.items()}
         bills = settle(period, facts, terms).of(StatementKind.BILL)

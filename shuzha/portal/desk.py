@@ -226,7 +226,7 @@ def _word(state: Any) -> str:
 
 TONES = {
     "good": frozenset({"published", "active", "granted", "ready", "open", "released", "sealed", "approved", "valid",
-                       "coded", "in_service", "ingested", "pass", "imported", "scored"}),
+                       "coded", "in_service", "ingested", "pass", "imported", "scored", "issued", "paid", "settled"}),
     "bad": frozenset({"suspended", "rejected", "refused", "terminated", "retired", "failed", "held", "block",
                       "destroyed", "expired", "withdrawn", "revoked", "cancelled", "recused", "dismissed",
                       "recalled", "upheld"}),

@@ -67,11 +67,13 @@ from shuzha.portal.refused import ALL as REFUSED_WORDS
 from shuzha.portal.tasks import LINKS
 from shuzha.portal.workspaces import ENDS, LIMIT_WORDS
 from shuzha.releases.model import NOT_MEASURED, NOT_PROMISED, RELEASE, SYNTHETIC_NOT_PROMISED
-from shuzha.settlement.model import INFRASTRUCTURE, PARTIES
+from shuzha.settlement.model import CARRIED, INFRASTRUCTURE, PARTIES, STATEMENT, TAX, Waiver
+from shuzha.settlement.plans import STEPS, TYPES
 
 LIFECYCLES: tuple[Lifecycle[StrEnum], ...] = (
     ENTRY, BATCH, ANNOUNCEMENT, AUTHORIZATION, ASSESSMENT, DEMAND, GRANT, RELEASE, WORKSPACE, IMPORT, EXPORT,
     REGISTRATION, RESOURCE, CASE, PRODUCT, APP, KEY, ACCOUNT, EXIT, TRAINING,
+    STATEMENT,
 )  # type: ignore[assignment]  # fmt: skip
 WORDS: tuple[type[StrEnum], ...] = (
     Severity, Verdict, Choice, RunState, ProductKind, Operation, OutputKind, BatchMode, ElementType, Role,
@@ -83,7 +85,7 @@ LOOSE = (
     "table", "figure", "portal", "api", "socket", "job", "cli", "record", "file", "workspace", "platform", "deposit",
     "deliver", "edit", "vote", "settle", "create", "release", "price", "usage log", "audit log", "database",
     "attach", "remove", "lift", "identify", "appoint", "every link holds", "a link does not hold", "other",
-    "home", "scenario key", "index", "consumer key", *GONE, *WAITING,
+    "home", "scenario key", "index", "consumer key", "later charge", "held back", "given out", *GONE, *WAITING,
 )  # fmt: skip
 _FOLDER = Path(__file__).parent
 _TEMPLATE = (
@@ -143,6 +145,7 @@ def _all() -> Iterator[str]:
     for words in WORDS:
         yield from map(word, words)
     yield from (word(field.name) for field in fields(Risk))
+    yield from map(word, (*STEPS, *TYPES, TAX, CARRIED, *(waiver for waiver in Waiver if waiver)))
     yield from (word(name) for name in (*PERSONAL_ROLES, *PARTIES, INFRASTRUCTURE, *NAMES, *LOOSE))
     yield from (*NOT_PROMISED, *SYNTHETIC_NOT_PROMISED, NOT_MEASURED, *_cannot())
     yield from (*HELD.values(), FROZEN, IMAGES, NEEDS_ROOT, *LIMIT_WORDS.values(), *ENDS)

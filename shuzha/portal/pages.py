@@ -107,7 +107,7 @@ def make_pages(services: Services, desk: Desk) -> APIRouter:
         AppPages(desk, services),
         KeyPages(desk, services),
         UsagePages(desk, services.usage_views),
-        StatementPages(desk, services.settlement, services.registry),
+        StatementPages(desk, services.settlement, services.statement_desk, services.registry),
         OversightPages(desk, services),
         PeoplePages(desk, services.staff, services.people),
         AccountPages(desk, services.people),

@@ -38,6 +38,8 @@ from shuzha.oversight.witnesses import Witnesses
 from shuzha.people.service import People
 from shuzha.people.staff_service import Staff
 from shuzha.releases.service import ReleaseService
+from shuzha.settlement.approving import StatementDesk
+from shuzha.settlement.pricing import PricingService
 from shuzha.settlement.service import SettlementService
 
 
@@ -182,6 +184,16 @@ class Services(Protocol):
     @property
     def settlement(self) -> SettlementService:
         """Statements."""
+        ...
+
+    @property
+    def statement_desk(self) -> StatementDesk:
+        """The life of settled statements."""
+        ...
+
+    @property
+    def pricing(self) -> PricingService:
+        """Price plans, ceilings and permitted revenues."""
         ...
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
@@ -14,21 +14,34 @@ from shuzha.core.actor import Actor
 from shuzha.core.clock import city_date, month_before
 from shuzha.core.errors import NotFound
 from shuzha.core.money import Amount, Price
-from shuzha.portal.desk import Desk, Show, actor_of
+from shuzha.portal.desk import Desk, Show, Verb, actor_of
 from shuzha.portal.sheets import csv_response
-from shuzha.settlement.model import StatementKind
+from shuzha.settlement.approving import StatementDesk, resource_of
+from shuzha.settlement.model import STATEMENT, Line, StatementKind, StatementState
 from shuzha.settlement.service import SettlementService
 from shuzha.settlement.store import Statement
 
-HEADS = ("code", "consumer", "price_hao", "uses", "waived", "amount_fen", "due_fen", "first_index", "last_index")
+HEADS = (
+    "code", "product", "consumer", "plan", "price_hao", "uses", "waived", "waiver", "corrects", "amount_fen",
+    "due_fen", "tax_fen", "first_index", "last_index",
+)  # fmt: skip
+VERBS = (
+    Verb("approve", "Approve and issue"),
+    Verb("confirm", "Confirm the payment"),
+    Verb("hold", "Hold back", reason=True, tone="bad"),
+    Verb("reopen", "Mark as unpaid", reason=True, tone="bad"),
+)
 
 
 class StatementPages:
     """The pages of statements."""
 
-    def __init__(self, desk: Desk, settlement: SettlementService, registry: RegistryService) -> None:
+    def __init__(
+        self, desk: Desk, settlement: SettlementService, life: StatementDesk, registry: RegistryService
+    ) -> None:
         self._desk = desk
         self._settlement = settlement
+        self._life = life
         self._registry = registry
 
     def router(self) -> APIRouter:
@@ -36,8 +49,11 @@ class StatementPages:
         router = APIRouter()
         router.add_api_route("/statements", self.show_list, methods=["GET"])
         router.add_api_route("/statements", self.settle, methods=["POST"])
+        router.add_api_route("/statements/issue", self.issue, methods=["POST"])
         router.add_api_route("/statements/{statement_id}", self.show, methods=["GET"])
         router.add_api_route("/statements/{statement_id}/lines.csv", self.sheet, methods=["GET"])
+        router.add_api_route("/statements/{statement_id}/document.json", self.document, methods=["GET"])
+        router.add_api_route("/statements/{statement_id}/{verb}", self.act, methods=["POST"])
         return router
 
     def show_list(self, request: Request) -> Response:
@@ -52,36 +68,73 @@ class StatementPages:
             request, lambda: self._settlement.settle(actor, period), "/statements", show, "settle"
         )
 
-    def show(self, request: Request, statement_id: str) -> Response:
-        """Show one statement with its lines and shares."""
+    def issue(self, request: Request, period: Annotated[str, Form()]) -> Response:
+        """Approve every statement of a month that waits for it."""
         actor = actor_of(request)
-        found = self._settlement.get_statement(actor, statement_id)
-        titles = {line.product: self._title(actor, line.product) for line in found.lines}
-        return self._desk.page(
-            request, "statement.html", statement=found, titles=titles, amount=Amount, price=Price,
-            uses=sum(line.count for line in found.lines), shared=sum(found.shares.values()),
-            holds=found.as_draft().computed_digest() == found.digest, provides=found.kind is StatementKind.PROVIDER,
-            may_trace=self._desk.can(actor, "ledger:view", Resource("ledger")),
-        )  # fmt: skip
+        show: Show = lambda errors, status: self._list(request, errors, status)  # noqa: E731
+        return self._desk.attempt(
+            request, lambda: self._life.approve_month(actor, period), "/statements", show, "approve"
+        )
+
+    def show(self, request: Request, statement_id: str) -> Response:
+        """Show one statement with its lines and shares, and what may be done with it."""
+        return self._page(request, statement_id)
+
+    def act(
+        self, request: Request, statement_id: str, verb: str, reason: Annotated[str, Form()] = "",
+        reference: Annotated[str, Form()] = "",
+    ) -> Response:  # fmt: skip
+        """Do one of the verbs of a statement's life."""
+        actor, life = actor_of(request), self._life
+        actions: dict[str, Callable[[], object]] = {
+            "approve": lambda: life.approve(actor, statement_id),
+            "hold": lambda: life.hold(actor, statement_id, reason),
+            "pay": lambda: life.pay(actor, statement_id, reference),
+            "reopen": lambda: life.reopen(actor, statement_id, reason),
+            "confirm": lambda: life.confirm(actor, statement_id),
+        }
+        show: Show = lambda errors, status: self._page(request, statement_id, errors, status)  # noqa: E731
+        return self._desk.act(request, actions, verb, f"/statements/{statement_id}", show)
 
     def sheet(self, request: Request, statement_id: str) -> Response:
         """Give the lines of a statement as a CSV file."""
         found = self._settlement.get_statement(actor_of(request), statement_id)
-        parties = tuple(found.shares)
-        rows = (
-            (line.code, line.consumer, line.price_hao, line.count, line.waived, line.amount_fen, line.due_fen,
-             line.first, line.last, *(line.parts.get(party, 0) for party in parties))
-            for line in found.lines
-        )  # fmt: skip
+        parties = tuple(dict.fromkeys(party for line in found.lines for party in line.parts))
+        rows = ((*_row(line), *(line.parts.get(party, 0) for party in parties)) for line in found.lines)
         return csv_response(f"statement-{found.period}-{found.id}", (*HEADS, *parties), rows)
+
+    def document(self, request: Request, statement_id: str) -> Response:
+        """Give the canonical JSON that the digest is of."""
+        found = self._settlement.get_statement(actor_of(request), statement_id)
+        name = f"statement-{found.period}-{found.id}.json"
+        headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+        return Response(found.as_draft().document(), media_type="application/json", headers=headers)
+
+    def _page(self, request: Request, statement_id: str, errors: Sequence[str] = (), status: int = 200) -> Response:
+        actor = actor_of(request)
+        found = self._settlement.get_statement(actor, statement_id)
+        titles = {line.product: self._title(actor, line.product) for line in found.lines}
+        resource = resource_of(found)
+        return self._desk.page(
+            request, "statement.html", status, errors=errors, statement=found, titles=titles, amount=Amount,
+            price=Price, uses=_uses(found), shared=sum(found.shares.values()),
+            holds=found.as_draft().computed_digest() == found.digest, provides=found.kind is StatementKind.PROVIDER,
+            may_trace=self._desk.can(actor, "ledger:view", Resource("ledger")),
+            verbs=self._desk.verbs(actor, STATEMENT, found.state, resource, VERBS),
+            may_pay=STATEMENT.can(found.state, "pay") and self._desk.can(actor, "statement:pay", resource),
+            entries=_entries(found),
+        )  # fmt: skip
 
     def _list(self, request: Request, errors: Sequence[str] = (), status: int = 200) -> Response:
         actor = actor_of(request)
         found = self._settlement.list_statements(actor)
+        waiting = sorted({one.period for one in found if one.state is StatementState.DRAFT}, reverse=True)
+        may_approve = self._desk.can(actor, "statement:approve", Resource("statement"))
         return self._desk.page(
             request, "statements.html", status, errors=errors, statements=found, amount=Amount,
             may_settle=self._desk.can(actor, "statement:settle", Resource("statement")), uses=_uses,
             period=month_before(f"{city_date(self._desk.clock.now()):%Y-%m}"),
+            waiting=waiting if may_approve else [],
         )  # fmt: skip
 
     def _title(self, actor: Actor, product_id: str) -> tuple[str, str]:
@@ -94,3 +147,19 @@ class StatementPages:
 
 def _uses(statement: Statement) -> int:
     return sum(line.count for line in statement.lines)
+
+
+def _entries(statement: Statement) -> dict[str, int]:
+    """Return what each raw entry earned, over all lines and adjustments."""
+    found: dict[str, int] = {}
+    for split in (*(line.entries for line in statement.lines), *(one.entries for one in statement.adjustments)):
+        for entry, fen in split.items():
+            found[entry] = found.get(entry, 0) + fen
+    return {entry: fen for entry, fen in sorted(found.items()) if entry}
+
+
+def _row(line: Line) -> tuple[object, ...]:
+    return (
+        line.code, line.product, line.consumer, line.plan or line.plan_type, line.price_hao, line.count, line.waived,
+        line.waiver.value, line.corrects, line.amount_fen, line.due_fen, line.tax_fen, line.first, line.last,
+    )  # fmt: skip

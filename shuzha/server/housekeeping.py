@@ -38,11 +38,13 @@ from shuzha.releases.model import RELEASE
 from shuzha.server import schema
 from shuzha.server.attack_page import attacks_page
 from shuzha.server.rule_page import rules_page
+from shuzha.settlement.model import STATEMENT
 
 _DOCS = Path(__file__).parents[2] / "docs"
 LIFECYCLES: tuple[Lifecycle[Any], ...] = (
     ACCOUNT, ENTRY, BATCH, ANNOUNCEMENT, AUTHORIZATION, ASSESSMENT, DEMAND, GRANT, RELEASE, WORKSPACE, IMPORT, EXPORT,
     REGISTRATION, RESOURCE, CASE, PRODUCT, APP, KEY, TRAINING, EXIT,
+    STATEMENT,
 )  # fmt: skip
 
 

@@ -28,6 +28,8 @@ from shuzha.oversight.service import Oversight, UsagePlaces
 from shuzha.oversight.usage import UsageViews
 from shuzha.oversight.witnesses import Witnesses
 from shuzha.server.workrooms import Workrooms
+from shuzha.settlement.approving import StatementDesk
+from shuzha.settlement.pricing import PricingService
 from shuzha.settlement.service import SettlementService
 from shuzha.settlement.sources import UsageSource
 
@@ -101,6 +103,16 @@ class Platform(Workrooms):
         """Statements and shares."""
         usage = UsageSource(self.settings.folder("usage"), self.settings.folder("logs") / "usage")
         return SettlementService(self.database, self.policies, usage)
+
+    @cached_property
+    def statement_desk(self) -> StatementDesk:
+        """The life of settled statements."""
+        return StatementDesk(self.database, self.policies)
+
+    @cached_property
+    def pricing(self) -> PricingService:
+        """Price plans, ceilings and permitted revenues."""
+        return PricingService(self.database, self.policies)
 
     @cached_property
     def exits(self) -> ExitService:

@@ -106,7 +106,9 @@ def _api(platform: Platform) -> APIRouter:
     router.include_router(products.registry.routes_cases.make_case_router(platform.cases, actor))
     router.include_router(products.consumers.app_routes.make_router(platform.apps, actor))
     router.include_router(products.consumers.routes.make_router(platform.consumers, actor))
-    router.include_router(shuzha.settlement.routes.make_router(platform.settlement, actor))
+    router.include_router(
+        shuzha.settlement.routes.make_router(platform.settlement, platform.statement_desk, platform.pricing, actor)
+    )
     router.include_router(shuzha.exits.routes.make_router(platform.exits, actor))
     router.include_router(shuzha.oversight.routes.make_router(platform.oversight, actor))
     router.include_router(shuzha.oversight.routes_ledger.make_router(platform.witnesses, actor))

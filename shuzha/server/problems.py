@@ -40,7 +40,7 @@ def status_of(error: ShuzhaError) -> int:
 def problem(status: int, code: str, detail: str, **extra: Any) -> JSONResponse:
     """Return a problem+json response; `extra` may hold rule, accepted and errors."""
     body = {
-        "type": f"urn:shuzha:problem:{code}",
+        "type": f"/problems/{code}",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,

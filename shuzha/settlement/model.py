@@ -1,10 +1,10 @@
-"""How a month's usage becomes statements: pure, so that a regulator can run it again on the log.
+"""The words of settlement, and the values that a statement is made of: pure, canonical, the same on every machine.
 
-Words. A *fact* counts the uses of one product by one consumer at one price, waived or not, with the first and last
-place of them in the usage log. A *line* is a fact with its amount: the only rounding (`core.money.line_amount`). A
-waived line (计价免费) is priced and then waived: its amount is shown and nobody owes it. Each line is split on its own
-(infrastructure first, then the agreement's shares, both by largest remainder), so every total is a sum of lines and
-all of them agree.
+A *fact* counts uses that are alike on one day. A *line* is what one consumer owes for one product under one plan: the
+one place where money is rounded (`computing`). A *waived* line is priced and owed by nobody. A *correction* line is the
+difference that late or reversed uses make to a line of a month already settled, which it names. An *adjustment* holds
+back what exceeds the permitted revenue, or gives it out later. A *draft* is a computed statement; its canonical JSON
+(`document`) is what is hashed, anchored in the audit log and computed again by a regulator, byte for byte.
 """
 
 from __future__ import annotations
@@ -13,19 +13,22 @@ import calendar
 import datetime as dt
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import msgspec
 
 from shuzha.core.clock import start_of_day
 from shuzha.core.errors import Invalid
-from shuzha.core.money import Amount, Price, line_amount, split
+from shuzha.core.lifecycle import Lifecycle, Move
+from shuzha.settlement.plans import Step
 
 INFRASTRUCTURE = "infrastructure"
+TAX = "tax"
+CARRIED = "carried"
 PARTIES = ("provider", "platform", "operator")
-WHOLE = 10_000
+FORM = "shuzha/statement/2"
 GRACE = dt.timedelta(minutes=1)
 
 
@@ -37,9 +40,44 @@ class StatementKind(StrEnum):
     PROVIDER = "provider"
 
 
+class StatementState(StrEnum):
+    """Where a statement stands; only an issued one is seen by those whom it is for."""
+
+    DRAFT = "draft"
+    HELD = "held"
+    ISSUED = "issued"
+    PAID = "paid"
+    SETTLED = "settled"
+
+
+_S = StatementState
+STATEMENT = Lifecycle(
+    "statement",
+    StatementState,
+    _S.DRAFT,
+    [
+        Move("approve", (_S.DRAFT, _S.HELD), _S.ISSUED, owner="consumer"),
+        Move("hold", (_S.DRAFT,), _S.HELD, owner="authority"),
+        Move("pay", (_S.ISSUED,), _S.PAID, owner="authority"),
+        Move("reopen", (_S.PAID,), _S.ISSUED, owner="consumer"),
+        Move("confirm", (_S.PAID,), _S.SETTLED),
+    ],
+)
+SEEN = frozenset({_S.ISSUED, _S.PAID, _S.SETTLED})
+
+
+class Waiver(StrEnum):
+    """Why a line is waived: for its purpose, by its plan, or because a department verified (W25 art. 22)."""
+
+    NONE = ""
+    PURPOSE = "purpose"
+    PLAN = "plan"
+    DEPARTMENT = "department"
+
+
 @dataclass(frozen=True, slots=True)
 class UsageFact:
-    """Counted uses; `first` and `last` are places in the usage log."""
+    """Counted uses; `first` and `last` are places in the usage log. `count` is less than 0 where reversals prevail."""
 
     consumer: str
     product: str
@@ -50,21 +88,19 @@ class UsageFact:
     count: int
     first: int
     last: int
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What a product's agreement says about money, in basis points, and which organisation is which party."""
-
-    authorization: str
-    infrastructure: int
-    shares: Mapping[str, int]
-    organisations: Mapping[str, str]
+    day: dt.date | None = None
+    purpose: str = ""
+    claim: str = ""
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a statement: `amount` is priced, `due` is owed (0 when waived), `parts` are its split; all in fen."""
+    """One line of a statement, money in fen.
+
+    `amount` is priced, `due` is owed (0 when waived), of which `tax` is tax and `parts` is the whole split; `entries`
+    splits the provider's part by raw entry. `corrects` names the settled month whose line it corrects, else empty.
+    """
 
     consumer: str
     product: str
@@ -78,11 +114,81 @@ class Line:
     parts: dict[str, int]
     first: int
     last: int
+    tax_fen: int = 0
+    plan: str = ""
+    plan_type: str = "per_call"
+    waiver: Waiver = Waiver.NONE
+    corrects: str = ""
+    purposes: dict[str, int] = field(default_factory=dict)
+    claims: dict[str, int] = field(default_factory=dict)
+    entries: dict[str, int] = field(default_factory=dict)
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, str, str, str, str, int, str]:
+        """What makes two lines of one month the same line; lines stand in this order."""
+        return self.consumer, self.code, self.product, self.authorization, self.plan, self.price_hao, self.waiver.value
+
+    @property
+    def net_fen(self) -> int:
+        """What is owed without the tax."""
+        return self.due_fen - self.tax_fen
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """The permitted revenue of an authorization over some months, VAT apart: cost less subsidy, profit, other taxes."""
+
+    id: str
+    authorization: str
+    first_period: str
+    last_period: str
+    cost_fen: int
+    subsidy_fen: int
+    profit_fen: int
+    tax_fen: int
+
+    @property
+    def permitted_fen(self) -> int:
+        """The most that may be earned in these months."""
+        return self.cost_fen - self.subsidy_fen + self.profit_fen + self.tax_fen
+
+    def covers(self, period: str) -> bool:
+        """Return whether a month is one of its months."""
+        return self.first_period <= period <= self.last_period
+
+
+@dataclass(frozen=True, slots=True)
+class CapState:
+    """An authorization's standing under a cap after a statement; `held` is what is held back, by party and entry.
+
+    `counted` is the revenue of the cap's months so far with what was carried in, `released` what of it was shared.
+    """
+
+    cap: str
+    permitted_fen: int
+    counted_fen: int
+    released_fen: int
+    held: dict[str, int]
+    held_entries: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Adjustment:
+    """Money held back over the cap (`held`), or held money given out (`released`): parts that sum to 0 with it."""
+
+    kind: str
+    amount_fen: int
+    parts: dict[str, int]
+    entries: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A computed statement of a consumer, authorization or provider; `digest` is the hash of all the rest."""
+    """A computed statement of a consumer, authorization or provider; `digest` is the hash of its document.
+
+    `inputs` is the hash of the prices and agreements used, `log_size` how many entries of the usage log were counted.
+    """
 
     kind: StatementKind
     period: str
@@ -93,12 +199,33 @@ class Draft:
     waived_fen: int
     shares: dict[str, int]
     digest: str = ""
+    tax_fen: int = 0
+    adjustments: tuple[Adjustment, ...] = ()
+    cap: CapState | None = None
+    inputs: str = ""
+    log_size: int = 0
 
-    def computed_digest(self) -> str:
-        """Return the hash of the statement's content in canonical JSON: equal content, equal bytes."""
+    @property
+    def number(self) -> str:
+        """The statement's number: the same on every machine that computes it."""
+        return f"{self.period}/{self.kind.value}/{self.subject}"
+
+    def document(self) -> bytes:
+        """Return the canonical JSON that the digest is of: keys sorted, no spaces, equal content, equal bytes."""
         plain = msgspec.to_builtins(self, order="sorted")
         del plain["digest"]
-        return hashlib.sha256(msgspec.json.encode(plain, order="sorted")).hexdigest()
+        plain["type"] = FORM
+        plain["number"] = self.number
+        return msgspec.json.encode(plain, order="sorted")
+
+    def computed_digest(self) -> str:
+        """Return the SHA-256 of its document, in hex."""
+        return hashlib.sha256(self.document()).hexdigest()
+
+    @property
+    def corrections(self) -> tuple[Line, ...]:
+        """The lines that correct earlier months."""
+        return tuple(line for line in self.lines if line.corrects)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,17 +240,23 @@ class Settlement:
         return tuple(one for one in self.statements if one.kind is kind)
 
     def billed_uses(self) -> int:
-        """Return how many uses stand on the bills, waived ones included."""
-        return sum(line.count for one in self.of(StatementKind.BILL) for line in one.lines)
+        """Return how many uses stand on the bills, waived ones included, corrections of earlier months not."""
+        return sum(line.count for one in self.of(StatementKind.BILL) for line in one.lines if not line.corrects)
 
 
 def parse_period(text: str) -> tuple[dt.datetime, dt.datetime]:
     """Return the first moment of a city month and the first after it; refuses anything but `YYYY-MM`."""
-    if not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", text) or text < "2000":
+    first, end = days_of(text)
+    return start_of_day(first), start_of_day(end)
+
+
+def days_of(period: str) -> tuple[dt.date, dt.date]:
+    """Return the first day of a month and the first after it; refuses anything but `YYYY-MM`."""
+    if not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", period) or period < "2000":
         raise Invalid("a settlement refuses this period", rule="settlement.period", accepted="YYYY-MM, such as 2026-03")
-    year, month = int(text[:4]), int(text[5:])
+    year, month = int(period[:4]), int(period[5:])
     last = dt.date(year, month, calendar.monthrange(year, month)[1])
-    return start_of_day(last.replace(day=1)), start_of_day(last + dt.timedelta(days=1))
+    return last.replace(day=1), last + dt.timedelta(days=1)
 
 
 def check_month_over(period: str, now: dt.datetime) -> None:
@@ -139,99 +272,21 @@ def check_month_over(period: str, now: dt.datetime) -> None:
         )  # fmt: skip
 
 
-def check_terms(terms: Terms) -> None:
-    """Refuse shares that do not sum to the whole, and a party without an organisation."""
-    if sum(terms.shares.values()) != WHOLE or any(share < 0 for share in terms.shares.values()):
-        raise Invalid(f"the shares of {terms.authorization} do not sum to {WHOLE}", rule="settlement.shares")
-    if not 0 <= terms.infrastructure < WHOLE:
-        raise Invalid(
-            f"the infrastructure rate of {terms.authorization} is out of range", rule="settlement.infrastructure"
-        )
-    for party in terms.shares:
-        if not terms.organisations.get(party):
-            raise Invalid(f"the agreement of {terms.authorization} shares with a party `{party}` that nobody is")
-
-
-def make_line(fact: UsageFact, terms: Terms) -> Line:
-    """Return a fact as a line: rounded once, infrastructure first, the rest shared; the parts sum to `due_fen`."""
-    amount = line_amount(Price(fact.price_hao), fact.count)
-    due = Amount(0) if fact.waived else amount
-    cost = split(due, {INFRASTRUCTURE: terms.infrastructure, "rest": WHOLE - terms.infrastructure})
-    parts = {INFRASTRUCTURE: cost[INFRASTRUCTURE].fen}
-    parts |= {party: part.fen for party, part in split(cost["rest"], terms.shares).items()}
-    return Line(
-        fact.consumer, fact.product, fact.code, fact.authorization, fact.price_hao, fact.count, fact.waived,
-        amount.fen, due.fen, parts, fact.first, fact.last,
-    )  # fmt: skip
-
-
-def settle(period: str, facts: Iterable[UsageFact], terms: Mapping[str, Terms]) -> Settlement:
-    """Return every statement of a period from its facts and the terms of each product; equal input gives equal bytes.
-
-    Refuses a fact whose product has no terms. The order of the facts does not matter.
-    """
-    parse_period(period)
-    for one in terms.values():
-        check_terms(one)
-    lines = []
-    for fact in sorted(merge_facts(facts), key=_order):
-        found = terms.get(fact.product)
-        if found is None or found.authorization != fact.authorization:
-            raise Invalid(
-                f"usage of {fact.product} under {fact.authorization} has no agreement", rule="settlement.terms"
-            )
-        lines.append(make_line(fact, found))
-    statements = [
-        *_statements(period, StatementKind.BILL, _grouped(lines, lambda line: line.consumer)),
-        *_statements(period, StatementKind.AUTHORIZATION, _grouped(lines, lambda line: line.authorization)),
-        *_statements(
-            period, StatementKind.PROVIDER,
-            _grouped(lines, lambda line: terms[line.product].organisations["provider"]),
-        ),
-    ]  # fmt: skip
-    return Settlement(period, tuple(statements))
-
-
 def merge_facts(facts: Iterable[UsageFact]) -> tuple[UsageFact, ...]:
     """Return the facts with equal grain joined: counts added, places widened."""
-    found: dict[tuple[str, str, str, str, int, bool], UsageFact] = {}
+    found: dict[tuple[object, ...], UsageFact] = {}
     for fact in facts:
-        key = (fact.consumer, fact.product, fact.code, fact.authorization, fact.price_hao, fact.waived)
+        key = (
+            fact.consumer, fact.product, fact.code, fact.authorization, fact.price_hao, fact.waived, fact.day,
+            fact.purpose, fact.claim, fact.kind,
+        )  # fmt: skip
         before = found.get(key)
-        if before is None:
-            found[key] = fact
-        else:
-            found[key] = UsageFact(
-                *key, before.count + fact.count, min(before.first, fact.first), max(before.last, fact.last)
-            )
+        found[key] = fact if before is None else _joined(before, fact)
     return tuple(found.values())
 
 
-def _order(fact: UsageFact) -> tuple[str, str, str, int, bool, str]:
-    return fact.consumer, fact.code, fact.product, fact.price_hao, fact.waived, fact.authorization
-
-
-def _grouped(lines: Iterable[Line], key: Callable[[Line], str]) -> dict[str, list[Line]]:
-    found: dict[str, list[Line]] = {}
-    for line in lines:
-        found.setdefault(key(line), []).append(line)
-    return found
-
-
-def _statements(period: str, kind: StatementKind, groups: Mapping[str, list[Line]]) -> list[Draft]:
-    return [_statement(period, kind, subject, tuple(groups[subject])) for subject in sorted(groups)]
-
-
-def _statement(period: str, kind: StatementKind, subject: str, lines: tuple[Line, ...]) -> Draft:
-    shares: dict[str, int] = {}
-    for line in lines:
-        for party, fen in line.parts.items():
-            shares[party] = shares.get(party, 0) + fen
-    draft = Draft(
-        kind, period, subject, lines,
-        amount_fen=sum(line.amount_fen for line in lines),
-        due_fen=sum(line.due_fen for line in lines),
-        waived_fen=sum(line.amount_fen - line.due_fen for line in lines),
-        shares=shares,
+def _joined(one: UsageFact, other: UsageFact) -> UsageFact:
+    return UsageFact(
+        one.consumer, one.product, one.code, one.authorization, one.price_hao, one.waived, one.count + other.count,
+        min(one.first, other.first), max(one.last, other.last), one.day, one.purpose, one.claim, one.kind,
     )  # fmt: skip
-    return replace(draft, digest=draft.computed_digest())

@@ -1,34 +1,130 @@
-"""Where a settlement's input comes from: the meter's facts, the usage log itself, and the agreements."""
+"""Where a settlement's usage comes from: the usage log, which is the truth, and the meter's table and facts."""
 
 from __future__ import annotations
 
+import datetime as dt
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from products.registry.model import Product
-from products.registry.store import PRODUCTS
-from shuzha.authorization.store import AUTHORIZATIONS, GRANTS
-from shuzha.core.actor import SYSTEM_ORGANISATION
+from shuzha.core.clock import city_date
 from shuzha.core.errors import NotFound
-from shuzha.core.work import Work
 from shuzha.ledger.reader import LogReader
-from shuzha.metering.events import UsageEvent
 from shuzha.metering.facts import FactsStore
-from shuzha.metering.reports import UsageQuery, UsageReader, month
+from shuzha.metering.reports import UsageQuery, UsageReader, month, open_for_reading
 from shuzha.metering.store import KIND
-from shuzha.settlement.model import Terms, UsageFact, merge_facts
+from shuzha.metering.table import DATABASE
+from shuzha.settlement.model import UsageFact, merge_facts
 
-_EVENT = msgspec.json.Decoder(UsageEvent)
+
+class _Counted(msgspec.Struct, frozen=True):
+    """What of a use is counted; everything else in its entry is skipped."""
+
+    kind: str
+    consumer: str
+    product: str
+    authorization: str
+    claim: str
+    purpose: str
+    price: int
+    waived: bool
+    occurred_at: dt.datetime
+    quantity: int = 1
+
+
+_EVENT = msgspec.json.Decoder(_Counted)
+_SELECT = """
+SELECT consumer, product, authorization, price, waived, sum(quantity), min(log_index), max(log_index), day, purpose,
+    claim, kind
+FROM events WHERE day >= ? AND day < ? AND log_index < ?
+GROUP BY consumer, product, authorization, price, waived, day, purpose, claim, kind
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The entries of the usage log that a settlement counts: all below `size`; those from `since` on are new to it."""
+
+    since: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """The uses of each month that a settlement touches, as counted below `since` and below `size`."""
+
+    before: Mapping[str, tuple[UsageFact, ...]]
+    after: Mapping[str, tuple[UsageFact, ...]]
+
+    def products(self) -> frozenset[str]:
+        """Return every product that was used."""
+        return frozenset(fact.product for facts in self.after.values() for fact in facts)
+
+    def late(self, period: str) -> tuple[str, ...]:
+        """Return the months other than `period` that have uses, oldest first: they are corrected."""
+        return tuple(sorted(found for found in self.after if found != period))
 
 
 class UsageSource:
-    """The usage of one installation: by its facts, and counted again from the log."""
+    """The usage of one installation: by its facts, and counted from the log."""
 
     def __init__(self, usage_folder: Path, log_folder: Path) -> None:
         self._usage_folder = usage_folder
         self._log_folder = log_folder
+
+    def log_size(self) -> int:
+        """Return how many entries the usage log has; 0 where nothing was ever metered."""
+        try:
+            log = LogReader(self._log_folder)
+        except NotFound:
+            return 0
+        try:
+            return log.indexed()
+        finally:
+            log.close()
+
+    def tally(self, period: str, closed: Iterable[str], window: Window, codes: Mapping[str, str]) -> Tally:
+        """Return the counted uses of a month, and of each settled month that got uses since, from the log's entries."""
+        try:
+            log = LogReader(self._log_folder)
+        except NotFound:
+            return Tally({}, {})
+        try:
+            settled = frozenset(closed)
+            late = {found for _, event in _uses(log, window.since, window.size)
+                    if (found := period_of(event)) in settled}  # fmt: skip
+            wanted = late | {period}
+            after: dict[str, _Counter] = {name: _Counter(codes) for name in wanted}
+            before: dict[str, _Counter] = {name: _Counter(codes) for name in late}
+            for index, event in _uses(log, 0, window.size):
+                name = period_of(event)
+                if name not in wanted:
+                    continue
+                after[name].take(index, event)
+                if index < window.since and name in late:
+                    before[name].take(index, event)
+        finally:
+            log.close()
+        return Tally(
+            {name: counter.facts() for name, counter in before.items()},
+            {name: counter.facts() for name, counter in after.items()},
+        )
+
+    def table(self, period: str, size: int, codes: Mapping[str, str]) -> tuple[UsageFact, ...]:
+        """Return the same uses of a month as the meter's table has them."""
+        first, end = month(period)
+        try:
+            database = open_for_reading(self._usage_folder / DATABASE)
+        except NotFound:
+            return ()
+        try:
+            rows = database.execute(_SELECT, (first.isoformat(), end.isoformat(), size)).fetchall()
+        finally:
+            database.close()
+        return tuple(_fact_of(row, codes) for row in rows)
 
     def facts(self, period: str, codes: Mapping[str, str]) -> tuple[UsageFact, ...]:
         """Return the facts of a month, brought up to the newest event; none where nothing was ever metered."""
@@ -45,7 +141,7 @@ class UsageSource:
         return merge_facts(
             UsageFact(
                 one.consumer, one.product, codes.get(one.product, ""), one.authorization, one.price, one.waived,
-                one.quantity, one.first_index, one.last_index,
+                one.quantity, one.first_index, one.last_index, one.day, one.purpose, one.claim, one.kind,
             )
             for one in found
         )  # fmt: skip
@@ -62,60 +158,66 @@ class UsageSource:
         finally:
             reader.close()
 
-    def recount(self, period: str, codes: Mapping[str, str]) -> tuple[UsageFact, ...]:
-        """Return the facts of a month counted from the log's own entries: what a regulator does without the meter."""
+    def months_before(self, period: str) -> tuple[str, ...]:
+        """Return the months before this one that have uses in the meter's table, oldest first."""
         try:
-            log = LogReader(self._log_folder)
+            database = open_for_reading(self._usage_folder / DATABASE)
         except NotFound:
             return ()
         try:
-            return count_events(_events(log), period, codes)
+            rows = database.execute(
+                "SELECT DISTINCT substr(day, 1, 7) FROM events WHERE day < ? ORDER BY 1", (f"{period}-01",)
+            ).fetchall()
         finally:
-            log.close()
+            database.close()
+        return tuple(row[0] for row in rows)
 
 
-def count_events(
-    events: Iterable[tuple[int, UsageEvent]], period: str, codes: Mapping[str, str]
-) -> tuple[UsageFact, ...]:
-    """Return the facts of the events of a month; each event comes with its place in the log."""
-    first, end = (day.isoformat() for day in month(period))
-    return merge_facts(
-        UsageFact(
-            event.consumer, event.product, codes.get(event.product, ""), event.authorization, event.price,
-            event.waived, event.quantity, place, place,
-        )
-        for place, event in events
-        if first <= event.day < end
+def period_of(event: _Counted) -> str:
+    """Return the city month of a use."""
+    return f"{city_date(event.occurred_at):%Y-%m}"
+
+
+class _Counter:
+    """Counts uses at the grain of a fact."""
+
+    def __init__(self, codes: Mapping[str, str]) -> None:
+        self._codes = codes
+        self._found: dict[tuple[object, ...], list[int]] = {}
+
+    def take(self, index: int, event: _Counted) -> None:
+        key = (
+            event.consumer, event.product, event.authorization, event.price, event.waived,
+            city_date(event.occurred_at), event.purpose, event.claim, event.kind,
+        )  # fmt: skip
+        found = self._found.get(key)
+        if found is None:
+            self._found[key] = [event.quantity, index, index]
+        else:
+            found[0] += event.quantity
+            found[2] = index
+
+    def facts(self) -> tuple[UsageFact, ...]:
+        return tuple(
+            UsageFact(
+                consumer, product, self._codes.get(product, ""), authorization, price, waived, count, first, last,  # type: ignore[call-overload,arg-type]
+                day, purpose, claim, kind,  # type: ignore[arg-type]
+            )
+            for (consumer, product, authorization, price, waived, day, purpose, claim, kind), (count, first, last) in
+            self._found.items()
+        )  # fmt: skip
+
+
+def _fact_of(row: sqlite3.Row | tuple[object, ...], codes: Mapping[str, str]) -> UsageFact:
+    consumer, product, authorization, price, waived, count, first, last, day, purpose, claim, kind = row
+    return UsageFact(
+        str(consumer), str(product), codes.get(str(product), ""), str(authorization), int(str(price)), bool(waived),
+        int(str(count)), int(str(first)), int(str(last)), dt.date.fromisoformat(str(day)), str(purpose), str(claim),
+        str(kind),
     )  # fmt: skip
 
 
-def read_terms(work: Work, products: Iterable[str]) -> dict[str, Terms]:
-    """Return the money terms of products: the agreement's rates and which organisation is which party.
-
-    The provider is the one whose entry the product's grant is on; the platform's party is the authority that signed.
-    """
-    found = {}
-    for product_id in products:
-        product: Product = work.get(PRODUCTS, product_id)
-        authorization = work.get(AUTHORIZATIONS, product.authorization)
-        income = authorization.agreement.income
-        organisations = {
-            "provider": work.get(GRANTS, product.grant).provider,
-            "platform": authorization.authority or SYSTEM_ORGANISATION,
-            "operator": authorization.operator,
-        }
-        found[product_id] = Terms(
-            authorization.id, income.infrastructure_rate, income.allocation.shares(), organisations
-        )
-    return found
-
-
-def read_codes(work: Work) -> dict[str, str]:
-    """Return the public code of every coded product by its id."""
-    return {product.id: product.code for product in work.list(PRODUCTS) if product.code is not None}
-
-
-def _events(log: LogReader) -> Iterator[tuple[int, UsageEvent]]:
-    for entry in log.entries():
+def _uses(log: LogReader, start: int, stop: int) -> Iterator[tuple[int, _Counted]]:
+    for entry in log.entries(start, stop):
         if entry.header.kind == KIND and entry.payload is not None:
             yield entry.index, _EVENT.decode(entry.payload)

@@ -221,7 +221,8 @@ class Walk(ABC):
         regulator, authority = self.person("regulator"), self.person("authority")
         period = f"{city_date(self.platform.clock.now()):%Y-%m}"
         self._advance_to(_first_of_next_month(self.platform.clock.now()) + dt.timedelta(minutes=5))
-        statements = authority.post("/statements", {"period": period})
+        authority.post("/statements", {"period": period})
+        statements = authority.post("/statements/approve", {"period": period})
         bill = next(each for each in statements if each["kind"] == "bill")
         shared = next(each for each in statements if each["kind"] == "authorization")
         calls = self.made["calls"]

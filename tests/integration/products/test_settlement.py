@@ -15,6 +15,7 @@ from shuzha.core.ids import new_id
 from shuzha.ledger.checkpoint import Signer
 from shuzha.metering.events import UsageEvent
 from shuzha.metering.writer import open_store
+from shuzha.settlement.approving import StatementDesk
 from shuzha.settlement.model import StatementKind
 from shuzha.settlement.service import SettlementService
 from shuzha.settlement.sources import UsageSource
@@ -73,7 +74,8 @@ def test_a_month_is_settled_once_and_every_count_agrees(books):
     (shared,) = [one for one in statements if one.kind is StatementKind.AUTHORIZATION]
     assert shared.organisation == "org_operator"
     assert sum(shared.shares.values()) == sum(one.due_fen for one in bills)
-    assert shared.shares["infrastructure"] == 84 + 2 + 4
+    assert (shared.shares["tax"], shared.tax_fen) == (48 + 1 + 2, 48 + 1 + 2)  # 6 % within the price
+    assert shared.shares["infrastructure"] == 79 + 2 + 4
     (provider,) = [one for one in statements if one.kind is StatementKind.PROVIDER]
     assert provider.organisation == "org_provider"
     assert books.service.settle(city.authority, "2026-03") == statements
@@ -105,15 +107,54 @@ def test_an_unfinished_month_is_shown_so_far_and_not_settled(books):
     assert books.service.list_statements(books.city.authority) == ()
 
 
-def test_usage_that_comes_after_the_settlement_is_a_conflict_and_changes_nothing(books):
+def test_usage_that_comes_after_the_settlement_changes_nothing_and_is_a_correction_of_the_next(books):
     books.use(10)
     books.month_over()
     before = books.service.settle(books.city.authority, "2026-03")
-    books.use(1)
-    with pytest.raises(Conflict, match="no longer the same"):
-        books.service.settle(books.city.authority, "2026-03")
-    assert {one.id for one in books.service.list_statements(books.city.authority)} == {one.id for one in before}
-    assert not books.service.recount(books.city.regulator, "2026-03").equal
+    books.use(99)
+    books.use(4, waived=True)
+    books.use(5, occurred_at=dt.datetime(2026, 4, 1, 9, tzinfo=dt.UTC))
+    assert books.service.settle(books.city.authority, "2026-03") == before
+    assert books.service.recount(books.city.regulator, "2026-03").equal
+    books.city.clock.advance(dt.timedelta(days=30))
+    after = books.service.settle(books.city.authority, "2026-04")
+    (bill,) = [one for one in after if one.kind is StatementKind.BILL]
+    # 10 calls were 12 fen, 109 are 131 fen: the late 99 cost 119, though alone they would be 118.8 fen.
+    assert [(line.corrects, line.waived, line.count, line.amount_fen, line.due_fen) for line in bill.lines] == [
+        ("", False, 5, 6, 6),
+        ("2026-03", False, 99, 119, 119),
+        ("2026-03", True, 4, 5, 0),
+    ]
+    assert sum(sum(line.parts.values()) for line in bill.lines) == bill.due_fen == 125
+    assert books.service.recount(books.city.regulator, "2026-04").equal
+    for month in ("2026-03", "2026-04"):
+        assert books.service.reconcile(books.city.regulator, month).equal
+
+
+def test_a_settlement_that_was_killed_goes_on_to_the_same_bytes(books, monkeypatch):
+    books.use(10)
+    books.month_over()
+    city = books.city
+    whole = SettlementService._finish
+    monkeypatch.setattr(SettlementService, "_finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        books.service.settle(city.authority, "2026-03")
+    monkeypatch.setattr(SettlementService, "_finish", whole)
+    assert books.service.list_statements(city.authority) == ()
+    books.use(7)
+    found = books.service.settle(city.authority, "2026-03")
+    assert {one.log_size for one in found} == {10}
+    assert sum(line.count for one in found if one.kind is StatementKind.BILL for line in one.lines) == 10
+
+
+def test_months_are_settled_in_their_order_and_none_is_left_out(books):
+    books.use(10)
+    books.use(5, occurred_at=dt.datetime(2026, 4, 3, tzinfo=dt.UTC))
+    books.city.clock.advance(dt.datetime(2026, 5, 2, tzinfo=dt.UTC) - books.city.clock.now())
+    books.service.settle(books.city.authority, "2026-04")
+    assert {one.period for one in books.service.list_statements(books.city.authority)} == {"2026-03", "2026-04"}
+    with pytest.raises(Conflict, match="is settled already"):
+        books.service.settle(books.city.authority, "2026-02")
 
 
 def test_each_sees_its_own_statements_only(books):
@@ -122,6 +163,9 @@ def test_each_sees_its_own_statements_only(books):
     books.month_over()
     books.service.settle(books.city.authority, "2026-03")
     city, list_for = books.city, books.service.list_statements
+    assert list_for(city.consumer) == list_for(city.provider) == list_for(city.operator) == ()
+    assert len(list_for(city.regulator)) == 4
+    StatementDesk(city.database, city.policies).approve_month(city.authority, "2026-03")
     assert {one.subject for one in list_for(city.consumer)} == {"org_bank"}
     assert {one.kind for one in list_for(city.provider)} == {StatementKind.PROVIDER}
     assert {one.kind for one in list_for(city.operator)} == {StatementKind.AUTHORIZATION}

@@ -5,7 +5,7 @@ import datetime as dt
 
 import pytest
 
-from policies import Context, Hours, Narrowing, Period, Policies, Quota, Resource
+from policies import Context, Held, Hours, Narrowing, Period, Policies, Quota, Resource
 from policies.kept import Recent
 from policies.windows import OpenHours
 from shuzha.core.calendar import WorkingCalendar
@@ -56,6 +56,27 @@ def test_an_answer_of_a_grant_that_was_dropped_for_room_does_not_outlive_its_sus
     grants.put(make_grant(), active=False, reason="suspended")
     small.forget("aut_1")
     assert not small.can(analyst, "data:open", RELEASE, OPEN)
+
+
+def test_a_held_question_is_answered_as_it_would_be_asked_anew(grants, make_grant, person):
+    now = [0.0]
+    grants.put(make_grant(hours=Hours(510, 1_080, False)))
+    policies, fresh, analyst = Policies(grants, monotonic=lambda: now[0]), Policies(grants), person("analyst")
+    held = Held(policies, analyst, "data:open", RELEASE, OPEN)
+    for at in moments(dt.date(2026, 3, 4), "08:30", "08:29", "17:59", "18:00", "12:00"):
+        assert held.decide(at) == fresh.decide(analyst, "data:open", RELEASE, dataclasses.replace(OPEN, at=at))
+    at = moments(dt.date(2026, 3, 4), "12:00")[0]
+    assert held.decide(at) is held.decide(at)
+    grants.put(make_grant(), active=False, reason="suspended")
+    assert held.decide(at).allowed
+    policies.forget("aut_1")
+    assert held.decide(at).code == "scope.inactive"
+    grants.put(make_grant())
+    policies.forget("aut_1")
+    assert held.decide(at).allowed
+    grants.put(make_grant(), active=False, reason="suspended")
+    now[0] += 60.0
+    assert not held.decide(at).allowed
 
 
 def moments(day, *times):

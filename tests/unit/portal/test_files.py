@@ -23,7 +23,7 @@ def test_a_statements_sheet_sums_to_the_statement(sign_in, city: PortalCity) -> 
     answer = sign_in("consumer").get(f"/statements/{city.made['statement.bill']}/lines.csv")
     heads, *lines = rows_of(answer.content)
     assert sum(int(line[heads.index("due_fen")]) for line in lines) == 465
-    parties = ("infrastructure", "provider", "platform", "operator")
+    parties = ("tax", "infrastructure", "provider", "platform", "operator")
     assert sum(int(line[heads.index(party)]) for line in lines for party in parties) == 465
 
 

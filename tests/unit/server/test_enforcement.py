@@ -111,6 +111,9 @@ EXCUSED_CALLS = {
     "GET /healthz": OPEN,
     "GET /readyz": OPEN,
     "GET /metrics": OPEN,
+    "GET /.well-known/http-message-signatures-directory": OPEN,
+    "GET /problems": OPEN,
+    "GET /problems/{code}": OPEN,
 }
 """What does not ask, and why it need not. A line that is not needed any more fails the test as well."""
 

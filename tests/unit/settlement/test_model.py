@@ -6,17 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shuzha.core.errors import Invalid
+from shuzha.settlement.computing import compute_lines, settle
 from shuzha.settlement.model import (
     GRACE,
     StatementKind,
-    Terms,
     UsageFact,
     check_month_over,
-    make_line,
     merge_facts,
     parse_period,
-    settle,
 )
+from shuzha.settlement.terms import Terms
 
 ORGANISATIONS = {"provider": "org_p", "platform": "org_c", "operator": "org_o"}
 
@@ -35,7 +34,8 @@ def fact(count=1, price=120, *, waived=False, consumer="org_b", product="prd_1",
     [(1, 49, 0), (1, 50, 1), (120, 1, 1), (120, 2, 2), (120, 100_000, 120_000), (375, 3, 11), (149, 1, 1), (150, 1, 2)],
 )
 def test_a_line_is_rounded_once_at_prices_below_a_fen(price, count, fen):
-    assert make_line(fact(count, price), terms()).amount_fen == fen
+    (line,) = compute_lines("2026-03", [fact(count, price)], {"prd_1": terms()})
+    assert line.amount_fen == fen
 
 
 facts = st.lists(
@@ -61,11 +61,13 @@ def test_every_sum_is_exact_and_order_does_not_matter(facts, infrastructure, pro
     agreed = terms(infrastructure, (provider, rest // 3, rest - rest // 3))
     by_product = {"prd_1": agreed, "prd_2": agreed}
     found = settle("2026-03", facts, by_product)
-    for one in found.statements:
+    for one in (*found.of(StatementKind.BILL), *found.of(StatementKind.AUTHORIZATION)):
         assert sum(one.shares.values()) == one.due_fen == sum(line.due_fen for line in one.lines)
         assert one.amount_fen == one.due_fen + one.waived_fen
     totals = {kind: sum(one.due_fen for one in found.of(kind)) for kind in StatementKind}
     assert len(set(totals.values())) == 1
+    earned = sum(one.shares["provider"] for one in found.of(StatementKind.PROVIDER))
+    assert earned == sum(one.shares["provider"] for one in found.of(StatementKind.AUTHORIZATION))
     assert found.billed_uses() == sum(one.count for one in facts)
     shuffled = random.Random(seed).sample(facts, len(facts))
     assert settle("2026-03", shuffled, by_product) == found
