@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from products.forms.line import Predict, Query, Refused, Request, unavailable
+from products.forms.line import Predict, Query, Refused, Request
 from products.forms.predicting.inputs import read_inputs, say_output
 from products.forms.predicting.pool import Model, Pool
 from products.forms.predicting.probing import Probing
+from products.forms.querying.desk import ServiceDesk
 from products.forms.service import find_terms
 from products.forms.terms import ModelTerms, Terms
 from products.registry.model import Product
@@ -77,7 +77,8 @@ class ModelDesk:
         await asyncio.to_thread(self._probing.take, product.id, consumer, terms, rows, now)
         specification = parse_model(product.specification.encode())
         order = [[one.name for one in terms.inputs].index(name) for name in specification.columns]
-        scored = await self._pool.score(self._model(product, specification), [[row[at] for at in order] for row in rows])
+        ordered = [[row[at] for at in order] for row in rows]
+        scored = await self._pool.score(self._model(product, specification), ordered)
         return [msgspec.json.encode(say_output(terms, scored.classes, scores)) for scores in scored.scores]
 
     def _model(self, product: Product, specification: ModelSpecification) -> Model:
@@ -88,9 +89,10 @@ class ModelDesk:
 class Answering:
     """The one door: every request of the line."""
 
-    def __init__(self, shelf: Shelf, models: ModelDesk) -> None:
+    def __init__(self, shelf: Shelf, models: ModelDesk, services: ServiceDesk) -> None:
         self._shelf = shelf
         self._models = models
+        self._services = services
 
     async def answer(self, request: Request) -> list[bytes]:
         """Return the answers as JSON; raises Refused."""
@@ -100,9 +102,6 @@ class Answering:
                 case Predict():
                     return await self._models.predict(known, request.consumer, request.inputs)
                 case Query():
-                    return await self._query(known, request.consumer, request.parameters)
+                    return [await self._services.query(known.product, request.consumer, request.parameters)]
         except ShuzhaError as error:
             raise Refused(503, error.code, error.message, error.rule or "", error.accepted or "") from None
-
-    async def _query(self, known: Known, consumer: str, parameters: Mapping[str, str]) -> list[bytes]:
-        raise unavailable()

@@ -89,8 +89,7 @@ def unavailable() -> Refused:
 
 async def serve(socket: Path, answer: Answerer) -> asyncio.Server:
     """Return the listening server; what `answer` raises other than Refused is logged by its kind and told as 503."""
-    socket.parent.mkdir(parents=True, exist_ok=True)
-    socket.unlink(missing_ok=True)
+    _make_place(socket)
 
     async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         room, tasks = asyncio.Semaphore(MOST_UNDER_WAY), set[asyncio.Task[None]]()
@@ -113,6 +112,11 @@ async def serve(socket: Path, answer: Answerer) -> asyncio.Server:
         writer.close()
 
     return await asyncio.start_unix_server(meet, str(socket))
+
+
+def _make_place(socket: Path) -> None:
+    socket.parent.mkdir(parents=True, exist_ok=True)
+    socket.unlink(missing_ok=True)
 
 
 async def _told(answer: Answerer, request: Request) -> Said | Denied:
@@ -178,15 +182,16 @@ class FormsClient:
 
     async def _connected(self) -> asyncio.StreamWriter:
         async with self._connecting:
-            if self._writer is None or self._writer.is_closing():
-                try:
-                    reader, self._writer = await asyncio.wait_for(
-                        asyncio.open_unix_connection(str(self._socket)), 1.0
-                    )
-                except (OSError, TimeoutError):
-                    raise unavailable() from None
-                self._reading = asyncio.create_task(self._read(reader, self._writer))
-            return self._writer
+            if self._writer is not None and not self._writer.is_closing():
+                return self._writer
+            try:
+                async with asyncio.timeout(1.0):
+                    reader, writer = await asyncio.open_unix_connection(str(self._socket))
+            except (OSError, TimeoutError):
+                raise unavailable() from None
+            self._writer = writer
+            self._reading = asyncio.create_task(self._read(reader, writer))
+            return writer
 
     async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, msgspec.MsgspecError, ValueError):
@@ -206,7 +211,5 @@ class FormsClient:
             future.set_result(reply.answers)
             return
         future.set_exception(
-            Refused(
-                reply.status, reply.code, reply.detail, reply.rule, reply.accepted, retry_after=reply.retry_after
-            )
+            Refused(reply.status, reply.code, reply.detail, reply.rule, reply.accepted, retry_after=reply.retry_after)
         )

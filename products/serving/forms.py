@@ -7,7 +7,7 @@ on disk before its answer leaves.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -24,6 +24,8 @@ from shuzha.metering.events import UsageEvent
 
 MAX_INPUTS: Final = 100
 MOST_ANSWER: Final = 48_000
+MOST_PARAMETERS: Final = 50
+WITHHELD: Final = b'{"withheld":true'
 _PLACE: Final = "\n"
 
 Value = str | float | bool | None
@@ -64,6 +66,25 @@ class PredictAnswers(msgspec.Struct, frozen=True):
 
     answers: list[PredictAnswer]
     log_indexes: list[int]
+
+
+class QueryResult(msgspec.Struct, frozen=True):
+    """A data service's table: `columns` are its groups and its figure, a cell of null is held back.
+
+    `withheld` says that the whole answer is; `data_version` is that of the raw data that it was computed from.
+    """
+
+    withheld: bool
+    data_version: int
+    columns: list[str]
+    cells: list[list[str | int | float | bool | None]]
+
+
+class QueryAnswer(msgspec.Struct, frozen=True):
+    """A data service's answer."""
+
+    result: QueryResult
+    usage_id: str
 
 
 _REQUEST = msgspec.json.Decoder(PredictRequest)
@@ -115,6 +136,33 @@ class Forms:
         done = await self._recorder.record(limit, events, self._gate.ration(offer, decision))
         return [(one.answer.encode(), one.log_index) for one in done], self._recorder.headers(limit)
 
+    async def query(self, call: Call, purpose: str, parameters: Sequence[tuple[str, str]]) -> Answer:
+        """Return a data service's answer; one that is withheld is metered and not charged. Raises Refusal."""
+        caller = self._gate.identify(call)
+        limit = self._gate.limit(caller)
+        self._gate.take_rate(limit, 1)
+        offer = _of_kind(self._gate.offer(caller, call.code, KeyUse.QUERY), ProductKind.SERVICE)
+        key = idempotency_key(call.idempotency_key)
+        asked = dict(parameters)
+        if len(asked) != len(parameters) or len(asked) > MOST_PARAMETERS:
+            raise Refusal(
+                422, "parameter_twice", "a parameter is sent twice, or there are too many", rule="product.parameters",
+                accepted="each parameter of the sheet once",
+            )  # fmt: skip
+        decision = self._gate.decide(caller, offer, purpose)
+        try:
+            (found,) = await self._client.query(offer.product.id, caller.key.organisation, asked)
+        except Refused as refusal:
+            raise _refusal(refusal) from None
+        digest = self._digests.of(b"query", purpose.encode(), _canonical(asked))
+        event = self._event(
+            caller, offer, purpose, decision.version, digest, key, b'"result":' + found,
+            waived=found.startswith(WITHHELD), claim="withheld" if found.startswith(WITHHELD) else "",
+        )  # fmt: skip
+        (done,) = await self._recorder.record(limit, [event], self._gate.ration(offer, decision))
+        headers = [JSON, (b"shuzha-log-index", b"%d" % done.log_index), *self._recorder.headers(limit)]
+        return Answer(200, headers, done.answer.encode())
+
     def _event(
         self, caller: Caller, offer: Offer, purpose: str, version: str, digest: str, key: str, said: bytes,
         *, waived: bool = False, claim: str = "",
@@ -153,7 +201,7 @@ def _refusal(refused: Refused) -> Refusal:
     )
 
 
-def _canonical(inputs: dict[str, Any]) -> bytes:
+def _canonical(inputs: Mapping[str, Any]) -> bytes:
     return msgspec.json.encode(inputs, order="deterministic")
 
 
