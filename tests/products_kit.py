@@ -12,10 +12,12 @@ from products.consumers.apps import AppService
 from products.consumers.service import KeyService
 from products.registry.cases import CaseService
 from products.registry.codes import ProductKind
+from products.registry.dossier import Dossiers
 from products.registry.exports import ReleasedFile
 from products.registry.model import Lineage, Product, Sheet
 from products.registry.resources import ResourceService
 from products.registry.service import RegistryService, RegistrySettings
+from products.registry.sheet import Addresses, Sheets
 from products.serving.index import IndexService
 from shuzha.authorization.model import Grant
 from shuzha.authorization.service import GrantScopes
@@ -31,6 +33,7 @@ SHEET = Sheet(
     "社保参保核验", "insurance check", "Is this person insured?", "monthly", "one person a call", "li@example.com"
 )
 SUBJECT = ("resident_id",)
+CERTIFICATE = b'{"record":"of a release that stands on the shelf"}'
 
 
 def who(number: int) -> str:
@@ -69,6 +72,9 @@ class Shelf:
     def recall_of(self, export_id: str) -> str | None:
         return self.recalled.get(export_id)
 
+    def read_certificate(self, actor: Actor, export_id: str) -> bytes:
+        return CERTIFICATE
+
 
 @dataclass
 class ProductCity(ReleaseCity):
@@ -83,6 +89,9 @@ class ProductCity(ReleaseCity):
         self.resources = ResourceService(self.database, self.policies, self.law, settings, self.keys)
         registers = {"product": self.registry, "resource": self.resources}
         self.cases = CaseService(self.database, self.policies, self.law, registers)
+        self.addresses = Addresses("http://api.localhost:8100", "http://portal.localhost:8000")
+        self.sheets = Sheets(self.database, self.registry, scopes, self.addresses)
+        self.dossiers = Dossiers(self.registry, self.cases, self.sheets, self.shelf, scopes, self.keys, self.addresses)
         self.index = IndexService(
             self.database, self.policies, self.registry, scopes, self.zone, self.keys, self.folder / "products"
         )
@@ -106,7 +115,13 @@ class ProductCity(ReleaseCity):
         digest = hashlib.sha256(content).hexdigest()
         lineage = Lineage(export, file, "wsp_1", ("rel_1",), grant.id, grant.demand, grant.authorization, grant.entry)
         self.shelf.files[export, file] = ReleasedFile(
-            form, content, digest, "c" * 64, grant.operator, lineage, specification
+            form,
+            content,
+            digest,
+            hashlib.sha256(CERTIFICATE).hexdigest(),
+            grant.operator,
+            lineage,
+            specification,
         )
         return export
 

@@ -23,7 +23,7 @@ from products.registry.store import PRODUCTS
 from sandbox.airlock.models.specification import ModelSpecification
 from sandbox.airlock.models.specification import parse as parse_model
 from shuzha.core.clock import Clock
-from shuzha.core.errors import ShuzhaError
+from shuzha.core.errors import NotAllowed, ShuzhaError
 from shuzha.core.work import Database
 
 KNOWN_SECONDS: Final = 2.0
@@ -103,5 +103,7 @@ class Answering:
                     return await self._models.predict(known, request.consumer, request.inputs)
                 case Query():
                     return [await self._services.query(known.product, request.consumer, request.parameters)]
+        except NotAllowed as error:
+            raise Refused(403, "not_allowed", error.message, error.rule or "", error.accepted or "") from None
         except ShuzhaError as error:
             raise Refused(503, error.code, error.message, error.rule or "", error.accepted or "") from None

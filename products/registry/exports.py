@@ -37,6 +37,10 @@ class ReleasedFiles(Protocol):
         """Return why an export was recalled, or None where it was not."""
         ...
 
+    def read_certificate(self, actor: Actor, export_id: str) -> bytes:
+        """Return the record of a release, byte for byte as its hash is of; raises NotFound."""
+        ...
+
 
 class AirlockFiles:
     """The airlock as the registry sees it."""
@@ -59,3 +63,7 @@ class AirlockFiles:
     def recall_of(self, export_id: str) -> str | None:
         """Return why an export was recalled, or None where it was not."""
         return self._airlock.recall_of(export_id)
+
+    def read_certificate(self, actor: Actor, export_id: str) -> bytes:
+        """Return the record of a release, byte for byte as its hash is of; raises NotFound."""
+        return self._airlock.read_record(actor, export_id).content

@@ -5,12 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from fastapi import APIRouter, Depends, Response
+from fastapi.responses import JSONResponse
 
+from products.registry import dcat, odps
 from products.registry.case_model import Asked, Case, CaseKind
 from products.registry.cases import CaseService
+from products.registry.dossier import Dossiers
+from products.registry.receipts import Check
 from products.registry.resource_model import Access, DataResource, Duty, ResourceSheet
 from products.registry.resources import ResourceService
 from products.registry.routes_registration import ActorDependency, Reason, add_registration
+from products.registry.sheet import Addresses, ProductSheet, Sheets
 from shuzha.core.actor import Actor
 
 
@@ -130,3 +135,33 @@ def _add_deciding(router: APIRouter, service: CaseService, actor: ActorDependenc
     @router.post("/cases/{case_id}/refuse")
     def refuse(case_id: str, body: Reason, who: Actor = Depends(actor)) -> Case:
         return service.refuse(who, case_id, body.reason)
+
+
+def make_sheet_router(sheets: Sheets, dossiers: Dossiers, addresses: Addresses, actor: ActorDependency) -> APIRouter:
+    """Return the routes of product sheets and dossiers."""
+    router = APIRouter(tags=["registration"])
+
+    @router.get("/products/{product_id}/sheet")
+    def get_sheet(product_id: str, who: Actor = Depends(actor)) -> ProductSheet:
+        return sheets.read(who, product_id)
+
+    @router.get("/products/{product_id}/dcat")
+    def get_dcat(product_id: str, who: Actor = Depends(actor)) -> JSONResponse:
+        return JSONResponse(dcat.write_product(sheets.read(who, product_id), addresses), media_type=dcat.MEDIA_TYPE)
+
+    @router.get("/products/{product_id}/odps")
+    def get_odps(product_id: str, who: Actor = Depends(actor)) -> JSONResponse:
+        return JSONResponse(odps.write_product(sheets.read(who, product_id), addresses))
+
+    @router.get("/products/{product_id}/dossier")
+    def get_dossier(product_id: str, who: Actor = Depends(actor)) -> Response:
+        return Response(
+            dossiers.write(who, product_id), media_type="application/zip",
+            headers={"Content-Disposition": f'attachment; filename="dossier-{product_id}.zip"'},
+        )  # fmt: skip
+
+    @router.get("/products/{product_id}/checks")
+    def check_dossier(product_id: str, who: Actor = Depends(actor)) -> tuple[Check, ...]:
+        return dossiers.check(who, product_id)
+
+    return router

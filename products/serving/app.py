@@ -9,6 +9,7 @@ from pathlib import Path
 from policies import Policies, ScopeSource
 from products.forms.delivery import Copies
 from products.forms.line import FormsClient
+from products.forms.sheets import FormSheets
 from products.registry.model import Product
 from products.serving.contract import make_documented_app
 from products.serving.fast import Fast
@@ -59,7 +60,7 @@ def make_serving(parts: Parts, *, raw: bool = True) -> tuple[App, Fast]:
     digests = Digests(parts.keys.derive("usage-digests"))
     verification = Verification(gate, recorder, digests)
     files = Files(gate, recorder, digests, parts.find_file, Copies(parts.state.database, parts.keys))
-    lists = Lists(gate, usage, parts.log_folder, parts.socket)
+    lists = Lists(gate, usage, parts.log_folder, parts.socket, FormSheets(parts.state.database))
     signer = Signer(parts.keys.signing_key(KEY_NAME), parts.clock)
     forms = Forms(gate, recorder, digests, FormsClient(parts.forms_socket))
     documented = signed(capped(make_documented_app(verification, files, lists, metrics, signer, forms)), signer)

@@ -30,7 +30,7 @@ MOST_CONNECTIONS = 8
 AT_ONCE, THREADS = 2, 16
 """Verbs that are worked on at the same time: of one workspace, and of all. One that asks much waits for itself."""
 _CALL_SECONDS = 120.0
-_ACCEPTED = "datasets, status, budget, dp, check, submit"
+_ACCEPTED = "datasets, status, budget, dp, check, submit, require"
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
 Text = Annotated[str, msgspec.Meta(max_length=2000)]
@@ -73,7 +73,15 @@ class Dp(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="ver
     query: dict[str, Any]
 
 
-Call = Datasets | Status | Budget | Check | Submit | Dp
+class Require(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="verb", tag="require"):
+    """Ask the provider of the granted entry to mend it; the words are few, for they leave the workspace."""
+
+    lack: Name
+    text: Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
+    columns: Annotated[list[Name], msgspec.Meta(max_length=50)] = []
+
+
+Call = Datasets | Status | Budget | Check | Submit | Dp | Require
 
 
 class Verbs(Protocol):
@@ -101,6 +109,10 @@ class Verbs(Protocol):
 
     def submit(self, workspace: str, notebook: str, outputs: dict[str, str], context: str) -> dict[str, Any]:
         """Open an export request for the saved notebook and return its id and state."""
+        ...
+
+    def require(self, workspace: str, lack: str, text: str, columns: list[str]) -> dict[str, Any]:
+        """Raise a governance requirement on the workspace's entry and return its id, state and due day."""
         ...
 
 
@@ -182,3 +194,5 @@ class PlatformSockets:
                 return self._verbs.check(workspace, specification)
             case Submit(notebook=notebook, outputs=outputs, context=context):
                 return self._verbs.submit(workspace, notebook, outputs, context)
+            case Require(lack=lack, text=text, columns=columns):
+                return self._verbs.require(workspace, lack, text, columns)

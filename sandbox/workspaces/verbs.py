@@ -13,7 +13,7 @@ from sandbox.workspaces.own_files import NoOwnFiles, OwnDesk
 from sandbox.workspaces.store import WORKSPACES, find_by_name
 from shuzha.authorization.store import GRANTS
 from shuzha.catalog.store import ENTRIES
-from shuzha.core.errors import NotAllowed, NotFound
+from shuzha.core.errors import NotAllowed, NotFound, Unavailable
 from shuzha.core.work import Database
 from shuzha.people.store import ACCOUNTS
 from shuzha.releases.model import ReleaseKind
@@ -58,6 +58,14 @@ class AnswerDesk(Protocol):
         ...
 
 
+class RequirementDesk(Protocol):
+    """Whoever takes requirements on data (J23 art. 11), as workspaces need it: in the analyst's name."""
+
+    def raise_requirement(self, workspace: Workspace, lack: str, text: str, columns: tuple[str, ...]) -> dict[str, Any]:
+        """Raise one on the workspace's entry; return its id, state and due day."""
+        ...
+
+
 class WorkspaceVerbs:
     """The verbs of `platform_socket.Verbs`, each decided anew for the workspace's analyst and its grant.
 
@@ -66,7 +74,7 @@ class WorkspaceVerbs:
 
     def __init__(
         self, database: Database, policies: Policies, host: Host, desk: ExportDesk, answers: AnswerDesk,
-        own: OwnDesk | None = None,
+        own: OwnDesk | None = None, requirements: RequirementDesk | None = None,
     ) -> None:  # fmt: skip
         self._database = database
         self._policies = policies
@@ -74,6 +82,7 @@ class WorkspaceVerbs:
         self._desk = desk
         self._answers = answers
         self._own = own or NoOwnFiles()
+        self._requirements = requirements
 
     def datasets(self, workspace: str) -> list[dict[str, Any]]:
         """Return name, kind, rows and columns of each granted release, and of each own file that was let in."""
@@ -139,6 +148,13 @@ class WorkspaceVerbs:
         found = self._open(workspace)
         content = self._host.read_notebook(found, notebook)
         return self._desk.submit_notebook(found, notebook, content, outputs, context)
+
+    def require(self, workspace: str, lack: str, text: str, columns: list[str]) -> dict[str, Any]:
+        """Ask the provider of the workspace's entry to mend it, in the analyst's name."""
+        found = self._open(workspace)
+        if self._requirements is None:
+            raise Unavailable("no requirements are taken here", accepted="the portal's page of requirements")
+        return self._requirements.raise_requirement(found, lack, text, tuple(columns))
 
     def sockets(self) -> dict[str, int]:
         """Return the workspaces that have a socket now, with their users: for `PlatformSockets.follow`."""

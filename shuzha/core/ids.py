@@ -72,3 +72,11 @@ def new_id(prefix: str) -> str:
 def short_name(identifier: str) -> str:
     """Return the last ten letters of an id: enough to tell things of one city apart on a page or in a path."""
     return identifier[-10:]
+
+
+def milliseconds_of(identifier: str) -> int | None:
+    """Return when an id was made, in milliseconds since 1970, as the id itself says; None for what is no id."""
+    letters = identifier[-26:-16]
+    if len(letters) != 10 or not set(letters) <= set(_LETTERS):
+        return None
+    return sum(_LETTERS.index(letter) << 5 * place for place, letter in enumerate(reversed(letters)))

@@ -21,6 +21,7 @@ import msgspec
 from shuzha.core.clock import Clock
 from shuzha.core.errors import Conflict, Invalid, Unavailable
 from shuzha.ledger.checkpoint import Checkpoint, Signer
+from shuzha.ledger.journal import Journal, replay
 from shuzha.ledger.layout import (
     CHECKPOINT,
     CHECKPOINTS,
@@ -42,6 +43,7 @@ from shuzha.ledger.reader import LogReader, read_public_key
 from shuzha.ledger.recovery import cut_torn_note, recover
 
 HISTORY_SECONDS = 60.0
+_FULL_ENOUGH = 0.5
 
 
 class Seal(NamedTuple):
@@ -53,13 +55,18 @@ class Seal(NamedTuple):
 
 
 class Log:
-    """An open log; refuses a folder that another process has open, or that another key began."""
+    """An open log; refuses a folder that another process has open, or that another key began.
 
-    def __init__(self, folder: Path, signer: Signer, clock: Clock) -> None:
+    With a `journal` (a path) entries are durable there first, and the log's own files are forced by `force`.
+    """
+
+    def __init__(self, folder: Path, signer: Signer, clock: Clock, *, journal: Path | None = None) -> None:
         self.folder = folder
         self._signer = signer
         self._clock = clock
         self._broken = False
+        self._journal: Journal | None = None
+        self._retired: list[int] = []
         self._signing, self._moving = threading.Lock(), threading.Lock()
         self._next_history = 0.0
         self._history_size = -1
@@ -67,6 +74,8 @@ class Log:
         try:
             signed = self._begin()
             cut_torn_note(folder)
+            if journal is not None:
+                replay(journal, folder, self._signer.verifier_key.id, 0 if signed is None else signed.size)
             state = recover(folder, signed)
             self._frontier, self._end = state.frontier, state.end
             self._signed_size = -1 if signed is None else signed.size
@@ -74,6 +83,9 @@ class Log:
             self._hashes = os.open(folder / HASHES, os.O_WRONLY | os.O_APPEND)
             self._offsets = os.open(folder / OFFSETS, os.O_WRONLY | os.O_APPEND)
             self.reader = LogReader(folder)
+            if journal is not None:
+                os.fdatasync(self._entries)
+                self._journal = Journal(journal, self._signer.verifier_key.id)
             for index in state.erasures:
                 self._blank(index)
             self.publish()
@@ -110,14 +122,24 @@ class Log:
         salts = os.urandom(SALT_BYTES * len(entries)).hex().encode()
         lines, leaves = compose(entries, first, at, salts)
         try:
-            offsets = self._write_entries(lines, first)
             with self._moving:
+                offsets = self._write_entries(lines, first)
                 _write(self._hashes, self._frontier.extend(leaves))
                 _write(self._offsets, struct.pack(f"<{len(offsets)}Q", *offsets))
         except OSError as error:
             self._broken = True
             raise Unavailable(f"log {self._signer.origin} cannot write: {error.strerror}") from error
         return first
+
+    @property
+    def wants_force(self) -> bool:
+        """Whether the journal is so full that `force` should be called now."""
+        return self._journal is not None and self._journal.filled > _FULL_ENOUGH
+
+    def force(self) -> None:
+        """Force the log's files, so that the journal has room again; for any thread, appending goes on meanwhile."""
+        with self._signing:
+            self._force()
 
     def publish(self, *, history: bool = False) -> str:
         """Sign the log as it is and return the note; one a minute (or now, by `history`) also goes into the history.
@@ -141,6 +163,7 @@ class Log:
             due = (seal.history or time.monotonic() >= self._next_history) and size != self._history_size
             if size < self._signed_size or (size == self._signed_size and not due):
                 return self.reader.note()
+            self._force()
             os.fdatasync(self._hashes)
             os.fdatasync(self._offsets)
             note = self._signer.sign(size, seal.root)
@@ -172,7 +195,9 @@ class Log:
         if not self._broken:
             self.publish(history=True)
         self.reader.close()
-        for handle in (self._entries, self._hashes, self._offsets, self._lock):
+        if self._journal is not None:
+            self._journal.close()
+        for handle in (*self._retired, self._entries, self._hashes, self._offsets, self._lock):
             os.close(handle)
 
     def _begin(self) -> Checkpoint | None:
@@ -211,13 +236,49 @@ class Log:
             for line in part:
                 offsets.append(self._end)
                 self._end += len(line)
-            _write(self._entries, b"".join(part))
-            os.fdatasync(self._entries)
+            data = b"".join(part)
+            in_journal = self._write_journal(first + place, data)
+            _write(self._entries, data)
+            if not in_journal:
+                os.fdatasync(self._entries)
             place += len(part)
         return offsets
 
+    def _write_journal(self, first: int, data: bytes) -> bool:
+        if self._journal is None or self._journal.add(first, data):
+            return self._journal is not None
+        # Whoever forces the log was not called in time, or this is more than a half: it is forced here.
+        self._force_entries()
+        self._journal.start_anew()
+        return self._journal.add(first, data)
+
+    def _force(self) -> None:
+        if self._journal is None:
+            return
+        with self._moving:
+            turned = self._journal.turn()
+            handles, self._retired = [*self._retired, os.dup(self._entries)], []
+        try:
+            for handle in handles:
+                os.fdatasync(handle)
+        finally:
+            for handle in handles:
+                os.close(handle)
+        if turned:
+            self._journal.free()
+
+    def _force_entries(self) -> None:
+        for handle in (*self._retired, self._entries):
+            os.fdatasync(handle)
+        for handle in self._retired:
+            os.close(handle)
+        self._retired.clear()
+
     def _roll(self, index: int) -> None:
-        os.close(self._entries)
+        if self._journal is None:
+            os.close(self._entries)
+        else:
+            self._retired.append(self._entries)
         path = entries_file(self.folder, index)
         self._entries = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
         self._end = 0
@@ -233,6 +294,9 @@ class Log:
         self._next_history = time.monotonic() + HISTORY_SECONDS
 
     def _blank(self, index: int) -> None:
+        if self._journal is not None:
+            self._force_entries()
+            self._journal.wipe()
         line = self.reader.line(index)
         path = entries_file(self.folder, index)
         whole = path.read_bytes()

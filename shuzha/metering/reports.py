@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import datetime as dt
 import sqlite3
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from shuzha.core.errors import Invalid, NotFound
+from shuzha.core.ids import milliseconds_of
 from shuzha.metering.events import moment_of
 from shuzha.metering.table import DATABASE
 
@@ -22,6 +24,9 @@ _FIELDS = (
 )
 SUMS = "coalesce(sum(CASE WHEN quantity < 0 THEN -1 ELSE 1 END), 0), coalesce(sum(quantity), 0)"
 """Uses and units: a reversal takes away what it undoes."""
+FOLLOWS_SECONDS = 0.5
+"""How long a use that was metered just now is waited for in the table."""
+_LOOK_AGAIN_SECONDS = 0.005
 _TOTALS = (
     f"{SUMS}, "
     "coalesce(sum(CASE WHEN waived THEN 0 ELSE price * quantity END), 0), "
@@ -103,11 +108,16 @@ class UsageReader:
         self._database.close()
 
     def get_use(self, usage_id: str) -> Use:
-        """Return one use by its id."""
-        row = self._database.execute(f"SELECT {_FIELDS} FROM events WHERE usage_id = ?", (usage_id,)).fetchone()  # noqa: S608
-        if row is None:
-            raise NotFound(f"no metered use with id {usage_id}")
-        return _use(row)
+        """Return one use by its id; one acknowledged a moment ago is waited for, as the table follows the log."""
+        statement = f"SELECT {_FIELDS} FROM events WHERE usage_id = ?"  # noqa: S608
+        until = time.monotonic() + FOLLOWS_SECONDS
+        while True:
+            row = self._database.execute(statement, (usage_id,)).fetchone()
+            if row is not None:
+                return _use(row)
+            if not _is_young(usage_id) or time.monotonic() > until:
+                raise NotFound(f"no metered use with id {usage_id}")
+            time.sleep(_LOOK_AGAIN_SECONDS)
 
     def list_uses(self, query: UsageQuery, *, limit: int = 100, before: int | None = None) -> tuple[Use, ...]:
         """Return uses, newest first; `before` is the log index of the last use of the page before."""
@@ -123,6 +133,14 @@ class UsageReader:
         statement = f"SELECT coalesce(sum(quantity), 0) FROM events WHERE day >= ? AND day < ? AND product IN ({named})"  # noqa: S608
         found = self._database.execute(statement, (first.isoformat(), end.isoformat(), *products)).fetchone()
         return int(found[0])
+
+    def list_consumers(self, product: str) -> tuple[tuple[str, int], ...]:
+        """Return who used a product and how much of it, reversals apart, by consumer."""
+        statement = (
+            "SELECT consumer, sum(quantity) FROM events WHERE product = ? GROUP BY consumer "
+            "HAVING sum(quantity) > 0 ORDER BY consumer"
+        )
+        return tuple((str(one), int(uses)) for one, uses in self._database.execute(statement, (product,)))
 
     def has(self, key_id: str, idempotency_key: str) -> bool:
         """Return whether a use of a key was metered under an idempotency key that its caller chose."""
@@ -147,3 +165,8 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
 def _use(row: tuple[Any, ...]) -> Use:
     *fields, waived, quantity, occurred_at, day = row
     return Use(*(*fields, bool(waived), quantity, moment_of(occurred_at), dt.date.fromisoformat(day)))
+
+
+def _is_young(usage_id: str) -> bool:
+    made = milliseconds_of(usage_id)
+    return made is not None and abs(time.time() * 1_000 - made) < FOLLOWS_SECONDS * 1_000

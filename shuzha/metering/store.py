@@ -94,6 +94,15 @@ class UsageStore:
         """How many entries the usage log has."""
         return self._log.size
 
+    @property
+    def wants_force(self) -> bool:
+        """Whether the log's journal should be emptied by `force` now."""
+        return self._log.wants_force
+
+    def force(self) -> None:
+        """Force the log's files; for a thread beside the writer's loop."""
+        self._log.force()
+
     def label(self, series: Series) -> Label:
         """Return the label of a series that `check_series` passed; the same one for the same series."""
         found = self._labels.get(series)

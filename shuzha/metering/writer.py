@@ -129,6 +129,7 @@ class Writer:
         self._scheduled = False
         self._flushing = False
         self._flushed_at = 0.0
+        self._forcing: asyncio.Task[None] | None = None
         self.connections: set[_Connection] = set()
         self.stopped = asyncio.Event()
         self.failure: ShuzhaError | None = None
@@ -211,8 +212,11 @@ class Writer:
                 refused = [refusal(place, self.failure) for place in range(len(waiting.points) + len(waiting.others))]
                 waiting.connection.reply(Stored(waiting.number, 0, list(refused)))
             self._pending.clear()
-        elif self._store.waiting:
-            self._bring_up()
+        else:
+            if self._store.waiting:
+                self._bring_up()
+            if self._store.wants_force and self._forcing is None:
+                self._forcing = asyncio.create_task(self._force())
 
     def _commit(self, batch: list[_Waiting]) -> None:
         points = batch[0].points if len(batch) == 1 else [each for waiting in batch for each in waiting.points]
@@ -230,6 +234,14 @@ class Writer:
                     first = outcome + 1
             in_order = [others[place] for place in sorted(others)] if others else []
             waiting.connection.reply(Stored(waiting.number, first - 1, in_order))
+
+    async def _force(self) -> None:
+        try:
+            await asyncio.to_thread(self._store.force)
+        except OSError as error:
+            self.fail(_unavailable(error))
+        finally:
+            self._forcing = None
 
     def _bring_up(self) -> None:
         # At once after a pause, else at most so often: a commit costs as much as thirty uses.
@@ -329,7 +341,7 @@ async def serve(store: UsageStore, path: Path, clock: Clock) -> int:
 
 def open_store(data: Path, signer: Signer, clock: Clock) -> UsageStore:
     """Return the store of a data folder: its log in `logs/usage`, its table in `usage`; refuses a second owner."""
-    usage_log = Log(data / "logs" / "usage", signer, clock)
+    usage_log = Log(data / "logs" / "usage", signer, clock, journal=data / "usage" / "journal.bin")
     try:
         return UsageStore(usage_log, data / "usage")
     except BaseException:

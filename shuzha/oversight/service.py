@@ -14,6 +14,7 @@ import msgspec
 from policies import Context, Policies, Resource
 from products.registry.codes import ProductKind
 from products.registry.store import PRODUCTS
+from products.serving.snapshot import Manifest
 from sandbox.airlock.service import AirlockService
 from sandbox.airlock.store import EXPORTS
 from shuzha.authorization.store import AUTHORIZATIONS, GRANTS
@@ -61,6 +62,14 @@ class UsageBesideMoney:
     operators: tuple[Beside, ...]
 
 
+Indexes = Callable[[str], Manifest | None]
+"""Gives the manifest of the index that a product answers from now, None where it has none."""
+
+
+def _no_index(_product: str) -> Manifest | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class UsagePlaces:
     """Where usage is kept: the meter's folder and its log's."""
@@ -74,13 +83,14 @@ class Oversight:
 
     def __init__(
         self, database: Database, policies: Policies, airlock: AirlockService, releases: ReleaseService,
-        places: UsagePlaces,
+        places: UsagePlaces, indexes: Indexes = _no_index,
     ) -> None:  # fmt: skip
         self._database = database
         self._policies = policies
         self._airlock = airlock
         self._releases = releases
         self._places = places
+        self._indexes = indexes
 
     def trace(self, actor: Actor, usage_id: str) -> Trace:
         """Return the chain behind one use, each link checked; refuses who may not see the ledger."""
@@ -124,7 +134,7 @@ class Oversight:
         )  # fmt: skip
 
     def _links(self, actor: Actor, use: Use) -> tuple[Link, ...]:
-        log = self._log_link(use.log_index)
+        log = self.log_link(use.log_index)
         with self._database.read() as work:
             product = work.get(PRODUCTS, use.product)
             request = work.get(EXPORTS, product.evidence.lineage.export)
@@ -134,6 +144,7 @@ class Oversight:
             entry = work.get(ENTRIES, product.entry)
             batches = [one for one in work.list(BATCHES, entry=entry.id) if one.received_at <= use.occurred_at]
             bill = _find_line(work, use)
+        index = self._indexes(product.id) if product.kind is ProductKind.VERIFICATION else None
         # A verification answers from the raw zone itself; everything else from what its releases were made of.
         built = product.kind is ProductKind.VERIFICATION
         newest = None if built else max((release.raw_version for release in releases), default=None)
@@ -142,7 +153,8 @@ class Oversight:
             log,
             *([chain.statement_link(*bill, use.log_index)] if bill else []),
             chain.product_link(product),
-            chain.export_link(request, product, signed=self._is_signed(actor, request.id)),
+            *([chain.index_link(index, product, grant)] if index else []),
+            chain.export_link(request, product, signed=self.is_signed(actor, request.id)),
             chain.notebook_link(request, self._notebook(actor, request.id)),
             *(chain.release_link(one, self._releases.verify(actor, one.id)) for one in releases),
             chain.grant_link(grant, use, releases),
@@ -151,7 +163,8 @@ class Oversight:
             *chain.batch_links(batches, newest),
         )
 
-    def _log_link(self, index: int) -> Link:
+    def log_link(self, index: int) -> Link:
+        """Return an entry's place in the usage log, its inclusion proved now; nothing of its payload is in it."""
         reader = LogReader(self._places.log)
         try:
             proof = reader.proof(index)
@@ -169,7 +182,8 @@ class Oversight:
             reader.close()
         return None if payload is None else _EVENT.decode(payload)
 
-    def _is_signed(self, actor: Actor, export: str) -> bool:
+    def is_signed(self, actor: Actor, export: str) -> bool:
+        """Return whether the platform's signature on an export's release record holds, for whoever may read it."""
         try:
             return self._airlock.read_record(actor, export).holds()
         except (NotFound, Invalid):
@@ -209,7 +223,7 @@ def _find_line(work: Work, use: Use) -> tuple[Statement, Line] | None:
     period = f"{use.day:%Y-%m}"
     for statement in work.list(STATEMENTS, period=period, kind=StatementKind.BILL.value, subject=use.consumer):
         for line in statement.lines:
-            same = (line.product, line.authorization, line.price_hao, line.waived)
-            if same == (use.product, use.authorization, use.price, use.waived):
+            same = (line.product, line.authorization, line.waived) == (use.product, use.authorization, use.waived)
+            if same and not line.corrects and line.first <= use.log_index <= line.last:
                 return statement, line
     return None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from shuzha.core.records import Noun
 from shuzha.ledger.cosignature import WitnessKey
+from shuzha.oversight.model import ALERT, REQUIREMENT, Alert, AlertRule, Notice, Order, Requirement
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +29,10 @@ class WitnessRecord:
 
 
 WITNESSES = Noun("witnesses", WitnessRecord, index=["organisation"])
+ALERTS = Noun(
+    "alerts", Alert, lifecycle=ALERT, unique=[("kind", "consumer", "product", "key", "window")], index=["state"]
+)
+ALERT_RULES = Noun("alert_rules", AlertRule)
+ORDERS = Noun("orders", Order, index=["subject"])
+NOTICES = Noun("notices", Notice, unique=[("order", "consumer")], index=["consumer"])
+REQUIREMENTS = Noun("requirements", Requirement, lifecycle=REQUIREMENT, index=["provider", "operator", "entry"])

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from products.registry.model import Product
+from products.serving.snapshot import Manifest
 from sandbox.airlock.model import ExportRequest
 from shuzha.authorization.document import document_hash, is_signed
 from shuzha.authorization.model import Authorization, Grant
@@ -100,6 +101,18 @@ def product_link(product: Product) -> Link:
         {"kind": product.kind.value, "operator": product.operator, "state": product.state.value,
          "registration": product.registration.value, "index_version": product.index_version},
         "the deposited evidence has its hash", evidence.computed_sha256() == evidence.sha256,
+    )  # fmt: skip
+
+
+def index_link(manifest: Manifest, product: Product, grant: Grant) -> Link:
+    """Return the index that a verification answers from now: made of this entry, under this scope, for this product."""
+    named = (manifest.product, manifest.entry, manifest.scope_version)
+    facts = {"version": manifest.version, "raw_version": manifest.raw_version, "subjects": manifest.subjects,
+             "built_at": manifest.built_at}  # fmt: skip
+    return Link(
+        "index", f"{product.id}/{manifest.version}", "", {"index": manifest.sha256}, facts,
+        "the index was built from this entry, under this grant's scope",
+        named == (product.id, product.entry, grant.scope.version),
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from policies import Context, Policies, Resource
 from products.registry.store import PRODUCTS
 from shuzha.authorization.store import GRANTS
 from shuzha.core.actor import Actor
-from shuzha.core.errors import NotFound
+from shuzha.core.errors import Invalid, NotFound
 from shuzha.core.work import Database, Work
 from shuzha.metering.facts import Fact, FactsStore
 from shuzha.metering.reports import UsageQuery, month
@@ -53,6 +53,32 @@ class Sum:
         return (self.charged + HAO_PER_FEN // 2) // HAO_PER_FEN
 
 
+LONGEST = dt.timedelta(days=3 * 366)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which usage is meant: the days [first, end), and whose; an empty field means all."""
+
+    first: dt.date
+    end: dt.date
+    product: str = ""
+    consumer: str = ""
+    operator: str = ""
+    provider: str = ""
+    purpose: str = ""
+
+    def fits(self, one: OwnedFact) -> bool:
+        """Return whether a fact is meant."""
+        return all(
+            not asked or asked == found
+            for asked, found in (
+                (self.product, one.fact.product), (self.consumer, one.fact.consumer), (self.operator, one.operator),
+                (self.provider, one.provider), (self.purpose, one.fact.purpose),
+            )
+        )  # fmt: skip
+
+
 class UsageViews:
     """Reads the meter's facts for people."""
 
@@ -68,6 +94,20 @@ class UsageViews:
         with self._database.read() as work:
             owned = _Owners(work)
             found = tuple(owned.of(fact) for fact in facts)
+            now = work.now()
+        return tuple(one for one in found if self._may_see(actor, one, now))
+
+    def list_range(self, actor: Actor, wanted: Wanted) -> tuple[OwnedFact, ...]:
+        """Return the facts of a span of days that the actor may see and that fit, oldest day first.
+
+        Refuses a span that ends before it begins, and one of more than three years.
+        """
+        if not dt.timedelta() < wanted.end - wanted.first <= LONGEST:
+            raise Invalid("this span of days is refused", rule="usage.span", accepted=f"1 to {LONGEST.days} days")
+        facts = self._facts(wanted.first, wanted.end)
+        with self._database.read() as work:
+            owned = _Owners(work)
+            found = tuple(one for one in map(owned.of, facts) if wanted.fits(one))
             now = work.now()
         return tuple(one for one in found if self._may_see(actor, one, now))
 

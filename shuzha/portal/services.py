@@ -9,8 +9,10 @@ from products.consumers.apps import AppService
 from products.consumers.service import KeyService
 from products.consumers.usage_now import UsageNow
 from products.registry.cases import CaseService
+from products.registry.dossier import Dossiers
 from products.registry.resources import ResourceService
 from products.registry.service import RegistryService
+from products.registry.sheet import Addresses, Sheets
 from sandbox.airlock.model import ExportRequest
 from sandbox.airlock.service import AirlockService
 from sandbox.inbound.service import InboundService
@@ -169,6 +171,21 @@ class Services(Protocol):
     @property
     def cases(self) -> CaseService:
         """Changes, corrections, renewals and cancellations of registrations."""
+        ...
+
+    @property
+    def addresses(self) -> Addresses:
+        """Where the consumer API and the portal are."""
+        ...
+
+    @property
+    def sheets(self) -> Sheets:
+        """Product sheets."""
+        ...
+
+    @property
+    def dossiers(self) -> Dossiers:
+        """Registration dossiers."""
         ...
 
     @property

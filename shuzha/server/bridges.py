@@ -13,7 +13,11 @@ from sandbox.workspaces.model import Workspace
 from shuzha.authorization.store import GRANTS
 from shuzha.budgets.answering import AnswerService, Asker
 from shuzha.core.actor import Actor
+from shuzha.core.clock import city_date
+from shuzha.core.errors import Invalid, NotAllowed
 from shuzha.core.work import Database
+from shuzha.oversight.model import Lack
+from shuzha.oversight.requirements import Asked, Requirements
 from shuzha.people.service import People
 
 
@@ -77,6 +81,37 @@ class AnswerWindow:
     def budget(self, workspace: Workspace) -> dict[str, Any]:
         """Return what is left of the privacy budget."""
         return self._answers.budget(workspace.grant)
+
+
+class RequirementWindow:
+    """Governance requirements as the workspaces' sockets see them: raised in the analyst's name, a few a day.
+
+    Words that a notebook sends leave the sandbox without a reviewer: so they are few and short, and the provider, whose
+    data it is, reads them first.
+    """
+
+    A_DAY = 5
+
+    def __init__(self, people: People, requirements: Requirements) -> None:
+        self._people = people
+        self._requirements = requirements
+
+    def raise_requirement(self, workspace: Workspace, lack: str, text: str, columns: tuple[str, ...]) -> dict[str, Any]:
+        """Raise one on the workspace's entry; refuses an unknown kind, and a sixth on one day."""
+        analyst = self._people.get_account(workspace.author).actor("socket")
+        if lack not in set(Lack):
+            raise Invalid("no such kind of lack", rule="requirement.lack", accepted=", ".join(Lack))
+        day = city_date(self._requirements.clock.now())
+        known = self._requirements.list_requirements(analyst, entry=workspace.entry)
+        today = [one for one in known if one.workspace == workspace.id and city_date(one.raised_at) == day]
+        if len(today) >= self.A_DAY:
+            raise NotAllowed(
+                "this workspace raised enough requirements today", rule="requirement.a_day",
+                accepted=f"{self.A_DAY} a day, or the portal's page of requirements",
+            )  # fmt: skip
+        asked = Asked(workspace.entry, Lack(lack), text, columns, workspace.id)
+        made = self._requirements.raise_requirement(analyst, asked)
+        return {"id": made.id, "state": made.state.value, "due": made.due.isoformat() if made.due else ""}
 
 
 def _said(request: ExportRequest) -> dict[str, Any]:

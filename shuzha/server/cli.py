@@ -13,7 +13,7 @@ import typer
 from desensitize.errors import DesensitizeError
 from shuzha import __version__
 from shuzha.core.errors import Conflict, Invalid, NotAllowed, NotFound, ShuzhaError, TransitionNotAllowed
-from shuzha.server.commands import duties, environment, exits, files, leaks, operations, policy
+from shuzha.server.commands import duties, environment, exits, files, leaks, operations, policy, registry, statements
 from shuzha.server.commands.session import OwnProcess
 
 REFUSED, BAD_INPUT, FAILURE = 1, 2, 3
@@ -33,6 +33,8 @@ environment.register(app)
 exits.register(app)
 policy.register(app)
 leaks.register(app)
+registry.register(app)
+statements.register(app)
 
 
 @app.callback(invoke_without_command=True)

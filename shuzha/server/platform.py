@@ -12,21 +12,30 @@ from products.consumers.usage_now import UsageNow
 from products.forms.deliveries import FetchesOf
 from products.forms.service import FormParts, FormService
 from products.registry.cases import CaseService
+from products.registry.dossier import Dossiers
 from products.registry.exports import AirlockFiles
 from products.registry.objecting import Objecting
 from products.registry.resources import ResourceService
 from products.registry.service import RegistryService, RegistrySettings
+from products.registry.sheet import Addresses, Sheets
 from products.serving.index import IndexService, index_folder
+from products.serving.snapshot import read_manifest
 from sandbox.workspaces.host.disks import images_folder
 from shuzha.exits.ending import Ending
 from shuzha.exits.looking import Places
 from shuzha.exits.service import ExitParts, ExitService
 from shuzha.ledger.audit import prove_event
+from shuzha.oversight.alerts import Alerts
 from shuzha.oversight.disclosure import Disclosure
+from shuzha.oversight.live import LiveUsage
 from shuzha.oversight.logs import Logs
+from shuzha.oversight.orders import Orders, find_buyers
+from shuzha.oversight.patterns import Patterns
 from shuzha.oversight.service import Oversight, UsagePlaces
 from shuzha.oversight.usage import UsageViews
+from shuzha.oversight.walks import Walks
 from shuzha.oversight.witnesses import Witnesses
+from shuzha.server.ordering import OrderMeans
 from shuzha.server.workrooms import Workrooms
 from shuzha.settlement.approving import StatementDesk
 from shuzha.settlement.pricing import PricingService
@@ -70,6 +79,23 @@ class Platform(Workrooms):
     def apps(self) -> AppService:
         """Consumers' apps."""
         return AppService(self.database, self.policies)
+
+    @cached_property
+    def addresses(self) -> Addresses:
+        """Where the consumer API and the portal are, for sheets."""
+        return Addresses(self.settings.api_url, self.settings.portal_url)
+
+    @cached_property
+    def sheets(self) -> Sheets:
+        """Product sheets, as anybody may read them."""
+        return Sheets(self.database, self.registry, self.scopes, self.addresses)
+
+    @cached_property
+    def dossiers(self) -> Dossiers:
+        """Registration dossiers, written from the records."""
+        return Dossiers(
+            self.registry, self.cases, self.sheets, AirlockFiles(self.airlock), self.scopes, self.keys, self.addresses
+        )
 
     @cached_property
     def consumers(self) -> KeyService:
@@ -146,7 +172,33 @@ class Platform(Workrooms):
     def oversight(self) -> Oversight:
         """Uses walked back to their raw data, and usage beside money."""
         places = UsagePlaces(self.settings.folder("usage"), self.settings.folder("logs") / "usage")
-        return Oversight(self.database, self.policies, self.airlock, self.releases, places)
+        folder = self.settings.folder("products")
+        return Oversight(
+            self.database, self.policies, self.airlock, self.releases, places,
+            lambda product: read_manifest(index_folder(folder, product)),
+        )  # fmt: skip
+
+    @cached_property
+    def walks(self) -> Walks:
+        """From a fen to the raw entry, and back."""
+        return Walks(self.database, self.policies, self.releases, self.oversight, self.settings.folder("usage"))
+
+    @cached_property
+    def live(self) -> LiveUsage:
+        """Use as it happens."""
+        return LiveUsage(self.policies, self.clock, self.settings.folder("usage"))
+
+    @cached_property
+    def orders(self) -> Orders:
+        """What supervisors take out of use with one decision."""
+        usage = self.settings.folder("usage")
+        return Orders(self.database, self.policies, OrderMeans(self), lambda products: find_buyers(usage, products))
+
+    @cached_property
+    def alerts(self) -> Alerts:
+        """What looks odd, and what became of it."""
+        patterns = Patterns(self.settings.folder("usage"), self.settings.folder("logs") / "usage")
+        return Alerts(self.database, self.policies, patterns, self.orders)
 
     @cached_property
     def disclosure(self) -> Disclosure:

@@ -14,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 
 import products.consumers.app_routes
 import products.consumers.routes
+import products.forms.routes
 import products.registry.routes
 import products.registry.routes_cases
 import sandbox.airlock.routes
@@ -27,6 +28,7 @@ import shuzha.catalog.routes
 import shuzha.exits.routes
 import shuzha.oversight.routes
 import shuzha.oversight.routes_ledger
+import shuzha.oversight.routes_supervision
 import shuzha.people.routes
 import shuzha.people.staff_routes
 import shuzha.releases.routes
@@ -102,8 +104,11 @@ def _api(platform: Platform) -> APIRouter:
     router.include_router(sandbox.inbound.routes.make_router(platform.inbound, actor))
     router.include_router(sandbox.airlock.routes.make_router(platform.airlock, actor))
     router.include_router(products.registry.routes.make_router(platform.registry, actor))
+    router.include_router(products.forms.routes.make_router(platform.forms, actor))
     router.include_router(products.registry.routes_cases.make_resource_router(platform.resources, actor))
     router.include_router(products.registry.routes_cases.make_case_router(platform.cases, actor))
+    sheets = platform.sheets, platform.dossiers, platform.addresses
+    router.include_router(products.registry.routes_cases.make_sheet_router(*sheets, actor))
     router.include_router(products.consumers.app_routes.make_router(platform.apps, actor))
     router.include_router(products.consumers.routes.make_router(platform.consumers, actor))
     router.include_router(
@@ -112,6 +117,10 @@ def _api(platform: Platform) -> APIRouter:
     router.include_router(shuzha.exits.routes.make_router(platform.exits, actor))
     router.include_router(shuzha.oversight.routes.make_router(platform.oversight, actor))
     router.include_router(shuzha.oversight.routes_ledger.make_router(platform.witnesses, actor))
+    supervision = shuzha.oversight.routes_supervision.Supervision(
+        platform.alerts, platform.orders, platform.requirements, platform.walks, platform.live, platform.usage_views
+    )
+    router.include_router(shuzha.oversight.routes_supervision.make_router(supervision, actor))
     return router
 
 

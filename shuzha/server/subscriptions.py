@@ -111,7 +111,7 @@ def suspension_handlers(platform: Platform) -> Handlers:
     follow = {tag: [platform.workspaces.follow] for tag in workspaces.FOLLOWED_TAGS}
     # A person who may not work any more loses his workspace too, whatever the sandbox still knows of him.
     orders: dict[str, list[Handler]] = {tag: [platform.rights.follow_order] for tag in ORDERS}
-    orders["export:recall"] = [platform.registry.follow_recall]
+    orders["export:recall"] = [platform.registry.follow_recall, platform.orders.follow_recall]
     return {**orders, **follow, "authorization:*": [platform.workspaces.follow, exports]}
 
 

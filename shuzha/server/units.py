@@ -26,7 +26,7 @@ _HUB_CONFIG = _ROOT / "sandbox" / "workspaces" / "hub" / "config.py"
 
 
 def make_units(platform: Platform, settings_file: Path) -> tuple[Unit, ...]:
-    """Return the processes in the order of their start: writer, jailer, portal, worker, forms, API, hub with its gate."""
+    """Return the processes in the order of their start: writer, jailer, portal, worker, forms, API, hub and gate."""
     settings = platform.settings
     environment = _environment(settings, settings_file)
     python = sys.executable

@@ -32,6 +32,7 @@ from shuzha.server.subscriptions import (
 )
 
 CLOCK_SECONDS = 5.0
+WATCH_SECONDS = 30.0
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +90,10 @@ async def serve(platform: Platform) -> None:
     mark = platform.settings.folder("run") / "worker.ready"
     sockets = PlatformSockets(platform.hub_settings.runtime, platform.verbs)
     with running(platform):
-        endless = (sockets.follow(platform.verbs.sockets), platform.notes.follow(), _tick(platform), _count(platform))
+        endless = (
+            sockets.follow(platform.verbs.sockets), platform.notes.follow(), _tick(platform), _count(platform),
+            _watch(platform),
+        )  # fmt: skip
         tasks = [asyncio.create_task(one) for one in endless]
         mark.touch()
         try:
@@ -127,6 +131,16 @@ async def _count(platform: Platform) -> None:
         except Exception:  # The boundary of this task: it is logged and tried again.
             log.exception("what workspaces used could not be booked; trying again")
         await asyncio.sleep(READ_SECONDS)
+
+
+async def _watch(platform: Platform) -> None:
+    """Look for what is odd in use, each half minute: beside the clock, since many new entries take a while to count."""
+    while True:
+        try:
+            await asyncio.to_thread(platform.alerts.watch, platform.actor("watch"))
+        except Exception:  # The boundary of this task: it is logged and tried again.
+            log.exception("use could not be looked through for oddities; trying again")
+        await asyncio.sleep(WATCH_SECONDS)
 
 
 def main() -> None:

@@ -39,7 +39,8 @@ from sandbox.workspaces.sessions import SessionKeeper, SessionRules
 from sandbox.workspaces.verbs import WorkspaceVerbs
 from shuzha.core.actor import Actor
 from shuzha.ledger.audit import prove_event
-from shuzha.server.bridges import AnswerWindow, ExportWindow, submission_of
+from shuzha.oversight.requirements import Requirements
+from shuzha.server.bridges import AnswerWindow, ExportWindow, RequirementWindow, submission_of
 from shuzha.server.ground import HUB_CLIENT, Ground
 
 _STARTER = Path(__file__).parents[2] / "notebooks" / "starter"
@@ -164,7 +165,13 @@ class Workrooms(Ground):
         """What a notebook may ask over its workspace's socket."""
         exports = ExportWindow(self.database, self.people, self.airlock)
         answers = AnswerWindow(self.people, self.answers)
-        return WorkspaceVerbs(self.database, self.policies, self.host, exports, answers, self.inbound)
+        wants = RequirementWindow(self.people, self.requirements)
+        return WorkspaceVerbs(self.database, self.policies, self.host, exports, answers, self.inbound, wants)
+
+    @cached_property
+    def requirements(self) -> Requirements:
+        """What operating units ask providers to mend."""
+        return Requirements(self.database, self.policies, self.law)
 
     @cached_property
     def notes(self) -> NoteKeeper:

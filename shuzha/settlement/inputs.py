@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import tomllib
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -104,14 +103,14 @@ def vat_of(period: str) -> Vat:
     return max(found, key=lambda pair: pair[0])[1] if found else Vat(0, "none in force")
 
 
-def terms_of(inputs: Inputs, period: str = "", earlier: Mapping[str, Terms] | None = None) -> dict[str, Terms]:
-    """Return the terms of each product for a month (its own by default), read from the signed documents.
+def terms_of(inputs: Inputs, earlier: Inputs | None = None) -> dict[str, Terms]:
+    """Return the terms of each product, read from the signed documents.
 
-    `earlier` are the terms of a settled month that is corrected: they stay what they were.
+    For a settled month that is corrected give its inputs as `earlier`: its terms and tax rate stay what they were.
     """
-    vat = inputs.vat.rate if period in ("", inputs.period) else vat_of(period).rate
+    vat = (earlier or inputs).vat.rate
     found = {name: _terms(inputs, name, one, vat) for name, one in inputs.products.items()}
-    return {**found, **(earlier or {})}
+    return found if earlier is None else {**found, **terms_of(earlier)}
 
 
 def _terms(inputs: Inputs, name: str, product: ProductInput, vat: int) -> Terms:

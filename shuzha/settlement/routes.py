@@ -121,6 +121,11 @@ def _add_statements(router: APIRouter, service: SettlementService, actor: ActorD
         found = service.recount(who, period)
         return RecountResult(found.period, found.equal, found.differing, found.missing)
 
+    @router.get("/statements/bundle")
+    def get_bundle(period: str, who: Actor = Depends(actor)) -> Response:
+        """Give what `shuzha statement verify` computes a settled month from, besides the usage log."""
+        return Response(service.bundle(who, period), media_type="application/json")
+
     @router.get("/statements/{statement_id}")
     def get_statement(statement_id: str, who: Actor = Depends(actor)) -> Statement:
         return service.get_statement(who, statement_id)

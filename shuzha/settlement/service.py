@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from policies import Context, Policies, Resource
 from shuzha.core.actor import Actor
 from shuzha.core.errors import Conflict, NotFound
@@ -20,12 +22,13 @@ from shuzha.settlement import model
 from shuzha.settlement.capping import Caps
 from shuzha.settlement.computing import Anchor, correct, settle
 from shuzha.settlement.gathering import Place, gather, read_codes
-from shuzha.settlement.inputs import Inputs, read_inputs, terms_of
+from shuzha.settlement.inputs import Inputs, canonical, read_inputs, terms_of
 from shuzha.settlement.model import SEEN, CapState, Draft, Line, Settlement, StatementKind
 from shuzha.settlement.sources import Tally, UsageSource, Window
 from shuzha.settlement.store import CLOSINGS, STATEMENTS, Closing, Statement
 from shuzha.settlement.terms import Terms
 
+BUNDLE = "shuzha/settlement-bundle/1"
 _SUPERVISORS = ("authority", "regulator", "platform")
 
 
@@ -133,6 +136,24 @@ class SettlementService:
         equal = len(counts) == 1 and money[0] == money[1]
         return Reconciliation(period, acknowledged, logged, metered, billed, *money, equal)
 
+    def bundle(self, actor: Actor, period: str) -> bytes:
+        """Return what anybody needs, besides the usage log, to compute a settled month again (`recompute.py`).
+
+        It holds the inputs of every closing up to the month and the month's statements. Refuses a month that is not
+        settled (NotFound).
+        """
+        with self._database.read() as work:
+            self._policies.check(actor, "ledger:view", Resource("ledger"), Context(at=work.now()))
+            closings = [one for one in _closings(work) if one.period <= period]
+            if not closings or closings[-1].period != period or not closings[-1].complete:
+                raise NotFound(f"{period} is not settled", rule="settlement.bundle", accepted="a settled month")
+            statements = work.list(STATEMENTS, period=period)
+        return canonical({
+            "type": BUNDLE, "period": period,
+            "closings": [msgspec.json.decode(one.inputs) for one in closings],
+            "statements": [msgspec.json.decode(one.as_draft().document()) for one in statements],
+        })  # fmt: skip
+
     def get_statement(self, actor: Actor, statement_id: str) -> Statement:
         """Return a statement that the actor may see, or raise NotFound."""
         with self._database.read() as work:
@@ -237,7 +258,7 @@ class SettlementService:
         corrections: list[Line] = []
         terms: dict[str, Terms] = terms_of(inputs)
         for month in tally.late(inputs.period):
-            then = terms_of(inputs, month, terms_of(earlier[month]) if month in earlier else {})
+            then = terms_of(inputs, earlier[month])
             corrections += correct(month, tally.before.get(month, ()), tally.after[month], then)
             terms = {**then, **terms}
         return settle(

@@ -1,9 +1,13 @@
-"""Where a settlement's usage comes from: the usage log, which is the truth, and the meter's table and facts."""
+"""Where a settlement's usage comes from: the usage log, which is the truth, and the meter's table and facts.
+
+A use belongs to the city month in which it happened. One that was posted later, or undone by a reversal, changes that
+month where it is still open and corrects it where it is settled; the meter's facts and reports show it on the day of
+its posting.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +17,12 @@ import msgspec
 from shuzha.core.clock import city_date
 from shuzha.core.errors import NotFound
 from shuzha.ledger.reader import LogReader
+from shuzha.metering.events import QUARTER_HOUR, microseconds, moment_of
 from shuzha.metering.facts import FactsStore
-from shuzha.metering.reports import UsageQuery, UsageReader, month, open_for_reading
+from shuzha.metering.reports import UsageQuery, month, open_for_reading
 from shuzha.metering.store import KIND
 from shuzha.metering.table import DATABASE
-from shuzha.settlement.model import UsageFact, merge_facts
+from shuzha.settlement.model import UsageFact, merge_facts, parse_period
 
 
 class _Counted(msgspec.Struct, frozen=True):
@@ -36,12 +41,14 @@ class _Counted(msgspec.Struct, frozen=True):
 
 
 _EVENT = msgspec.json.Decoder(_Counted)
-_SELECT = """
-SELECT consumer, product, authorization, price, waived, sum(quantity), min(log_index), max(log_index), day, purpose,
-    claim, kind
-FROM events WHERE day >= ? AND day < ? AND log_index < ?
-GROUP BY consumer, product, authorization, price, waived, day, purpose, claim, kind
-"""
+_GRAIN = "consumer, product, authorization, price, waived, purpose, claim, kind"
+_SELECT = f"""
+SELECT {_GRAIN}, occurred_at / {QUARTER_HOUR}, sum(quantity), min(log_index), max(log_index)
+FROM events WHERE occurred_at >= ? AND occurred_at < ? AND log_index < ?
+GROUP BY {_GRAIN}, occurred_at / {QUARTER_HOUR}
+"""  # noqa: S608
+_QUANTITY = "SELECT coalesce(sum(quantity), 0) FROM events WHERE occurred_at >= ? AND occurred_at < ?"
+_DAYS = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,16 +122,8 @@ class UsageSource:
 
     def table(self, period: str, size: int, codes: Mapping[str, str]) -> tuple[UsageFact, ...]:
         """Return the same uses of a month as the meter's table has them."""
-        first, end = month(period)
-        try:
-            database = open_for_reading(self._usage_folder / DATABASE)
-        except NotFound:
-            return ()
-        try:
-            rows = database.execute(_SELECT, (first.isoformat(), end.isoformat(), size)).fetchall()
-        finally:
-            database.close()
-        return tuple(_fact_of(row, codes) for row in rows)
+        rows = self._rows(_SELECT, (*_bounds(period), size))
+        return merge_facts(_fact_of(row, codes) for row in rows)
 
     def facts(self, period: str, codes: Mapping[str, str]) -> tuple[UsageFact, ...]:
         """Return the facts of a month, brought up to the newest event; none where nothing was ever metered."""
@@ -147,30 +146,30 @@ class UsageSource:
         )  # fmt: skip
 
     def metered(self, period: str) -> int:
-        """Return how many uses the meter's table holds of a month."""
-        first, end = month(period)
-        try:
-            reader = UsageReader(self._usage_folder)
-        except NotFound:
-            return 0
-        try:
-            return reader.totals(UsageQuery(first=first, end=end)).quantity
-        finally:
-            reader.close()
+        """Return how many uses the meter's table holds of a month, reversed ones taken away."""
+        return sum(int(str(row[0])) for row in self._rows(_QUANTITY, _bounds(period)))
 
     def months_before(self, period: str) -> tuple[str, ...]:
         """Return the months before this one that have uses in the meter's table, oldest first."""
+        rows = self._rows(f"SELECT DISTINCT occurred_at / {_DAYS} FROM uses WHERE occurred_at < ?", _bounds(period)[:1])  # noqa: S608
+        # A day of the city begins on the day before in UTC: both ends of each day are asked for their month.
+        ends = (moment_of(int(str(row[0])) * _DAYS + end) for row in rows for end in (0, _DAYS - 1))
+        return tuple(sorted({f"{city_date(end):%Y-%m}" for end in ends if f"{city_date(end):%Y-%m}" < period}))
+
+    def _rows(self, statement: str, values: tuple[object, ...]) -> list[tuple[object, ...]]:
         try:
             database = open_for_reading(self._usage_folder / DATABASE)
         except NotFound:
-            return ()
+            return []
         try:
-            rows = database.execute(
-                "SELECT DISTINCT substr(day, 1, 7) FROM events WHERE day < ? ORDER BY 1", (f"{period}-01",)
-            ).fetchall()
+            return database.execute(statement, values).fetchall()
         finally:
             database.close()
-        return tuple(row[0] for row in rows)
+
+
+def _bounds(period: str) -> tuple[int, int]:
+    first, end = parse_period(period)
+    return microseconds(first), microseconds(end)
 
 
 def period_of(event: _Counted) -> str:
@@ -208,12 +207,13 @@ class _Counter:
         )  # fmt: skip
 
 
-def _fact_of(row: sqlite3.Row | tuple[object, ...], codes: Mapping[str, str]) -> UsageFact:
-    consumer, product, authorization, price, waived, count, first, last, day, purpose, claim, kind = row
+def _fact_of(row: tuple[object, ...], codes: Mapping[str, str]) -> UsageFact:
+    consumer, product, authorization, price, waived, purpose, claim, kind, quarter, *numbers = row
+    count, first, last = (int(str(number)) for number in numbers)
+    day = city_date(moment_of(int(str(quarter)) * QUARTER_HOUR))
     return UsageFact(
         str(consumer), str(product), codes.get(str(product), ""), str(authorization), int(str(price)), bool(waived),
-        int(str(count)), int(str(first)), int(str(last)), dt.date.fromisoformat(str(day)), str(purpose), str(claim),
-        str(kind),
+        count, first, last, day, str(purpose), str(claim), str(kind),
     )  # fmt: skip
 
 

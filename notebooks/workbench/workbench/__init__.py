@@ -13,7 +13,7 @@ The same notebook runs in the clean room: there `export` leaves its declaration 
 """
 
 from workbench import dp
-from workbench.calls import budget, check, status, submit
+from workbench.calls import budget, check, require, status, submit
 from workbench.catalogue import Dataset, Datasets, datasets
 from workbench.data import load
 from workbench.errors import WorkbenchError
@@ -51,6 +51,7 @@ __all__ = [
     "parameter",
     "plot",
     "regression",
+    "require",
     "service",
     "split",
     "status",

@@ -86,3 +86,19 @@ def _follow(made: dict[str, str], seconds: float) -> dict[str, str]:
             time.sleep(_POLL_SECONDS)
             made = next((one for one in ask("status")["exports"] if one["id"] == made["id"]), made)
     return made
+
+
+LACKS = ("missing_values", "wrong_values", "out_of_date", "unclear_meaning", "irregular_form", "other")
+
+
+def require(lack: str, text: str, columns: list[str] | tuple[str, ...] = ()) -> Standing:
+    """Ask the provider of this workspace's data to mend it; the answer is on the portal's page of requirements.
+
+    Example: `workbench.require("missing_values", "district_code is empty for a third of 2025", ["district_code"])`
+
+    `lack` is one of missing_values, wrong_values, out_of_date, unclear_meaning, irregular_form, other. The words leave
+    the sandbox, so they are at most 300 letters, and five a day. Refused in a clean room.
+    """
+    if lack not in LACKS:
+        raise WorkbenchError(f"cannot require {lack!r}", rule="requirement.lack", accepted=", ".join(LACKS))
+    return Standing("治理需求 · requirement", ask("require", lack=lack, text=text, columns=list(columns)))

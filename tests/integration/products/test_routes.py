@@ -11,6 +11,8 @@ from products.registry import routes as product_routes
 from shuzha.core.clock import end_of_day
 from shuzha.server.problems import install
 from shuzha.settlement import routes as statement_routes
+from shuzha.settlement.approving import StatementDesk
+from shuzha.settlement.pricing import PricingService
 from shuzha.settlement.service import SettlementService
 from shuzha.settlement.sources import UsageSource
 from tests.products_kit import SHEET, ProductCity, insured
@@ -33,7 +35,9 @@ def call(city):
     for router in (
         product_routes.make_router(city.registry, actor),
         key_routes.make_router(city.api_keys, actor),
-        statement_routes.make_router(statements, actor),
+        statement_routes.make_router(
+            statements, StatementDesk(city.database, city.policies), PricingService(city.database, city.policies), actor
+        ),
     ):
         app.include_router(router, prefix="/api/v1")
     client = TestClient(app, raise_server_exceptions=False)

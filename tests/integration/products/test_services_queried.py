@@ -1,4 +1,4 @@
-"""A data service asked through the API, and attacked: by subtraction, small groups, ranges, versions, errors and time."""
+"""A data service asked through the API, and attacked by subtraction, small groups, ranges, versions, errors, time."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from shuzha.core.clock import FixedClock
 from shuzha.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from shuzha.core.ids import new_id
 from shuzha.ledger.checkpoint import Signer
-from shuzha.metering.events import UsageEvent
+from shuzha.metering.events import UsageEvent, microseconds
 from shuzha.metering.writer import open_store
 from shuzha.settlement.approving import StatementDesk
 from shuzha.settlement.model import StatementKind
@@ -29,6 +29,7 @@ class Books:
     def __init__(self, folder):
         self.city = ProductCity(folder, FixedClock(dt.datetime(2026, 2, 2, 4, tzinfo=dt.UTC)))
         self.product = self.city.verification()
+        self.used = []
         self.store = open_store(
             folder, Signer("shuzha/usage", self.city.keys.signing_key("ledger:usage")), self.city.clock
         )
@@ -46,6 +47,7 @@ class Books:
         for _ in range(count):
             usage_id = new_id("usg")
             events.append(UsageEvent(**{"usage_id": usage_id, "idempotency_key": usage_id, **values}))
+            self.used.append(usage_id)
         self.store.record(events)
 
     def month_over(self):
@@ -225,3 +227,22 @@ def test_a_meter_that_somebody_edits_is_not_billed(books, edit):
     with pytest.raises(Conflict, match="usage log"):
         books.service.settle(books.city.authority, "2026-03")
     assert books.service.list_statements(books.city.authority) == ()
+
+
+def test_a_reversal_after_the_settlement_is_a_credit_note_that_mirrors_the_charge(books):
+    books.use(701)
+    books.month_over()
+    city = books.city
+    before = books.service.settle(city.authority, "2026-03")
+    (bill,) = [one for one in before if one.kind is StatementKind.BILL]
+    for usage_id in books.used[:2]:
+        books.store.reverse(usage_id, "asked twice by mistake", microseconds(city.clock.now()))
+    city.clock.advance(dt.timedelta(days=31))
+    after = books.service.settle(city.authority, "2026-04")
+    (credit,) = [one for one in after if one.kind is StatementKind.BILL]
+    (line,) = credit.lines
+    assert (line.corrects, line.count, line.due_fen) == ("2026-03", -2, 839 - 841)
+    assert sum(line.parts.values()) == credit.due_fen == -2
+    assert bill.due_fen == 841
+    assert books.service.recount(city.regulator, "2026-04").equal
+    assert books.service.reconcile(city.regulator, "2026-03", acknowledged=699).equal

@@ -1,12 +1,13 @@
 """Keys are told apart, die for good and are refused when others can read them; settings say what is wrong."""
 
 import datetime as dt
+import time
 
 import pytest
 
 from shuzha.core.clock import FixedClock, OffsetClock
 from shuzha.core.errors import Invalid, NotFound
-from shuzha.core.ids import IdSource, new_id
+from shuzha.core.ids import IdSource, milliseconds_of, new_id
 from shuzha.core.keys import KeyRing
 from shuzha.core.lawbook import LawBook
 from shuzha.core.settings import load_settings
@@ -56,6 +57,15 @@ def test_ids_of_one_process_never_go_backwards():
     made = [source.next("x") for _ in range(5_000)]
     assert made == sorted(set(made))
     assert len(new_id("ent")) == len("ent_") + 26
+
+
+def test_an_id_says_when_it_was_made() -> None:
+    before = time.time_ns() // 1_000_000
+    made = milliseconds_of(new_id("ent"))
+    assert made is not None
+    assert before <= made <= time.time_ns() // 1_000_000
+    assert milliseconds_of("ent_short") is None
+    assert milliseconds_of("ent_" + "u" * 26) is None, "u is no letter of an id"
 
 
 def test_settings_refuse_a_name_they_do_not_know(tmp_path):

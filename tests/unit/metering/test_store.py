@@ -5,15 +5,18 @@ from __future__ import annotations
 import datetime as dt
 import os
 import sqlite3
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from shuzha.core.errors import Conflict, Invalid, Unavailable
+from shuzha.core.errors import Conflict, Invalid, NotFound, Unavailable
+from shuzha.core.ids import new_id
 from shuzha.ledger.verify import verify_folder
-from shuzha.metering.events import Recorded, UsageEvent, check_event
+from shuzha.metering.events import ID_PREFIX, Recorded, UsageEvent, check_event, split
 from shuzha.metering.reports import UsageQuery, UsageReader
 from shuzha.metering.store import UsageStore
 
@@ -172,10 +175,11 @@ def test_failed_disk_is_said_and_nothing_is_acknowledged(
 ) -> None:
     store, event = open_usage(), make_event(idempotency_key="a")
 
-    def full(handle: int) -> None:
+    def full(*_of: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "fdatasync", full)
+    for call in ("pwrite", "fdatasync"):
+        monkeypatch.setattr(os, call, full)
     with pytest.raises(Unavailable, match="No space left"):
         store.record([event])
     with pytest.raises(Unavailable, match="closed after a failed write"):
@@ -203,3 +207,29 @@ def test_check_event_names_the_field_it_refuses(make_event: MakeEvent) -> None:
 def test_day_is_that_of_the_city(make_event: MakeEvent) -> None:
     assert make_event(occurred_at=dt.datetime(2026, 11, 30, 15, 59, tzinfo=dt.UTC)).day == "2026-11-30"
     assert make_event(occurred_at=dt.datetime(2026, 11, 30, 16, 0, tzinfo=dt.UTC)).day == "2026-12-01"
+
+
+def test_a_use_acknowledged_a_moment_ago_is_found_before_the_table_has_it(
+    open_usage: OpenUsage, make_event: MakeEvent, tmp_path: Path
+) -> None:
+    store, event = open_usage(), make_event(usage_id=new_id(ID_PREFIX))
+    store.record([make_event()])
+    series, point = split(event)
+    store.record_points([(store.label(series), point)])
+    assert event.usage_id not in {usage_id for _, usage_id in uses_of(tmp_path)}
+    reader = UsageReader(tmp_path / "usage")
+    with ThreadPoolExecutor() as pool:
+        found = pool.submit(lambda: UsageReader(tmp_path / "usage").get_use(event.usage_id))
+        time.sleep(0.05)
+        store.flush()
+        assert found.result().usage_id == event.usage_id
+    with pytest.raises(NotFound):
+        reader.get_use("usg_" + "0" * 26)
+
+
+def test_a_use_that_never_was_is_not_waited_for_longer_than_the_table_follows(
+    open_usage: OpenUsage, make_event: MakeEvent, tmp_path: Path
+) -> None:
+    open_usage().record([make_event()])
+    with pytest.raises(NotFound):
+        UsageReader(tmp_path / "usage").get_use(new_id(ID_PREFIX))

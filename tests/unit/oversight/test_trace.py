@@ -4,98 +4,34 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from dataclasses import dataclass
 
 import pytest
 from fastapi.testclient import TestClient
 
-from products.registry.codes import ProductKind
-from products.registry.model import Product
 from products.registry.store import PRODUCTS
 from shuzha.authorization.store import AUTHORIZATIONS
 from shuzha.core.errors import Invalid, NotAllowed, NotFound
-from shuzha.core.ids import new_id
-from shuzha.ledger.checkpoint import Signer
-from shuzha.metering.events import UsageEvent
-from shuzha.metering.writer import DEFAULT_ORIGIN, KEY_NAME, open_store
-from shuzha.oversight.service import Oversight
-from shuzha.oversight.trace import Trace
 from shuzha.server.portal_app import make_app
 from shuzha.settlement.model import StatementKind
-from tests.portal_kit import PASSWORD, PortalCity
+from tests.portal_kit import PASSWORD
+from tests.sold_kit import Sold, make_sold
 
 KINDS = [
     "use", "log", "product", "export", "notebook", "release", "grant", "authorization", "entry", "batch",
 ]  # fmt: skip
 
 
-@dataclass
-class Sold:
-    """A city with a verification and a report in use, and the ids of the uses."""
-
-    city: PortalCity
-    verification: Product
-    report: Product
-
-    def __post_init__(self) -> None:
-        self.uses = {product.id: self.use(product, 3) for product in (self.verification, self.report)}
-        self.waived = self.use(self.report, 2, waived=True)
-
-    @property
-    def oversight(self) -> Oversight:
-        return self.city.platform.oversight
-
-    @property
-    def period(self) -> str:
-        return f"{self.city.today:%Y-%m}"
-
-    def trace(self, product: Product) -> Trace:
-        return self.oversight.trace(self.city.people["regulator"], self.uses[product.id][0])
-
-    def use(self, product: Product, count: int, *, waived: bool = False) -> list[str]:
-        platform = self.city.platform
-        scope = platform.scopes.find_scope(product.grant)
-        assert scope is not None
-        signer = Signer(DEFAULT_ORIGIN, platform.keys.signing_key(KEY_NAME))
-        store = open_store(platform.settings.data, signer, platform.clock)
-        events = []
-        for _ in range(count):
-            usage_id = new_id("usg")
-            events.append(
-                UsageEvent(
-                    usage_id=usage_id, kind=product.kind.value, key_id="key_1", idempotency_key=usage_id,
-                    consumer=self.city.people["consumer"].organisation, product=product.id,
-                    authorization=product.authorization, policy_version=scope.scope.version, claim="",
-                    purpose="loan-review", answer="{}", price=product.price.hao, waived=waived, request_digest="d",
-                    occurred_at=platform.clock.now(),
-                )
-            )  # fmt: skip
-        try:
-            store.record(events)
-            store.publish()
-        finally:
-            store.close()
-        return [event.usage_id for event in events]
-
-
 @pytest.fixture(scope="module")
 def sold(tmp_path_factory: pytest.TempPathFactory) -> Sold:
-    city = PortalCity(tmp_path_factory.mktemp("city"))
-    entry = city.entry()
-    city.fill(entry)
-    demand = city.demand(city.authorize(entry), entry, "贷前核验申请人是否连续参保")
-    city.release(demand)
-    export = city.export(city.workspace(demand))
-    verification = city.product(export, "insured", ProductKind.VERIFICATION, "社保参保核验", "Insurance check")
-    report = city.product(export, "by_district", ProductKind.REPORT, "各区参保人数", "Insured by district")
-    return Sold(city, verification, report)
+    return make_sold(tmp_path_factory.mktemp("city"))
 
 
 def test_a_use_is_walked_back_to_the_batch_and_every_link_holds(sold):
     for product in (sold.verification, sold.report):
         found = sold.trace(product)
-        assert [link.kind for link in found.links] == KINDS
-        assert {link.kind: link.holds for link in found.links} == {kind: kind != "entry" or None for kind in KINDS}
+        kinds = KINDS if product is sold.report else [*KINDS[:3], "index", *KINDS[3:]]
+        assert [link.kind for link in found.links] == kinds
+        assert {link.kind: link.holds for link in found.links} == {kind: kind != "entry" or None for kind in kinds}
         assert found.holds
         by_kind = {link.kind: link for link in found.links}
         assert by_kind["export"].hashes["record"] == product.evidence.certificate_sha256
