@@ -14,11 +14,8 @@ from starlette.staticfiles import StaticFiles
 
 import products.consumers.app_routes
 import products.consumers.routes
-<<<<<<< HEAD
-import products.forms.routes
-=======
 import products.consumers.webhook_routes
->>>>>>> main
+import products.forms.routes
 import products.registry.routes
 import products.registry.routes_cases
 import sandbox.airlock.routes
