@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import msgspec
 from fastapi import FastAPI, Query, Request
@@ -95,7 +95,8 @@ def make_documented_app(
         description="Registered public data products. Errors are RFC 9457 problems with a stable `code`.",
     )  # fmt: skip
     _add_products(app, verification, files, metrics)
-    add_forms(app, forms, _docs, partial(_timed, metrics), _INDEX)
+    # Without one the app is made for its document alone, and nothing is ever asked of it.
+    add_forms(app, cast(Forms, forms), _docs, partial(_timed, metrics), _INDEX)
     _add_lists(app, lists)
     app.include_router(
         make_log_router(PublicLog(getattr(lists, "log_folder", Path())), "/v1/ledger", _docs, checkpoint=False)

@@ -49,7 +49,7 @@ FORM_EXAMPLES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def add_forms(app: FastAPI, forms: Forms | None, docs: Docs, run: Run, fields: dict[str, Any]) -> None:
+def add_forms(app: FastAPI, forms: Forms, docs: Docs, run: Run, fields: dict[str, Any]) -> None:
     """Add the routes; `docs` and `run` are those of the other calls, `fields` the header fields of an answer."""
     predict_docs = docs(PredictRequest, PredictAnswer, *_PROBLEMS, headers=fields)
     batch_docs = docs(PredictBatch, PredictAnswers, *_PROBLEMS)
@@ -59,12 +59,12 @@ def add_forms(app: FastAPI, forms: Forms | None, docs: Docs, run: Run, fields: d
     @app.post("/v1/products/{code}/predict", openapi_extra=predict_docs, tags=["use"])
     async def predict(code: str, request: Request) -> Response:
         """Ask a model for one input: its fields and what each may be are on the product's sheet."""
-        return await run("predict", _there(forms).predict, request, code)
+        return await run("predict", forms.predict, request, code)
 
     @app.post("/v1/products/{code}/predict:batch", openapi_extra=batch_docs, tags=["use"])
     async def predict_batch(code: str, request: Request) -> Response:
         """Ask a model for up to 100 inputs; each is metered, and one that does not fit refuses them all."""
-        return await run("predict_batch", _there(forms).predict_batch, request, code)
+        return await run("predict_batch", forms.predict_batch, request, code)
 
     @app.get("/v1/products/{code}/query", openapi_extra=query_docs, tags=["use"])
     async def query(code: str, request: Request, purpose: Annotated[str, Query(max_length=64)]) -> Response:
@@ -75,12 +75,6 @@ def add_forms(app: FastAPI, forms: Forms | None, docs: Docs, run: Run, fields: d
         parameters = [(name, value) for name, value in request.query_params.multi_items() if name != "purpose"]
 
         async def ask(call: Call) -> Answer:
-            return await _there(forms).query(call, purpose, parameters)
+            return await forms.query(call, purpose, parameters)
 
         return await run("query", ask, request, code)
-
-
-def _there(forms: Forms | None) -> Forms:
-    if forms is None:
-        raise RuntimeError("the app was made for its document alone")
-    return forms
