@@ -16,6 +16,7 @@ from alembic.script import ScriptDirectory
 
 import products.consumers.store
 import products.consumers.webhook_store
+import products.defence.store
 import products.forms.querying.answers
 import products.forms.store
 import products.registry.store

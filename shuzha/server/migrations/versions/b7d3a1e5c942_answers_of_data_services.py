@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "b7d3a1e5c942"
-down_revision = "e41c7d92b0a6"
+down_revision = "a4d07e5b93c1"
 branch_labels = None
 depends_on = None
 
