@@ -271,8 +271,11 @@ class _Sheets:
         money: dict[str, list[Adjustment]] = {}
         for authorization, adjustments in held.items():
             default = next(
-                (one.organisations["provider"] for one in self.terms.values()
-                 if one.authorization == authorization and not one.is_infrastructure),
+                (
+                    one.organisations["provider"]
+                    for one in self.terms.values()
+                    if one.authorization == authorization and not one.is_infrastructure
+                ),
                 "",
             )
             for one in adjustments:
