@@ -278,7 +278,8 @@ class Month:
             "tax_fen": tax, "plan": plan_id, "plan_type": version["plan"]["type"] if version else "per_call",
             "waiver": why, "corrects": "",
             "purposes": {name: count for name, count in group["purposes"].items() if count and name},
-            "claims": claims, "entries": {} if own else _entries(made, parts.get("provider", 0), claims), "steps": steps,
+            "claims": claims, "steps": steps,
+            "entries": {} if own else _entries(made, parts.get("provider", 0), claims),
         }  # fmt: skip
 
 
