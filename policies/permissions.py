@@ -17,6 +17,9 @@ class Permission(StrEnum):
     ACCOUNT_RESTORE = "account:restore"
     ACCOUNT_SUSPEND = "account:suspend"
     ACCOUNT_VIEW = "account:view"
+    ALARM_RAISE = "alarm:raise"
+    ALARM_RESOLVE = "alarm:resolve"
+    ALARM_VIEW = "alarm:view"
     ALERT_ACT = "alert:act"
     ALERT_CLOSE = "alert:close"
     ALERT_LOOK = "alert:look"
@@ -177,6 +180,7 @@ class Permission(StrEnum):
     PRODUCT_DELIST = "product:delist"
     PRODUCT_DEPOSIT = "product:deposit"
     PRODUCT_EXPIRE = "product:expire"
+    PRODUCT_LIMIT = "product:limit"
     PRODUCT_LIST = "product:list"
     PRODUCT_OBJECT = "product:object"
     PRODUCT_PASS = "product:pass"  # noqa: S105 -- a verb, no password.

@@ -12,6 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from products.consumers.model import KeyUse
+from products.defence.guard import Asked
 from products.serving.gate import Call, Gate, Ration
 from products.serving.limits import KeyLimit
 from products.serving.meter import Digests, PointMeter, make_point, make_series
@@ -93,8 +94,8 @@ class Verification:
         item = BatchItem(request.subject, request.claim, request.consent)
         key = idempotency_key(call.idempotency_key)
         decision = self._gate.decide(caller, offer, request.purpose)
-        uses = self._uses(caller, offer, request.purpose, [item], key, decision.version)
-        (done,) = await self._recorder.record_points(limit, uses, self._gate.ration(offer, decision))
+        uses, asked = self._uses(caller, offer, request.purpose, [item], key, decision.version)
+        (done,) = await self._record(limit, uses, asked, self._gate.ration(offer, decision))
         headers = [JSON, (b"shuzha-log-index", b"%d" % done.log_index), *self._recorder.headers(limit)]
         return Answer(200, headers, done.answer.encode())
 
@@ -107,33 +108,51 @@ class Verification:
         self._gate.take_rate(limit, len(request.items))
         key = idempotency_key(call.idempotency_key)
         decision = self._gate.decide(caller, offer, request.purpose)
-        uses = self._uses(caller, offer, request.purpose, request.items, key, decision.version)
-        done = await self._recorder.record_points(limit, uses, self._gate.ration(offer, decision))
+        uses, asked = self._uses(caller, offer, request.purpose, request.items, key, decision.version)
+        done = await self._record(limit, uses, asked, self._gate.ration(offer, decision))
         answers, places = b",".join(one.answer.encode() for one in done), ",".join(str(one.log_index) for one in done)
         body = b'{"answers":[%b],"log_indexes":[%b]}' % (answers, places.encode())
         return Answer(200, [JSON, *self._recorder.headers(limit)], body)
 
+    async def _record(
+        self, limit: KeyLimit, uses: Sequence[tuple[Series, Point]], asked: Sequence[Asked], ration: Ration | None
+    ) -> list[Recorded]:
+        """Record the uses; questions that were not answered, or not for the first time, are not counted as asked."""
+        try:
+            done = await self._recorder.record_points(limit, uses, ration)
+        except BaseException:
+            for one in asked:
+                self._gate.defence.give_back(one)
+            raise
+        for one, outcome in zip(asked, done, strict=False):
+            if outcome.duplicate:
+                self._gate.defence.give_back(one)
+        return done
+
     def _uses(
         self, caller: Caller, offer: Offer, purpose: str, items: Sequence[BatchItem], key: str, version: str
-    ) -> list[tuple[Series, Point]]:
-        at = microseconds(self._gate.clock.now())
-        results = [look_up(offer, item) for item in items]
+    ) -> tuple[list[tuple[Series, Point]], list[Asked]]:
+        now = self._gate.clock.now()
+        at = microseconds(now)
+        found = [look_up(offer, item) for item in items]
         request = request_digest(self._digests, offer, purpose, items) if key else ""
         series = {
             claim: make_series(caller, offer, claim, purpose, version) for claim in {item.claim for item in items}
         }
-        return [
+        uses = [
             (series[item.claim], make_point(
                 result, at, idempotency_key=f"{key}{_PLACE}{place}" if key and place else key, request_digest=request,
                 consent=consent_digest(self._digests, item.consent),
             ))
-            for place, (item, result) in enumerate(zip(items, results, strict=True))
+            for place, (item, (_, result)) in enumerate(zip(items, found, strict=True))
         ]  # fmt: skip
+        return uses, self._gate.ask(caller, offer, [(one, result is NO_MATCH) for one, result in found], now, uses)
 
 
-def look_up(offer: Offer, item: BatchItem) -> str:
-    """Return whether the claim is confirmed; refuses a product without its index (503), other fields or claims (422).
+def look_up(offer: Offer, item: BatchItem) -> tuple[bytes, str]:
+    """Return the subject's key and whether the claim is confirmed.
 
+    Refuses a product without its index (503), other fields or claims, and no sound reference to a consent (422).
     A mismatch and an unknown subject cost the same and are answered alike.
     """
     index = offer.index
@@ -150,8 +169,22 @@ def look_up(offer: Offer, item: BatchItem) -> str:
             422, "subject_fields", "the subject has other fields than the product asks for", rule="product.subject",
             accepted=", ".join(offer.subject),
         )  # fmt: skip
-    found = index.find(subject_hash(offer.key, [item.subject[name] for name in offer.subject]))
-    return MATCH if found > 0 and found & bit else NO_MATCH
+    check_consent(offer, item)
+    subject = subject_hash(offer.key, [item.subject[name] for name in offer.subject])
+    found = index.find(subject)
+    return subject, MATCH if found > 0 and found & bit else NO_MATCH
+
+
+def check_consent(offer: Offer, item: BatchItem) -> None:
+    """Refuse a question about a person that names no consent (422): it is a reference, and not the person's number."""
+    consent = item.consent
+    if not consent and not offer.personal:
+        return
+    if not consent or consent != consent.strip() or not consent.isprintable() or consent in item.subject.values():
+        raise Refusal(
+            422, "consent_required", "the question names no reference to the person's consent", rule="product.consent",
+            accepted="`consent`: a reference of 1 to 200 printable letters that is no field of the subject",
+        )  # fmt: skip
 
 
 def request_digest(digests: Digests, offer: Offer, purpose: str, items: Sequence[BatchItem]) -> str:
@@ -160,8 +193,8 @@ def request_digest(digests: Digests, offer: Offer, purpose: str, items: Sequence
 
 
 def consent_digest(digests: Digests, consent: str) -> str:
-    """Return the keyed digest of a reference to a person's consent."""
-    return digests.of(b"consent", consent.encode())
+    """Return the keyed digest of a reference to a person's consent; empty where none is asked and none was named."""
+    return digests.of(b"consent", consent.encode()) if consent else ""
 
 
 def meter_refusal(error: Exception) -> Refusal:

@@ -13,6 +13,7 @@ from products.consumers.posting import read_private
 from products.consumers.service import KeyService
 from products.consumers.usage_now import UsageNow
 from products.consumers.webhooks import WebhookService
+from products.defence.service import DefenceService
 from products.forms.deliveries import FetchesOf
 from products.forms.service import FormParts, FormService
 from products.registry.cases import CaseService
@@ -22,7 +23,8 @@ from products.registry.objecting import Objecting
 from products.registry.resources import ResourceService
 from products.registry.service import RegistryService, RegistrySettings
 from products.registry.sheet import Addresses, Sheets
-from products.serving.index import IndexService, index_folder
+from products.serving.index import IndexService
+from products.serving.places import index_folder
 from products.serving.snapshot import read_manifest
 from sandbox.workspaces.host.disks import images_folder
 from shuzha.exits.ending import Ending
@@ -127,6 +129,11 @@ class Platform(Workrooms):
     def usage_now(self) -> UsageNow:
         """What apps use this moment."""
         return UsageNow(self.apps, self.consumers, self.clock, self.settings.folder("usage"))
+
+    @cached_property
+    def defence(self) -> DefenceService:
+        """Limits of products against enumeration, and alarms."""
+        return DefenceService(self.database, self.policies)
 
     @cached_property
     def indexes(self) -> IndexService:
