@@ -10,6 +10,7 @@ from shuzha.core.clock import OffsetClock
 from shuzha.core.errors import NotFound
 from shuzha.people.service import People
 from shuzha.portal.accounts import AccountPages
+from shuzha.portal.alarms import AlarmPages
 from shuzha.portal.announcements import AnnouncementPages
 from shuzha.portal.apps import AppPages
 from shuzha.portal.assessments import AssessmentPages
@@ -60,6 +61,7 @@ NAVIGATION = (
     NavItem(
         "/products", "Products",
         frozenset({"provider", "authority", "operator", "analyst", "registry", "consumer", "regulator"}),
+        also=("/alarms",),
     ),
     NavItem("/apps", "Apps", frozenset({"consumer", "authority", "regulator"}), also=("/keys", "/webhooks")),
     NavItem("/usage", "Usage", frozenset({"provider", "authority", "operator", "consumer", "regulator"})),
@@ -107,6 +109,7 @@ def make_pages(services: Services, desk: Desk) -> APIRouter:
         ProductPages(desk, services),
         AppPages(desk, services),
         KeyPages(desk, services),
+        AlarmPages(desk, services),
         WebhookPages(desk, services),
         UsagePages(desk, services.usage_views),
         StatementPages(desk, services.settlement, services.statement_desk, services.registry),
