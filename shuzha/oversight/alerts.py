@@ -105,7 +105,7 @@ class Alerts:
     def close(self, actor: Actor, alert_id: str, reason: str) -> Alert:
         """Return the alert closed: nothing is to be done, for a reason."""
         with self._database.work(actor) as work:
-            return self._move(work, actor, alert_id, "close", check_words(reason, "the reason of closing an alert"))
+            return self._move(work, actor, alert_id, "close", check_words(reason))
 
     def act(self, actor: Actor, alert_id: str, kind: OrderKind, reason: str) -> Order:
         """Return the order that an alert led to: its key, product or consumer suspended with this one decision."""
@@ -140,7 +140,7 @@ class Alerts:
 
     def set_rule(self, actor: Actor, kind: AlertKind, values: Mapping[str, float], reason: str) -> RuleInForce:
         """Return the limits of one kind as they hold from now on; refuses an unknown limit, and one out of range."""
-        said = check_words(reason, "the reason of a limit")
+        said = check_words(reason)
         whole = check_rule(kind, values)
         with self._database.work(actor) as work:
             self._policies.check(actor, "alert:set", Resource("alert"), Context(at=work.now()))

@@ -77,7 +77,7 @@ class Orders:
         Refuses whoever may not order, an unknown subject, an empty reason, and the recall of what nobody buys (a key
         or a consumer). What is out of use already stays so, and is named.
         """
-        said = check_words(reason, "the reason of an order")
+        said = check_words(reason)
         if verb is OrderVerb.RECALL and kind not in RECALLED:
             raise Invalid(
                 f"a {kind.value} is not recalled", rule="order.recall",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from products.registry.codes import ProductKind
 from products.registry.model import Product, ProductState, Registration, check_notice_over
@@ -20,7 +19,9 @@ from shuzha.core.clock import city_date
 from shuzha.core.errors import Invalid
 from shuzha.exits.model import ExitState
 from shuzha.people.staff import Member, TrainingState
+from shuzha.portal.awaiting_supervision import SupervisionTasks
 from shuzha.portal.services import Services
+from shuzha.portal.task import Task
 from shuzha.releases.model import STANDING
 
 _A = AuthorizationState
@@ -45,29 +46,14 @@ OPERATOR_TURN = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One thing that awaits a person: what to do (a message id), with which thing, where, and by when."""
-
-    what: str
-    titles: tuple[str, str]
-    href: str
-    state: object
-    due: dt.date | None = None
-    left: int | None = None
-
-    def title(self, language: str) -> str:
-        """Return the thing's name in a language."""
-        return self.titles[0] if language.startswith("zh") else self.titles[1] or self.titles[0]
-
-
 class Awaiting:
     """Collects tasks from the rooms, for each role that the person holds."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._supervising = SupervisionTasks(services, self._task)
         self._roles: dict[str, tuple[Callable[[Actor], Iterator[Task]], ...]] = {
-            "provider": (self._own_entries, self._demands_to_grant),
+            "provider": (self._own_entries, self._demands_to_grant, self._supervising.to_mend),
             "authority": (
                 self._entries_to_review,
                 self._authorizations,
@@ -77,7 +63,10 @@ class Awaiting:
                 self._late_providers,
                 self._differing,
                 self._imports_to_review,
+                self._supervising.open_alerts,
+                self._supervising.to_order,
             ),
+            "regulator": (self._supervising.open_alerts,),
             "expert": (self._to_assess,),
             "operator": (
                 self._to_sign,
@@ -87,6 +76,7 @@ class Awaiting:
                 self._to_renew,
                 self._own_demands,
                 self._own_products,
+                self._supervising.mended,
             ),
             "analyst": (
                 self._own_person,
@@ -97,7 +87,10 @@ class Awaiting:
             ),
             "checker": (self._exports_to_review, self._imports_to_review),
             "registry": (self._registrations,),
-            "consumer": (self._held_keys,),
+            "consumer": (
+                self._supervising.unread_recalls,
+                self._held_keys,
+            ),
             "administrator": (self._to_identify,),
         }
 
