@@ -31,7 +31,7 @@ import polars as pl
 from indexing.register import Register
 
 from products.serving import snapshot
-from products.serving.index import index_folder
+from products.serving.places import index_folder
 from products.serving.segments import read_segment
 from products.serving.snapshot import Snapshot
 

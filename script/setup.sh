@@ -87,7 +87,7 @@ server_environment() { # LIST: server, kubernetes or dev. Each holds all of the 
 need_image_tools() { ((EUID)) || need_packages e2fsprogs=/usr/sbin/mkfs.ext4 mount=/usr/bin/mount; }
 
 setup_server() {
-  need_packages bubblewrap=bwrap libseccomp2='/usr/lib/*/libseccomp.so.2'
+  need_packages bubblewrap=bwrap libseccomp2='/usr/lib/*/libseccomp.so.2' fonts-wqy-microhei=/usr/share/fonts/truetype/wqy/wqy-microhei.ttc
   need_image_tools
   if [[ ${SHUZHA_SPAWNER:-} == kubernetes ]]; then server_environment kubernetes; else server_environment server; fi
 }
@@ -155,7 +155,8 @@ setup_all() {
 
 setup_tests() {
   need_packages bubblewrap=bwrap libseccomp2='/usr/lib/*/libseccomp.so.2' chromium=/usr/bin/chromium \
-    fonts-noto-cjk='/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc' postgresql='/usr/lib/postgresql/*/bin/initdb'
+    fonts-noto-cjk='/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc' \
+    fonts-wqy-microhei=/usr/share/fonts/truetype/wqy/wqy-microhei.ttc postgresql='/usr/lib/postgresql/*/bin/initdb'
   need_image_tools
   server_environment dev
   setup_sandbox

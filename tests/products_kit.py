@@ -10,6 +10,7 @@ import polars as pl
 
 from products.consumers.apps import AppService
 from products.consumers.service import KeyService
+from products.defence.service import DefenceService
 from products.registry.cases import CaseService
 from products.registry.codes import ProductKind
 from products.registry.dossier import Dossiers
@@ -95,6 +96,7 @@ class ProductCity(ReleaseCity):
         self.index = IndexService(
             self.database, self.policies, self.registry, scopes, self.zone, self.keys, self.folder / "products"
         )
+        self.defence = DefenceService(self.database, self.policies)
         self.apps = AppService(self.database, self.policies)
         self.api_keys = KeyService(self.database, self.policies)
         self.registrar = person("zheng", "org_registry", "registry")
@@ -135,7 +137,14 @@ class ProductCity(ReleaseCity):
         self.registry.list_product(self.operator, self.coded(product).id, Price(price), waived)
         if product.kind is ProductKind.VERIFICATION:
             self.index.run_build(product.id)
+            self.limited(product)
         return self.registry.start(self.operator, product.id)
+
+    def limited(self, product: Product, subjects: int = 10**9, asks: int = 65_000, negatives: int = 10**9) -> None:
+        """Set what may be asked of a product a day: as good as everything, where nothing else is said."""
+        self.defence.set_limits(
+            self.operator, product.id, "test", distinct_subjects=subjects, subject_asks=asks, negatives=negatives
+        )
 
     def granted(self, people: int = 200, **changes: object) -> tuple[Entry, Grant]:
         """Return an entry with data and a grant on it for verification and reports."""

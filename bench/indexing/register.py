@@ -16,7 +16,7 @@ sys.modules["tests"] = tests = types.ModuleType("tests")
 tests.__path__ = [str(ROOT / "tests")]
 
 
-from products.serving.index import KEY_PURPOSE  # noqa: E402
+from products.serving.places import KEY_PURPOSE  # noqa: E402
 from products.serving.snapshot import Manifest, Snapshot  # noqa: E402
 from products.serving.subjects import subject_hash  # noqa: E402
 from products.serving.watching import Say  # noqa: E402

@@ -31,7 +31,7 @@ tests.__path__ = [str(ROOT / "tests")]
 from products.registry.model import Product  # noqa: E402
 from products.serving import snapshot  # noqa: E402
 from products.serving.building import Unwatched, adopt, build_all  # noqa: E402
-from products.serving.index import KEY_PURPOSE, index_folder  # noqa: E402
+from products.serving.places import KEY_PURPOSE, index_folder  # noqa: E402
 from products.serving.rows import KeyedRows  # noqa: E402
 from products.serving.subjects import subject_hash  # noqa: E402
 from shuzha.core.clock import FixedClock  # noqa: E402

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from products.serving import __main__ as serving
 from shuzha.metering.client import Told, UsageClient
-from shuzha.metering.events import Point, Recorded, Series, UsageEvent
+from shuzha.metering.events import Point, Recorded, Series, UsageEvent, join
 
 
 class NullClient(UsageClient):
@@ -29,6 +29,9 @@ class NullClient(UsageClient):
     async def record(self, event: UsageEvent) -> Recorded:
         self._count += 1
         return Recorded(event.usage_id, self._count, event.answer, False)
+
+    async def record_points(self, points: Iterable[tuple[Series, Point]]) -> list[Recorded]:
+        return [await self.record(join(*each)) for each in points]
 
     async def record_all(self, events: Iterable[UsageEvent]) -> list[Recorded]:
         return [await self.record(event) for event in events]

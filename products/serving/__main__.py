@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import socket
 import sys
 from functools import partial
@@ -78,6 +79,10 @@ def main(arguments: list[str] | None = None) -> int:
         server_header=False, proxy_headers=bool(settings.api_proxies), forwarded_allow_ips=settings.api_proxies or None,
         timeout_graceful_shutdown=5,
     )  # fmt: skip
+    # What is there now stays, so that the collector does not look at it again under each few calls.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
     state.start()
     try:
         uvicorn.Server(config).run(sockets=[listener])

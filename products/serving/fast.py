@@ -16,12 +16,22 @@ import msgspec
 
 from policies import Held
 from products.consumers.model import KeyUse
+from products.defence.guard import Asked
+from products.defence.model import AlarmKind
 from products.serving.gate import Call, Gate, Ration, Taken
 from products.serving.limits import KeyLimit
 from products.serving.meter import Digests, PointMeter, make_point, make_series
 from products.serving.metrics import Metrics
 from products.serving.state import Caller, Offer
-from products.serving.verify import REQUEST, consent_digest, idempotency_key, look_up, meter_refusal, request_digest
+from products.serving.verify import (
+    NO_MATCH,
+    REQUEST,
+    consent_digest,
+    idempotency_key,
+    look_up,
+    meter_refusal,
+    request_digest,
+)
 from products.serving.wire import BatchItem, Refusal
 from shuzha.core.errors import ShuzhaError
 from shuzha.metering.events import Point, Recorded, Series, microseconds
@@ -77,7 +87,7 @@ class Fast:
             if decision.version != right.version:
                 right = self._right(known, request.purpose)
             item = BatchItem(request.subject, request.claim, request.consent)
-            result = look_up(known.offer, item)
+            subject, result = look_up(known.offer, item)
             key = idempotency_key(idempotency.decode("latin-1"))
         except (Refusal, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return False
@@ -89,20 +99,33 @@ class Fast:
         digest = request_digest(self._digests, known.offer, request.purpose, [item]) if key else ""
         consent = consent_digest(self._digests, request.consent)
         point = make_point(result, microseconds(now), idempotency_key=key, request_digest=digest, consent=consent)
-        return self._send(known.limit, right.ration, now, (series, point), finish)
+        asked = self._gate.defence.take(
+            series.key_id, series.product, subject, now, negative=result is NO_MATCH
+        )  # fmt: skip
+        if isinstance(asked, AlarmKind):
+            return False
+        if self._send(known.limit, right.ration, now, (series, point), asked, finish):
+            return True
+        self._gate.defence.give_back(asked)
+        return False
 
     def _send(
-        self, limit: KeyLimit, ration: Ration | None, now: dt.datetime, use: tuple[Series, Point], finish: Finish
-    ) -> bool:
+        self, limit: KeyLimit, ration: Ration | None, now: dt.datetime, use: tuple[Series, Point], asked: Asked,
+        finish: Finish,
+    ) -> bool:  # fmt: skip
         if not limit.take(1, time.monotonic()):
             return False
         taken = self._gate.take_quotas_now(limit, ration, now)
         if taken is not None:
-            if self._meter.send(*use, _Use(self, limit, taken, finish).told):
+            if self._meter.send(*use, _Use(self, limit, taken, asked, finish).told):
                 return True
             taken.give_back(1)
         limit.give_back(1)
         return False
+
+    def give_back(self, asked: Asked) -> None:
+        """Take a question back that was not answered, or not for the first time."""
+        self._gate.defence.give_back(asked)
 
     def _find(self, code: str, authorization: bytes) -> _Pass | None:
         state = self._gate.state
@@ -154,10 +177,11 @@ class Fast:
 class _Use:
     """One call that waits for the disk, and what it took from the quotas."""
 
-    __slots__ = ("_fast", "_taken", "finish", "limit", "started")
+    __slots__ = ("_asked", "_fast", "_taken", "finish", "limit", "started")
 
-    def __init__(self, fast: Fast, limit: KeyLimit, taken: Taken, finish: Finish) -> None:
+    def __init__(self, fast: Fast, limit: KeyLimit, taken: Taken, asked: Asked, finish: Finish) -> None:
         self._fast = fast
+        self._asked = asked
         self._taken = taken
         self.limit = limit
         self.finish = finish
@@ -169,6 +193,7 @@ class _Use:
             self._fast.answer(self, point.answer.encode(), outcome)
             return
         self._taken.give_back(1)
+        self._fast.give_back(self._asked)
         if isinstance(outcome, Recorded):
             self._fast.answer(self, outcome.answer.encode(), outcome.log_index)
         else:

@@ -15,12 +15,14 @@ from typing import Protocol
 from policies import Context, Decision, Held, Period, Policies, Quota, ScopeSource
 from products.consumers.app_model import AppState
 from products.consumers.model import ApiKey, KeyState, KeyUse
+from products.defence.guard import REFUSALS, Asked
+from products.defence.model import AlarmKind
 from products.registry.model import ProductState
 from products.serving.limits import AddressLimits, Allowance, GrantLimits, KeyLimit, Pool, Span, span_of
 from products.serving.state import Caller, Offer, ServingState
 from products.serving.wire import Refusal
 from shuzha.core.clock import Clock
-from shuzha.metering.events import UsageEvent
+from shuzha.metering.events import Point, Series, UsageEvent, join
 
 _STATE = re.compile(r"(authorization|grant) \S+ is ([a-z_]+)")
 
@@ -61,7 +63,7 @@ class Ration:
     rule: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Taken:
     """What a use took from the quotas of its key and its grant."""
 
@@ -89,6 +91,7 @@ class Gate:
         usage: Used,
     ) -> None:
         self.state = state
+        self.defence = state.defence
         self.clock = clock
         self._policies = policies
         self._scopes = scopes
@@ -143,18 +146,43 @@ class Gate:
             )
 
     async def take_quotas(
-        self, limit: KeyLimit, ration: Ration | None, events: Sequence[UsageEvent]
+        self, limit: KeyLimit, ration: Ration | None, uses: Sequence[tuple[Series, Point]]
     ) -> Callable[[int], None]:
         """Count uses against the key's quota of the day and the grant's; return what gives back so many of them.
 
         Refuses (429) more than either has, but no repeat of what was metered: the meter answers it as it did before.
         """
         try:
-            return await self._reserve(limit, ration, len(events))
+            return await self._reserve(limit, ration, len(uses))
         except Refusal:
-            if all(event.idempotency_key != event.usage_id and self._usage.has(event) for event in events):
+            if self._are_repeats(uses):
                 return _nothing
             raise
+
+    def ask(
+        self, caller: Caller, offer: Offer, subjects: Sequence[tuple[bytes, bool]], now: dt.datetime,
+        uses: Sequence[tuple[Series, Point]],
+    ) -> list[Asked]:  # fmt: skip
+        """Count questions about subjects (their keys, and whether the answer is `no_match`) against the defence.
+
+        Refuses them all (429, 403) where one is past a limit, but no repeat of what was metered.
+        """
+        asked: list[Asked] = []
+        for subject, negative in subjects:
+            one = self.defence.take(caller.key.id, offer.product.id, subject, now, negative=negative)
+            if isinstance(one, AlarmKind):
+                for taken in asked:
+                    self.defence.give_back(taken)
+                if self._are_repeats(uses):
+                    return []
+                why = REFUSALS[one]
+                headers = self.limit(caller).headers(now)
+                raise Refusal(why.status, why.code, why.detail, rule=why.rule, accepted=why.accepted, headers=headers)
+            asked.append(one)
+        return asked
+
+    def _are_repeats(self, uses: Sequence[tuple[Series, Point]]) -> bool:
+        return all(point.idempotency_key and self._usage.has(join(series, point)) for series, point in uses)
 
     def take_quotas_now(self, limit: KeyLimit, ration: Ration | None, now: dt.datetime) -> Taken | None:
         """Count one use against both quotas; None, and nothing is counted, where one is used up or not yet known."""

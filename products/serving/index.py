@@ -25,6 +25,7 @@ from products.registry.model import Product, ProductState
 from products.registry.service import RegistryService, product_resource, read_verification
 from products.serving import snapshot, watching
 from products.serving.building import Built, Watch, adopt, among, build_all, build_changes
+from products.serving.places import KEY_PURPOSE, index_folder
 from products.serving.rows import KeyedRows, Recipe, read_keyed, written_subjects
 from products.serving.segments import reduce_rows
 from products.serving.snapshot import FORMAT, Manifest
@@ -38,7 +39,6 @@ from shuzha.core.work import Database
 
 LEAST_SHARE, MOST_SHARE = 0.05, 0.95
 LEAST_SUBJECTS = 10
-KEY_PURPOSE = "verification-index"
 MOST_CHANGED = 0.25
 """The share of changed rows from which on all rows are read: following so many changes costs more."""
 
@@ -218,11 +218,6 @@ class IndexService:
             rows = self._raw.scan(task.product.entry, task.raw_version)
             read_keyed(rows, task.recipe, take, written_subjects(went, task.recipe))
         return build_changes(current, folder, (keys, low), _joined(fresh), watch)
-
-
-def index_folder(folder: Path, product_id: str) -> Path:
-    """Return where a product's index lies."""
-    return folder / product_id / "index"
 
 
 def check_shares(product_id: str, subjects: int, shares: dict[str, float]) -> None:

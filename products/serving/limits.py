@@ -135,14 +135,16 @@ class KeyLimit:
 
     def header_bytes(self, moment: dt.datetime) -> bytes:
         """Return the two header fields as they are written."""
-        return b"".join([b"%b: %b\r\n" % each for each in self.headers(moment)])
+        return b"ratelimit: %b\r\nratelimit-policy: %b\r\n" % (self._left(moment), self._policy)
 
     def headers(self, moment: dt.datetime) -> list[tuple[bytes, bytes]]:
         """Return the two header fields."""
+        return [(b"ratelimit", self._left(moment)), (b"ratelimit-policy", self._policy)]
+
+    def _left(self, moment: dt.datetime) -> bytes:
         left = max(0, self._quota - (self.uses.used if self.uses.holds(moment) else 0))
         reset = DAY_SECONDS - int((moment.timestamp() + 8 * 3600) % DAY_SECONDS)
-        value = b'"second";r=%d;t=1, "day";r=%d;t=%d' % (self._bucket.left, left, reset)
-        return [(b"ratelimit", value), (b"ratelimit-policy", self._policy)]
+        return b'"second";r=%d;t=1, "day";r=%d;t=%d' % (self._bucket.left, left, reset)
 
 
 @dataclass(frozen=True, slots=True)

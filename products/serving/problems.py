@@ -71,6 +71,12 @@ PROBLEMS: tuple[ProblemType, ...] = (
         "密钥已到期，或轮换的重叠期已过。", "请使用替换它的新密钥。", "the key's term is over",
     ),
     ProblemType(
+        "key_stopped", 403, "Too many answers of this key were `no_match`: it is stopped at this product.",
+        "Ask the operating unit or the data authority, who look into the alarm and resolve it.",
+        "该密钥得到的 `no_match` 过多，已在该产品上停用。", "请联系运营单位或数据主管部门处理告警。",
+        "too many answers of this key were `no_match`: it is stopped until the alarm is resolved",
+    ),
+    ProblemType(
         "key_suspended", 403, "The key is suspended; the detail says why.", "Answer the authority that suspended it.",
         "密钥已被暂停，原因见 detail。", "请联系作出暂停决定的主管部门。", "the key is suspended: odd pattern",
     ),
@@ -184,12 +190,25 @@ PROBLEMS: tuple[ProblemType, ...] = (
         "所需字段见 accepted 与产品说明。", "the subject has other fields than the product asks for",
     ),
     ProblemType(
+        "consent_required", 422, "A question about a person names no reference to that person's consent.",
+        "Send `consent`: a reference of 1 to 200 printable letters that is no field of the subject.",
+        "涉及个人的核验未附该人同意的凭证编号。", "请发送 `consent`：1 至 200 个可打印字符的编号，且不得是主体的字段。",
+        "the question names no reference to the person's consent",
+    ),
+    ProblemType(
         "claim_unknown", 422, "The product does not answer this claim.", "`accepted` names the claims.",
         "产品不提供该核验事项。", "可用事项见 accepted。", "the product does not answer this claim",
     ),
     ProblemType(
         "rate_exceeded", 429, "More calls a second than the key has.", "Wait as long as Retry-After says.",
         "每秒调用超过密钥上限。", "请按 Retry-After 等待。", "more calls a second than the key has",
+    ),
+    ProblemType(
+        "asks_spent", 429, "The asks of the day are used up: about new subjects, or about this one.",
+        "Ask tomorrow, or about subjects that were asked about before; the operating unit sets a product's limits.",
+        "今日的查询次数已用尽：或为新主体，或为该主体。",
+        "请明日再试，或查询此前已查询过的主体；产品限额由运营单位设定。",
+        "the asks of the day are used up: about new subjects, or about this one",
     ),
     ProblemType(
         "quota_exceeded", 429, "The key's quota of the day is used up.", "RateLimit says when it is full again.",

@@ -132,7 +132,8 @@ class ShortProtocol(PunctualProtocol):
             and self.parser.get_method() == b"POST" and self.parser.get_http_version() == "1.1"
             and not self.parser.should_upgrade()
         ):  # fmt: skip
-            self._end()
+            if self._deadline is not None:
+                self._end()
             self._held = True
             self._body = b""
             return

@@ -18,13 +18,16 @@ from policies import Policies, Resource
 from products.consumers.app_model import App, AppState
 from products.consumers.model import ApiKey, digest_of, is_secret
 from products.consumers.store import APPS, KEYS
+from products.defence.guard import Defence
 from products.registry.codes import ProductKind
 from products.registry.model import Product, ProductState
 from products.registry.service import product_resource, read_verification
 from products.registry.store import PRODUCTS
 from products.serving import snapshot
-from products.serving.index import KEY_PURPOSE, index_folder
+from products.serving.places import KEY_PURPOSE, index_folder
 from products.serving.snapshot import Snapshot
+from shuzha.catalog.model import SubjectKind
+from shuzha.catalog.store import ENTRIES
 from shuzha.core.actor import Actor
 from shuzha.core.errors import ShuzhaError
 from shuzha.core.keys import KeyRing
@@ -40,7 +43,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A product as it is served: its resource for decisions and, for a verification, its fields, claims and index."""
+    """A product as it is served: its resource for decisions and, for a verification, its fields, claims and index.
+
+    `personal`: its subjects are persons, or nobody says that they are not; a question then names a consent.
+    """
 
     product: Product
     resource: Resource
@@ -49,6 +55,7 @@ class Offer:
     claims: Mapping[str, int] = field(default_factory=dict)
     key: bytes = b""
     index: Snapshot | None = None
+    personal: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +102,7 @@ class ServingState:
         self._keys = keys
         self._folder = folder
         self._forget_ids = forget_ids
+        self.defence = Defence(database, policies, folder.parent / "run" / "asks")
         # The follower takes its place before anything is loaded, so that nothing falls between the two.
         self._follower = Follower(
             database,
@@ -105,6 +113,7 @@ class ServingState:
                 "authorization:*": [self._right_changed],
                 "grant:*": [self._right_changed],
                 "entry:*": [self._right_changed],
+                **self.defence.handlers(),
             },
         )
         self._heard = time.monotonic()
@@ -128,12 +137,14 @@ class ServingState:
         """Follow the outbox until `stop`."""
         self._heard = time.monotonic()
         self._thread.start()
+        self.defence.start()
 
     def stop(self) -> None:
         """End the thread."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(5)
+        self.defence.stop()
 
     def step(self) -> None:
         """Hear the news once; `start` does it ten times a second."""
@@ -149,6 +160,7 @@ class ServingState:
                 log.exception("the consumer API cannot hear the outbox; trying again")
 
     def _load(self) -> None:
+        self.defence.load()
         with self._database.read() as work:
             products, keys, apps = work.list(PRODUCTS), work.list(KEYS), work.list(APPS)
         self._apps = {app.id: app for app in apps}
@@ -204,7 +216,14 @@ class ServingState:
         index = before.index if before is not None else None
         if product.index_version and (index is None or index.manifest.version != product.index_version):
             index = self._open(product, index)
-        return Offer(product, resource, columns, tuple(specification.subject), claims, secret, index)
+        return Offer(
+            product, resource, columns, tuple(specification.subject), claims, secret, index, self._is_personal(product)
+        )
+
+    def _is_personal(self, product: Product) -> bool:
+        with self._database.read() as work:
+            entry = work.find(ENTRIES, product.entry)
+        return entry is None or entry.subject_kind is not SubjectKind.ORGANISATION
 
     def _open(self, product: Product, before: Snapshot | None) -> Snapshot | None:
         # The older file is let go by the garbage collector, once the last call that holds it has ended.

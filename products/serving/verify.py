@@ -12,9 +12,10 @@ from typing import TypeVar
 import msgspec
 
 from products.consumers.model import KeyUse
+from products.defence.guard import Asked
 from products.serving.gate import Call, Gate, Ration
 from products.serving.limits import KeyLimit
-from products.serving.meter import Digests, Meter, make_event
+from products.serving.meter import Digests, PointMeter, make_point, make_series
 from products.serving.state import Caller, Offer
 from products.serving.subjects import subject_hash
 from products.serving.wire import (
@@ -28,7 +29,7 @@ from products.serving.wire import (
     refusal_of,
 )
 from shuzha.core.errors import Conflict, ShuzhaError
-from shuzha.metering.events import Recorded, UsageEvent
+from shuzha.metering.events import Point, Recorded, Series, UsageEvent, microseconds, split
 
 MAX_IDEMPOTENCY_KEY = 200
 MATCH, NO_MATCH = "match", "no_match"
@@ -44,24 +45,30 @@ _BATCH = msgspec.json.Decoder(BatchRequest)
 class Recorder:
     """Records uses and keeps the quotas of key and grant true: what could not be recorded is given back."""
 
-    def __init__(self, gate: Gate, meter: Meter) -> None:
+    def __init__(self, gate: Gate, meter: PointMeter) -> None:
         self._gate = gate
         self._meter = meter
 
     async def record(self, limit: KeyLimit, events: Sequence[UsageEvent], ration: Ration | None) -> list[Recorded]:
         """Return the outcomes once all are on disk; refuses a used idempotency key (409) and a silent writer (503)."""
-        give_back = await self._gate.take_quotas(limit, ration, events)
+        return await self.record_points(limit, [split(event) for event in events], ration)
+
+    async def record_points(
+        self, limit: KeyLimit, uses: Sequence[tuple[Series, Point]], ration: Ration | None
+    ) -> list[Recorded]:
+        """Return the outcomes of points once all are on disk; refuses as `record` does."""
+        give_back = await self._gate.take_quotas(limit, ration, uses)
         answered = 0
         try:
             # The first one tells whether the idempotency key was used for another call: then nothing is metered.
-            done = [await self._meter.record(events[0])]
-            if len(events) > 1:
-                done += await self._meter.record_all(events[1:])
+            apart = 1 if len(uses) > 1 and uses[0][1].idempotency_key else 0
+            done = await self._meter.record_points(uses[:apart]) if apart else []
+            done += await self._meter.record_points(uses[apart:])
             answered = sum(not one.duplicate for one in done)
         except (ShuzhaError, TimeoutError, OSError) as error:
             raise meter_refusal(error) from error
         finally:
-            give_back(len(events) - answered)
+            give_back(len(uses) - answered)
         return done
 
     def headers(self, limit: KeyLimit) -> Headers:
@@ -87,8 +94,8 @@ class Verification:
         item = BatchItem(request.subject, request.claim, request.consent)
         key = idempotency_key(call.idempotency_key)
         decision = self._gate.decide(caller, offer, request.purpose)
-        (event,) = self._events(caller, offer, request.purpose, [item], key, decision.version)
-        (done,) = await self._recorder.record(limit, [event], self._gate.ration(offer, decision))
+        uses, asked = self._uses(caller, offer, request.purpose, [item], key, decision.version)
+        (done,) = await self._record(limit, uses, asked, self._gate.ration(offer, decision))
         headers = [JSON, (b"shuzha-log-index", b"%d" % done.log_index), *self._recorder.headers(limit)]
         return Answer(200, headers, done.answer.encode())
 
@@ -101,31 +108,51 @@ class Verification:
         self._gate.take_rate(limit, len(request.items))
         key = idempotency_key(call.idempotency_key)
         decision = self._gate.decide(caller, offer, request.purpose)
-        events = self._events(caller, offer, request.purpose, request.items, key, decision.version)
-        done = await self._recorder.record(limit, events, self._gate.ration(offer, decision))
+        uses, asked = self._uses(caller, offer, request.purpose, request.items, key, decision.version)
+        done = await self._record(limit, uses, asked, self._gate.ration(offer, decision))
         answers, places = b",".join(one.answer.encode() for one in done), ",".join(str(one.log_index) for one in done)
         body = b'{"answers":[%b],"log_indexes":[%b]}' % (answers, places.encode())
         return Answer(200, [JSON, *self._recorder.headers(limit)], body)
 
-    def _events(
+    async def _record(
+        self, limit: KeyLimit, uses: Sequence[tuple[Series, Point]], asked: Sequence[Asked], ration: Ration | None
+    ) -> list[Recorded]:
+        """Record the uses; questions that were not answered, or not for the first time, are not counted as asked."""
+        try:
+            done = await self._recorder.record_points(limit, uses, ration)
+        except BaseException:
+            for one in asked:
+                self._gate.defence.give_back(one)
+            raise
+        for one, outcome in zip(asked, done, strict=False):
+            if outcome.duplicate:
+                self._gate.defence.give_back(one)
+        return done
+
+    def _uses(
         self, caller: Caller, offer: Offer, purpose: str, items: Sequence[BatchItem], key: str, version: str
-    ) -> list[UsageEvent]:
+    ) -> tuple[list[tuple[Series, Point]], list[Asked]]:
         now = self._gate.clock.now()
-        results = [look_up(offer, item) for item in items]
+        at = microseconds(now)
+        found = [look_up(offer, item) for item in items]
         request = request_digest(self._digests, offer, purpose, items) if key else ""
-        return [
-            make_event(
-                caller, offer, claim=item.claim, purpose=purpose, policy_version=version,
-                result=result, request_digest=request, consent=consent_digest(self._digests, item.consent),
-                idempotency_key=f"{key}{_PLACE}{place}" if key and place else key, at=now,
-            )
-            for place, (item, result) in enumerate(zip(items, results, strict=True))
+        series = {
+            claim: make_series(caller, offer, claim, purpose, version) for claim in {item.claim for item in items}
+        }
+        uses = [
+            (series[item.claim], make_point(
+                result, at, idempotency_key=f"{key}{_PLACE}{place}" if key and place else key, request_digest=request,
+                consent=consent_digest(self._digests, item.consent),
+            ))
+            for place, (item, (_, result)) in enumerate(zip(items, found, strict=True))
         ]  # fmt: skip
+        return uses, self._gate.ask(caller, offer, [(one, result is NO_MATCH) for one, result in found], now, uses)
 
 
-def look_up(offer: Offer, item: BatchItem) -> str:
-    """Return whether the claim is confirmed; refuses a product without its index (503), other fields or claims (422).
+def look_up(offer: Offer, item: BatchItem) -> tuple[bytes, str]:
+    """Return the subject's key and whether the claim is confirmed.
 
+    Refuses a product without its index (503), other fields or claims, and no sound reference to a consent (422).
     A mismatch and an unknown subject cost the same and are answered alike.
     """
     index = offer.index
@@ -142,8 +169,22 @@ def look_up(offer: Offer, item: BatchItem) -> str:
             422, "subject_fields", "the subject has other fields than the product asks for", rule="product.subject",
             accepted=", ".join(offer.subject),
         )  # fmt: skip
-    found = index.find(subject_hash(offer.key, [item.subject[name] for name in offer.subject]))
-    return MATCH if found > 0 and found & bit else NO_MATCH
+    check_consent(offer, item)
+    subject = subject_hash(offer.key, [item.subject[name] for name in offer.subject])
+    found = index.find(subject)
+    return subject, MATCH if found > 0 and found & bit else NO_MATCH
+
+
+def check_consent(offer: Offer, item: BatchItem) -> None:
+    """Refuse a question about a person that names no consent (422): it is a reference, and not the person's number."""
+    consent = item.consent
+    if not consent and not offer.personal:
+        return
+    if not consent or consent != consent.strip() or not consent.isprintable() or consent in item.subject.values():
+        raise Refusal(
+            422, "consent_required", "the question names no reference to the person's consent", rule="product.consent",
+            accepted="`consent`: a reference of 1 to 200 printable letters that is no field of the subject",
+        )  # fmt: skip
 
 
 def request_digest(digests: Digests, offer: Offer, purpose: str, items: Sequence[BatchItem]) -> str:
@@ -152,8 +193,8 @@ def request_digest(digests: Digests, offer: Offer, purpose: str, items: Sequence
 
 
 def consent_digest(digests: Digests, consent: str) -> str:
-    """Return the keyed digest of a reference to a person's consent."""
-    return digests.of(b"consent", consent.encode())
+    """Return the keyed digest of a reference to a person's consent; empty where none is asked and none was named."""
+    return digests.of(b"consent", consent.encode()) if consent else ""
 
 
 def meter_refusal(error: Exception) -> Refusal:

@@ -24,7 +24,9 @@ Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Reference = Annotated[
     str,
     msgspec.Meta(
-        min_length=1, max_length=200, description="The consumer's reference to the person's consent; kept as a hash"
+        min_length=1,
+        max_length=200,
+        description="Reference to the person's consent, needed where subjects are persons; kept as a hash",
     ),
 ]
 Result = Literal["match", "no_match"]
@@ -36,7 +38,7 @@ class VerifyRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     subject: dict[Name, SubjectText]
     claim: Name
     purpose: Name
-    consent: Reference
+    consent: Reference = ""
 
 
 class VerifyAnswer(msgspec.Struct, frozen=True):
@@ -51,7 +53,7 @@ class BatchItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     subject: dict[Name, SubjectText]
     claim: Name
-    consent: Reference
+    consent: Reference = ""
 
 
 class BatchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

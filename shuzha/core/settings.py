@@ -28,6 +28,7 @@ class Settings:
     api_port: int = 8001
     api_workers: int = 1
     api_proxies: str = ""
+    webhook_networks: str = ""
     sandbox_host: str = "sandbox.localhost"
     sandbox_port: int = 8002
     sandbox_environment: Path = Path(".venv-sandbox")
@@ -124,6 +125,8 @@ HELP: Mapping[str, str] = {
     "api_workers": "processes of the consumer API",
     "api_proxies": "addresses of the TLS proxies in front of the API (10.0.0.5,10.0.1.0/24): from these alone it"
     " believes X-Forwarded-For, which keys that are bound to networks need",
+    "webhook_networks": "private networks that webhooks may reach (10.1.0.0/16,127.0.0.0/8), then also by http; empty:"
+    " public addresses by HTTPS only",
     "sandbox_host": "the sandbox's host name: never the portal's, since cookies ignore ports",
     "sandbox_port": "the sandbox's port",
     "screen_budget": "bytes that a workspace may show on screens a day, where the authority set no other number",

@@ -2,7 +2,7 @@
 
 Forcing an append makes the file system write its own books too, which costs several times the data itself and waits
 for whoever else forces something. So an owner in a hurry writes each batch here first: a file of two *halves*, filled
-with zeros beforehand, in which a batch is a *record* (magic, index of its first entry, length, CRC-32, the lines).
+with zeros beforehand, in which a batch is a *record* (magic, index of its first entry, length, Adler-32, the lines).
 While one half is written, the log's own files are forced for the other one, beside the owner's loop. After a loss of
 power the entries that the log misses are appended to it again, for their lines are in the records.
 """
@@ -54,14 +54,15 @@ class Journal:
 
     def add(self, first: int, lines: bytes) -> bool:
         """Put a batch on disk and return True; False, and nothing is written, where this half has no room for it."""
-        record = _HEAD.pack(MAGIC, first, len(lines), _check(self._seed, first, lines)) + lines
-        if self._place + len(record) + _HEAD.size > HALF:
+        size = _HEAD.size + len(lines)
+        if self._place + size + _HEAD.size > HALF:
             return False
+        head = _HEAD.pack(MAGIC, first, len(lines), _check(self._seed, first, lines))
         # The head behind is cleared by the same write, so that nobody reads on into an older record.
-        data = record + bytes(_HEAD.size)
-        if os.pwrite(self._handle, data, self._which * HALF + self._place) != len(data):
+        parts = (head, lines, bytes(_HEAD.size))
+        if os.pwritev(self._handle, parts, self._which * HALF + self._place) != size + _HEAD.size:
             raise OSError(28, "the journal takes no more")
-        self._place += len(record)
+        self._place += size
         return True
 
     def turn(self) -> bool:
@@ -131,7 +132,7 @@ def _seed(mark: bytes) -> int:
 
 
 def _check(seed: int, first: int, lines: bytes) -> int:
-    return zlib.crc32(lines, seed ^ (first & 0xFFFFFFFF))
+    return zlib.adler32(lines, seed ^ (first & 0xFFFFFFFF)) & 0xFFFFFFFF
 
 
 def _records(data: bytes, seed: int) -> Iterator[tuple[int, bytes]]:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from shuzha.core.errors import Invalid, ShuzhaError, Unavailable
-from shuzha.metering.events import Point, Recorded, Series, UsageEvent, check_point, check_series, split
+from shuzha.core.errors import ShuzhaError, Unavailable
+from shuzha.metering.events import Point, Recorded, Series, UsageEvent, all_usual, check_point, check_series, split
 from shuzha.metering.wire import (
     MAX_GROUP,
     Declare,
@@ -206,10 +206,27 @@ class UsageClient:
 
     async def record_points(self, points: Iterable[tuple[Series, Point]]) -> list[Recorded]:
         """Return the outcomes of points sent together; raises the first refusal once all are answered."""
+        sent = list(points)
+        if not all_usual([point for _, point in sent]):
+            for _, point in sent:
+                check_point(point)
         line = await self._connected()
-        outcomes = await asyncio.gather(*(_sent(line, *each) for each in points), return_exceptions=True)
+        outcomes: list[Recorded | ShuzhaError] = []
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def told(point: Point, outcome: int | Recorded | ShuzhaError) -> None:
+            # Answers come in the order in which the points were sent.
+            known = Recorded(point.usage_id, outcome, point.answer, False) if isinstance(outcome, int) else outcome
+            outcomes.append(known)
+            if len(outcomes) == len(sent) and not done.done():
+                done.set_result(None)
+
+        for series, point in sent:
+            line.send(series, point, told)
+        if sent:
+            await done
         for outcome in outcomes:
-            if isinstance(outcome, BaseException):
+            if isinstance(outcome, ShuzhaError):
                 raise outcome
         return [outcome for outcome in outcomes if isinstance(outcome, Recorded)]
 
@@ -244,27 +261,6 @@ class UsageClient:
                 except (OSError, TimeoutError):
                     raise _gone() from None
             return self._line
-
-
-def _sent(line: _Line, series: Series, point: Point) -> asyncio.Future[Recorded]:
-    future: asyncio.Future[Recorded] = asyncio.get_running_loop().create_future()
-
-    def told(point: Point, outcome: int | Recorded | ShuzhaError) -> None:
-        if future.done():
-            return
-        if isinstance(outcome, int):
-            future.set_result(Recorded(point.usage_id, outcome, point.answer, False))
-        elif isinstance(outcome, Recorded):
-            future.set_result(outcome)
-        else:
-            future.set_exception(outcome)
-
-    try:
-        check_point(point)
-        line.send(series, point, told)
-    except Invalid as error:
-        future.set_exception(error)
-    return future
 
 
 def _recorded(done: Done) -> Recorded:

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 
@@ -108,8 +108,7 @@ class Point(msgspec.Struct, frozen=True, array_like=True):
         return self.posted_at or self.occurred_at
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(NamedTuple):
     """What the writer says once an event is on disk: for a duplicate, the first one's id, place and answer."""
 
     usage_id: str
@@ -171,7 +170,7 @@ def check_point(point: Point) -> None:
 
 def all_usual(points: list[Point]) -> bool:
     """Return True for points that are plain and surely pass `check_point`, in a fifth of its time."""
-    if not _USAGE_IDS.fullmatch("\n".join([point.usage_id for point in points])):
+    if not points or not _USAGE_IDS.fullmatch("\n".join([point.usage_id for point in points])):
         return False
     for point in points:
         if point.quantity != 1 or point.reverses or len(point.answer) > MAX_WORDS:

@@ -9,8 +9,9 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
 from policies import Resource
-from products.consumers.app_model import APP
+from products.consumers.app_model import APP, AppState
 from products.consumers.apps import app_resource
+from products.consumers.webhook_model import NoticeType
 from shuzha.core.actor import Actor
 from shuzha.core.errors import NotFound
 from shuzha.portal.desk import Desk, Show, Verb, actor_of
@@ -21,6 +22,7 @@ VERBS = (
     Verb("suspend", "Suspend the app", reason=True, tone="bad"),
     Verb("close", "Close the app for good", reason=True, tone="bad"),
 )
+TOLD = tuple(one for one in NoticeType if one is not NoticeType.TEST)
 
 
 class AppPages:
@@ -31,6 +33,7 @@ class AppPages:
         self._apps = services.apps
         self._keys = services.consumers
         self._usage = services.usage_now
+        self._webhooks = services.webhooks
         self._registry = services.registry
 
     def router(self) -> APIRouter:
@@ -95,6 +98,10 @@ class AppPages:
         return self._desk.page(
             request, "app.html", status, errors=errors, app=app, keys=keys, used=used,
             by_key=self._usage.of_keys(actor, app_id), titles=self._titles(actor, products),
+            webhooks=self._webhooks.list_webhooks(actor, app_id), notice_types=TOLD,
+            may_hook=app.state is AppState.ACTIVE and self._desk.can(
+                actor, "webhook:create", Resource("webhook", "", app.organisation)
+            ),
             now=self._desk.clock.now(), verbs=self._desk.verbs(actor, APP, app.state, app_resource(app), VERBS),
         )  # fmt: skip
 

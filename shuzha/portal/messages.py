@@ -14,6 +14,7 @@ from desensitize.transform.techniques import NAMES
 from policies.roles import PERSONAL_ROLES
 from products.consumers.app_model import APP
 from products.consumers.model import KEY, KeyUse
+from products.consumers.webhook_model import WEBHOOK, DeliveryState, NoticeType
 from products.registry.case_model import CASE, CaseKind
 from products.registry.codes import ProductKind
 from products.registry.model import PRODUCT, REGISTRATION
@@ -74,13 +75,13 @@ from shuzha.settlement.plans import STEPS, TYPES
 
 LIFECYCLES: tuple[Lifecycle[StrEnum], ...] = (
     ENTRY, BATCH, ANNOUNCEMENT, AUTHORIZATION, ASSESSMENT, DEMAND, GRANT, RELEASE, WORKSPACE, IMPORT, EXPORT,
-    REGISTRATION, RESOURCE, CASE, PRODUCT, APP, KEY, ACCOUNT, EXIT, TRAINING,
+    REGISTRATION, RESOURCE, CASE, PRODUCT, APP, KEY, WEBHOOK, ACCOUNT, EXIT, TRAINING,
     STATEMENT, ALERT, REQUIREMENT,
 )  # type: ignore[assignment]  # fmt: skip
 WORDS: tuple[type[StrEnum], ...] = (
     Severity, Verdict, Choice, RunState, ProductKind, Operation, OutputKind, BatchMode, ElementType, Role,
     SharingMethod, SubjectKind, TermsKind, UpdateCycle, OrganisationKind, Mode, Cause, Outcome, KeyUse,
-    CaseKind, Access, AlertKind, OrderKind, OrderVerb, Lack,
+    CaseKind, Access, DeliveryState, NoticeType, AlertKind, OrderKind, OrderVerb, Lack,
 )  # fmt: skip
 # Words that pages show and no table of the house holds: forms of output, ways of the audit log, verbs of pages.
 LOOSE = (

@@ -39,6 +39,7 @@ from shuzha.portal.statements import StatementPages
 from shuzha.portal.supervision import SupervisionPages
 from shuzha.portal.tasks import TaskPages
 from shuzha.portal.usage import UsagePages
+from shuzha.portal.webhooks import WebhookPages
 from shuzha.portal.workspaces import WorkspacePages
 
 __all__ = ["Services", "make_desk", "make_pages"]
@@ -66,7 +67,7 @@ NAVIGATION = (
         "/products", "Products",
         frozenset({"provider", "authority", "operator", "analyst", "registry", "consumer", "regulator"}),
     ),
-    NavItem("/apps", "Apps", frozenset({"consumer", "authority", "regulator"}), also=("/notices", "/keys",)),
+    NavItem("/apps", "Apps", frozenset({"consumer", "authority", "regulator"}), also=("/notices", "/keys", "/webhooks")),
     NavItem("/usage", "Usage", frozenset({"provider", "authority", "operator", "consumer", "regulator"})),
     NavItem("/statements", "Statements", frozenset({"provider", "authority", "operator", "consumer", "regulator"})),
     NavItem("/people", "Staff", frozenset({"operator", "analyst", "authority", "regulator", "administrator"})),
@@ -112,6 +113,7 @@ def make_pages(services: Services, desk: Desk) -> APIRouter:
         ProductPages(desk, services),
         AppPages(desk, services),
         KeyPages(desk, services),
+        WebhookPages(desk, services),
         UsagePages(desk, services.usage_views),
         StatementPages(desk, services.settlement, services.statement_desk, services.registry),
         OversightUsagePages(desk, services),

@@ -8,6 +8,7 @@ from policies import Policies
 from products.consumers.apps import AppService
 from products.consumers.service import KeyService
 from products.consumers.usage_now import UsageNow
+from products.consumers.webhooks import WebhookService
 from products.registry.cases import CaseService
 from products.registry.dossier import Dossiers
 from products.registry.resources import ResourceService
@@ -196,6 +197,11 @@ class Services(Protocol):
     @property
     def consumers(self) -> KeyService:
         """Consumers' keys."""
+        ...
+
+    @property
+    def webhooks(self) -> WebhookService:
+        """Where apps are told what happened."""
         ...
 
     @property

@@ -15,7 +15,9 @@ from shuzha.core.clock import city_date, month_before
 from shuzha.core.errors import NotFound
 from shuzha.core.money import Amount, Price
 from shuzha.portal.desk import Desk, Show, Verb, actor_of
+from shuzha.portal.render import speech_of
 from shuzha.portal.sheets import csv_response
+from shuzha.portal.statement_pdf import Names, render_pdf
 from shuzha.settlement.approving import StatementDesk, resource_of
 from shuzha.settlement.model import STATEMENT, Line, StatementKind, StatementState
 from shuzha.settlement.service import SettlementService
@@ -53,6 +55,7 @@ class StatementPages:
         router.add_api_route("/statements/{statement_id}", self.show, methods=["GET"])
         router.add_api_route("/statements/{statement_id}/lines.csv", self.sheet, methods=["GET"])
         router.add_api_route("/statements/{statement_id}/document.json", self.document, methods=["GET"])
+        router.add_api_route("/statements/{statement_id}/statement.pdf", self.paper, methods=["GET"])
         router.add_api_route("/statements/{statement_id}/{verb}", self.act, methods=["POST"])
         return router
 
@@ -109,6 +112,19 @@ class StatementPages:
         name = f"statement-{found.period}-{found.id}.json"
         headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
         return Response(found.as_draft().document(), media_type="application/json", headers=headers)
+
+    def paper(self, request: Request, statement_id: str) -> Response:
+        """Give the statement as a PDF in the reader's language."""
+        actor = actor_of(request)
+        found = self._settlement.get_statement(actor, statement_id)
+        speech = speech_of(request)
+        place = 0 if speech.language == "zh_Hans" else 1
+        names = Names(
+            lambda one: self._desk.renderer.name_of(one, speech.language), lambda one: self._title(actor, one)[place]
+        )
+        name = f"statement-{found.period}-{found.id}.pdf"
+        headers = {"Content-Disposition": f'inline; filename="{name}"', "Cache-Control": "no-store"}
+        return Response(render_pdf(found, speech, names), media_type="application/pdf", headers=headers)
 
     def _page(self, request: Request, statement_id: str, errors: Sequence[str] = (), status: int = 200) -> Response:
         actor = actor_of(request)

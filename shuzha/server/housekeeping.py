@@ -17,6 +17,7 @@ from policies import reference
 from policies.rolebook import RoleBook
 from products.consumers.app_model import APP
 from products.consumers.model import KEY
+from products.consumers.webhook_model import WEBHOOK
 from products.registry.case_model import CASE
 from products.registry.model import PRODUCT, REGISTRATION
 from products.registry.resource_model import RESOURCE
@@ -44,7 +45,7 @@ from shuzha.settlement.model import STATEMENT
 _DOCS = Path(__file__).parents[2] / "docs"
 LIFECYCLES: tuple[Lifecycle[Any], ...] = (
     ACCOUNT, ENTRY, BATCH, ANNOUNCEMENT, AUTHORIZATION, ASSESSMENT, DEMAND, GRANT, RELEASE, WORKSPACE, IMPORT, EXPORT,
-    REGISTRATION, RESOURCE, CASE, PRODUCT, APP, KEY, TRAINING, EXIT,
+    REGISTRATION, RESOURCE, CASE, PRODUCT, APP, KEY, WEBHOOK, TRAINING, EXIT,
     STATEMENT, ALERT, REQUIREMENT,
 )  # fmt: skip
 

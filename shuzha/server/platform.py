@@ -7,8 +7,13 @@ from functools import cached_property, partial
 from typing import Any
 
 from products.consumers.apps import AppService
+from products.consumers.delivering import Deliveries
+from products.consumers.noticing import Notices
+from products.consumers.posting import read_private
 from products.consumers.service import KeyService
 from products.consumers.usage_now import UsageNow
+from products.consumers.webhooks import WebhookService
+from products.defence.service import DefenceService
 from products.forms.deliveries import FetchesOf
 from products.forms.service import FormParts, FormService
 from products.registry.cases import CaseService
@@ -18,7 +23,8 @@ from products.registry.objecting import Objecting
 from products.registry.resources import ResourceService
 from products.registry.service import RegistryService, RegistrySettings
 from products.registry.sheet import Addresses, Sheets
-from products.serving.index import IndexService, index_folder
+from products.serving.index import IndexService
+from products.serving.places import index_folder
 from products.serving.snapshot import read_manifest
 from sandbox.workspaces.host.disks import images_folder
 from shuzha.exits.ending import Ending
@@ -38,6 +44,7 @@ from shuzha.oversight.witnesses import Witnesses
 from shuzha.server.ordering import OrderMeans
 from shuzha.server.workrooms import Workrooms
 from shuzha.settlement.approving import StatementDesk
+from shuzha.settlement.contributing import ContributionService
 from shuzha.settlement.pricing import PricingService
 from shuzha.settlement.service import SettlementService
 from shuzha.settlement.sources import UsageSource
@@ -103,9 +110,30 @@ class Platform(Workrooms):
         return KeyService(self.database, self.policies)
 
     @cached_property
+    def webhooks(self) -> WebhookService:
+        """Where apps are told what happened."""
+        private = read_private(self.settings.webhook_networks)
+        return WebhookService(self.database, self.policies, self.keys, private)
+
+    @cached_property
+    def deliveries(self) -> Deliveries:
+        """What is on its way to webhooks."""
+        return Deliveries(self.database, self.webhooks, read_private(self.settings.webhook_networks))
+
+    @cached_property
+    def notices(self) -> Notices:
+        """What apps are told of."""
+        return Notices(self.database, self.settings.folder("usage"))
+
+    @cached_property
     def usage_now(self) -> UsageNow:
         """What apps use this moment."""
         return UsageNow(self.apps, self.consumers, self.clock, self.settings.folder("usage"))
+
+    @cached_property
+    def defence(self) -> DefenceService:
+        """Limits of products against enumeration, and alarms."""
+        return DefenceService(self.database, self.policies)
 
     @cached_property
     def indexes(self) -> IndexService:
@@ -139,6 +167,11 @@ class Platform(Workrooms):
     def pricing(self) -> PricingService:
         """Price plans, ceilings and permitted revenues."""
         return PricingService(self.database, self.policies)
+
+    @cached_property
+    def contributions(self) -> ContributionService:
+        """What each raw entry contributes to a product, measured in the raw zone."""
+        return ContributionService(self.database, self.policies, self.raw_zone)
 
     @cached_property
     def exits(self) -> ExitService:

@@ -14,6 +14,8 @@ from starlette.staticfiles import StaticFiles
 
 import products.consumers.app_routes
 import products.consumers.routes
+import products.consumers.webhook_routes
+import products.defence.routes
 import products.registry.routes
 import products.registry.routes_cases
 import sandbox.airlock.routes
@@ -45,7 +47,7 @@ from shuzha.portal.pages import make_desk, make_pages
 from shuzha.portal.redraw import draw_again
 from shuzha.portal.refused import AMISS, Refused, mark_misfits, typed_of
 from shuzha.portal.render import STATIC, speech_of
-from shuzha.server import problems, schema
+from shuzha.server import documents, problems, schema
 from shuzha.server.caps import BodyCap
 from shuzha.server.platform import Platform
 from shuzha.server.subscriptions import cache_handlers
@@ -72,6 +74,7 @@ def make_app(platform: Platform) -> FastAPI:
     app.add_middleware(BodyCap)
     desk = make_desk(platform)
     problems.install(app)
+    documents.describe(app)
     _install_pages_problems(app, desk)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.include_router(_api(platform), prefix=API)
@@ -105,12 +108,16 @@ def _api(platform: Platform) -> APIRouter:
     router.include_router(products.registry.routes.make_router(platform.registry, actor))
     router.include_router(products.registry.routes_cases.make_resource_router(platform.resources, actor))
     router.include_router(products.registry.routes_cases.make_case_router(platform.cases, actor))
+    router.include_router(products.defence.routes.make_router(platform.defence, actor))
     sheets = platform.sheets, platform.dossiers, platform.addresses
     router.include_router(products.registry.routes_cases.make_sheet_router(*sheets, actor))
     router.include_router(products.consumers.app_routes.make_router(platform.apps, actor))
     router.include_router(products.consumers.routes.make_router(platform.consumers, actor))
+    router.include_router(products.consumers.webhook_routes.make_router(platform.webhooks, actor))
     router.include_router(
-        shuzha.settlement.routes.make_router(platform.settlement, platform.statement_desk, platform.pricing, actor)
+        shuzha.settlement.routes.make_router(
+            platform.settlement, platform.statement_desk, platform.pricing, platform.contributions, actor
+        )
     )
     router.include_router(shuzha.exits.routes.make_router(platform.exits, actor))
     router.include_router(shuzha.oversight.routes.make_router(platform.oversight, actor))

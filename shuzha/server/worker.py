@@ -56,6 +56,7 @@ def running(platform: Platform) -> Iterator[None]:
     platform.indexes.sweep()
     for product in platform.indexes.list_unfinished():
         platform.jobs.enqueue(BUILD_INDEX, product)
+    platform.deliveries.forget_old()
     platform.inbound.sweep()
     for job, request in platform.inbound.list_unfinished():
         platform.jobs.enqueue(job, request)

@@ -14,11 +14,12 @@ from fastapi.responses import Response
 from shuzha.core.actor import Actor
 from shuzha.core.money import Price
 from shuzha.settlement.approving import StatementDesk
+from shuzha.settlement.contributing import ContributionService, Measure
 from shuzha.settlement.model import Draft
 from shuzha.settlement.plans import read_plan
 from shuzha.settlement.pricing import NewCap, NewPrice, PricingService
 from shuzha.settlement.service import Reconciliation, SettlementService
-from shuzha.settlement.store import Ceiling, PriceVersion, RevenueCap, Statement
+from shuzha.settlement.store import Ceiling, Contribution, PriceVersion, RevenueCap, Statement
 
 ActorDependency = Callable[..., Actor]
 
@@ -89,13 +90,15 @@ class RecountResult:
 
 
 def make_router(
-    service: SettlementService, desk: StatementDesk, pricing: PricingService, actor: ActorDependency
-) -> APIRouter:
+    service: SettlementService, desk: StatementDesk, pricing: PricingService, contributions: ContributionService,
+    actor: ActorDependency,
+) -> APIRouter:  # fmt: skip
     """Return the routes of statements, of their life, and of prices."""
     router = APIRouter(tags=["settlement"])
     _add_statements(router, service, actor)
     _add_life(router, desk, actor)
     _add_prices(router, pricing, actor)
+    _add_contributions(router, contributions, actor)
     return router
 
 
@@ -188,6 +191,16 @@ def _add_prices(router: APIRouter, pricing: PricingService, actor: ActorDependen
     @router.post("/authorizations/{authorization_id}/caps", status_code=201)
     def set_cap(authorization_id: str, body: NewCap, who: Actor = Depends(actor)) -> RevenueCap:
         return pricing.set_cap(who, authorization_id, body)
+
+
+def _add_contributions(router: APIRouter, contributions: ContributionService, actor: ActorDependency) -> None:
+    @router.get("/products/{product_id}/contributions")
+    def list_contributions(product_id: str, who: Actor = Depends(actor)) -> tuple[Contribution, ...]:
+        return contributions.list_contributions(who, product_id)
+
+    @router.post("/products/{product_id}/contributions", status_code=201)
+    def measure(product_id: str, body: Measure, who: Actor = Depends(actor)) -> Contribution:
+        return contributions.measure(who, product_id, body)
 
 
 def _view(found: PriceVersion) -> PriceView:

@@ -369,6 +369,8 @@ def settle_and_oversee(story: Story, usage: str) -> None:
     page = story.go("authority", "/statements")
     press(page.get_by_role("button", name="Settle").first)
     expect(page.get_by_role("alert")).to_have_count(0)
+    press(page.get_by_role("button", name=f"Approve all of {period}").first)
+    expect(page.get_by_role("alert")).to_have_count(0)
     bill = story.go("consumer", "/statements")
     # 16 calls at 0.0375 yuan are 0.60 yuan.
     expect(bill.get_by_text("¥0.60").first).to_be_visible()

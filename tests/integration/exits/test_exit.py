@@ -14,7 +14,7 @@ from products.consumers.store import KEYS
 from products.registry.codes import ProductKind
 from products.registry.model import ProductState
 from products.registry.store import PRODUCTS
-from products.serving.index import index_folder
+from products.serving.places import index_folder
 from sandbox.airlock.model import ExportState
 from sandbox.airlock.store import EXPORTS
 from sandbox.workspaces.model import WorkspaceState

@@ -21,7 +21,7 @@ from shuzha.core.clock import FixedClock
 from tests.ports_kit import free_port
 from tests.products_kit import ProductCity, who
 
-READY_SECONDS = 20.0
+READY_SECONDS = 60.0
 
 
 def wait_until(is_so: Callable[[], bool], seconds: float = READY_SECONDS) -> None:

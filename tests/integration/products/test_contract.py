@@ -105,7 +105,7 @@ def test_the_document_is_whole():
     schemas = document["components"]["schemas"]
     assert {"VerifyRequest", "VerifyAnswer", "BatchRequest", "BatchAnswer", "Problem"} <= set(schemas)
     assert schemas["VerifyAnswer"]["properties"]["result"]["enum"] == ["match", "no_match"]
-    assert set(schemas["VerifyRequest"]["required"]) == {"subject", "claim", "purpose", "consent"}
+    assert set(schemas["VerifyRequest"]["required"]) == {"subject", "claim", "purpose"}
 
 
 async def test_a_waived_purpose_is_metered_at_full_price(city, parts):

@@ -121,7 +121,7 @@ def test_erasing_leaves_no_byte_in_the_journal(tmp_path: Path) -> None:
 
 def test_a_journal_that_cannot_be_written_stores_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = Journal(tmp_path / "journal.bin", b"mark")
-    monkeypatch.setattr(os, "pwrite", lambda *_of: 3)
+    monkeypatch.setattr(os, "pwritev", lambda *_of: 3)
     with pytest.raises(OSError, match="takes no more"):
         journal.add(0, b"x\n")
     monkeypatch.undo()

@@ -178,7 +178,7 @@ def test_failed_disk_is_said_and_nothing_is_acknowledged(
     def full(*_of: object) -> None:
         raise OSError(28, "No space left on device")
 
-    for call in ("pwrite", "fdatasync"):
+    for call in ("pwritev", "fdatasync"):
         monkeypatch.setattr(os, call, full)
     with pytest.raises(Unavailable, match="No space left"):
         store.record([event])

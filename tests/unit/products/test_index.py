@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from products.serving import snapshot, watching
-from products.serving.index import KEY_PURPOSE, check_shares, index_folder
+from products.serving.index import check_shares
+from products.serving.places import KEY_PURPOSE, index_folder
 from products.serving.subjects import subject_hash
 from shuzha.catalog.model import BatchMode
 from shuzha.core.errors import Conflict, Invalid, NotAllowed
