@@ -9,9 +9,9 @@ from typing import Any
 
 from policies import Context, Policies, Resource
 from products.consumers.store import KEYS
-from shuzha.core.actor import Actor
+from shuzha.core.actor import Actor, platform_actor
 from shuzha.core.ids import new_id
-from shuzha.core.work import Database, Work
+from shuzha.core.work import Database, Event, Work
 from shuzha.oversight.anomalies import Oddity, find_many_keys, find_oddities
 from shuzha.oversight.model import (
     ALERT,
@@ -96,6 +96,14 @@ class Alerts:
                 data={"kind": found.kind.value, "consumer": found.consumer, "product": found.product},
             )  # fmt: skip
         return True
+
+    def follow_alarm(self, event: Event) -> None:
+        """Raise an alert over an alarm of the enumeration defence; a handler of the outbox, which bears a repeat."""
+        told = event.data
+        figures = {"limit": float(told.get("limit", 0))}
+        consumer, product, key, day = (str(told.get(name, "")) for name in ("consumer", "product", "key", "day"))
+        found = Oddity(AlertKind.ENUMERATION, consumer, product, key, day, figures)
+        self.raise_alert(platform_actor("watch"), found)
 
     def look(self, actor: Actor, alert_id: str) -> Alert:
         """Return the alert marked as looked at by this person."""

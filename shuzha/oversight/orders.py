@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from policies import Context, Policies, Resource
+from products.consumers.noticing import ORDERED
 from products.consumers.store import APPS, KEYS
 from products.registry.store import PRODUCTS
 from shuzha.authorization.store import AUTHORIZATIONS
@@ -99,7 +100,8 @@ class Orders:
                 data={"verb": verb.value, "kind": kind.value, "subject": subject, "reason": said},
             )  # fmt: skip
         platform = platform_actor("order")
-        hits = tuple(self._hit(platform, one, f"{order.id}: {said}") for one in targets)
+        begins = ORDERED if verb is OrderVerb.RECALL else "suspended by order"
+        hits = tuple(self._hit(platform, one, f"{begins} {order.id}: {said}") for one in targets)
         with self._database.work(platform) as work:
             order = work.save(ORDERS, replace(order, hits=hits, done_at=work.now()))
             work.emit(
