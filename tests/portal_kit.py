@@ -12,8 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from products.consumers.model import NewKey
+from products.registry.case_model import Asked, CaseKind
 from products.registry.codes import ProductKind
-from products.registry.model import Product, Sheet
+from products.registry.model import Product, Registration, Sheet
+from products.registry.registration import Objector
+from products.registry.resource_model import Access, ResourceSheet
 from sandbox.airlock.base import Parts
 from sandbox.airlock.inputs import PlatformInputs
 from sandbox.airlock.model import Choice, ExportRequest
@@ -461,6 +464,26 @@ class PortalCity:
             export, "by_district", ProductKind.REPORT, "各区参保人数季报", "Insured people by district", upto="announce"
         )
         self.made["product.notice"] = report.id
+        held = self.product(
+            export, "by_district", ProductKind.REPORT, "各区参保人数年报", "Insured people a year", upto="announce"
+        )
+        self.made["product.held"] = held.id
+        self._leave_registrations(entry, held)
+
+    def _leave_registrations(self, entry: Entry, report: Product) -> None:
+        """Leave an objection to answer, a resource on its way, and a case that the holder is to be heard on."""
+        platform, registrar = self.platform, self.people["registry"]
+        platform.registry.object_publicly(report.id, Objector("周女士", "zhou@example.cn"), "名称与我单位统计产品相同")
+        sheet = ResourceSheet("社会保险参保信息", "Social insurance", "参保与缴费", "社会保险法", "wang@example.cn")
+        resource = platform.resources.deposit(self.people["provider"], entry.id, sheet, Access.AUTHORIZED_OPERATION)
+        platform.resources.apply(self.people["provider"], resource.id)
+        self.made["resource"] = platform.resources.supplement(registrar, resource.id, "请补充采集依据的条款").id
+        served = next(
+            one for one in platform.registry.list_all(registrar)
+            if one.registration is Registration.VALID and one.id != report.id
+        )  # fmt: skip
+        asked = Asked(CaseKind.CORRECTION, "更新频率与目录不符", {"refresh": "每日 daily"})
+        self.made["case"] = platform.cases.file(self.people["provider"], served.id, asked).id
 
     def _leave_supervision(self, entry: Entry, product: Product, key: NewKey) -> None:
         platform, regulator = self.platform, self.people["regulator"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.portal_kit import PortalCity
 
-PUBLIC = ("/", "/public", "/public/authorizations", "/sign-in")
+PUBLIC = ("/", "/public", "/public/authorizations", "/public/products", "/sign-in")
 
 
 def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
@@ -24,6 +24,10 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
         f"{authorization}/what-if?valid_until=2027-01-31&operations=view&entries={made['entry']}&purposes=loan-review"
     )
     own_files = tuple(f"/imports/{made[f'import.{name}']}" for name in ("read", "screened", "inside"))
+    registration, resource = f"/registrations/{made['product']}", f"/registrations/{made['resource']}"
+    noticed, case = f"/registrations/{made['product.held']}", f"/cases/{made['case']}"
+    public = (f"/public/notices/{made['product.held']}", f"/public/products/{made['product']}")
+    asking = f"/cases/new?subject={made['product']}&kind="
     person = f"/people/{city.people['analyst'].id}"
     mending = ("/requirements", f"/requirements/{made['requirement']}")
     supervision = (
@@ -36,7 +40,9 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
         "provider": (
             "/tasks", "/entries", entry, f"/entries/{made['entry.returned']}", "/authorizations", authorization,
             f"/demands/{made['demand.checked']}", release, "/products", product, *money,
-            f"/statements/{made['statement.provider']}", f"{policy}aggregate", *mending,
+            f"/statements/{made['statement.provider']}", f"{policy}aggregate", *mending, "/registrations",
+            resource, case,
+            f"{asking}correction", f"/registrations/new?entry={made['entry']}",
         ),
         "authority": (
             "/tasks", f"/entries/{made['entry.submitted']}", "/authorizations", authorization,
@@ -59,6 +65,7 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
             export, "/products", f"/products/new?export={made['export']}&file=by_district", product,
             *mending,
             f"/products/{made['product.notice']}", *money, f"/statements/{made['statement.authorization']}",
+            "/registrations", registration, noticed, case, f"{asking}change", f"{asking}cancellation", *public,
         ),
         "analyst": (
             "/tasks", "/entries", "/workspaces", workspace, "/exports", "/exports?show=mine", export,
@@ -73,7 +80,10 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
         "checker2": ("/tasks", "/exports", f"/exports/{made['export.voted']}"),
         "expert1": ("/tasks", "/assessments", f"/assessments/{made['assessment.1']}", "/announcements"),
         "expert2": ("/tasks", f"/assessments/{made['assessment.2']}"),
-        "registry": ("/tasks", "/products", product, f"/products/{made['product.notice']}"),
+        "registry": (
+            "/tasks", "/products", product, f"/products/{made['product.notice']}", "/registrations", registration,
+            resource, noticed, case,
+        ),
         "consumer": (
             "/tasks", "/products", "/notices", product, f"/keys/{made['key']}", *money,
             f"/statements/{made['statement.bill']}",

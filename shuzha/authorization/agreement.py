@@ -12,14 +12,17 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from types import MappingProxyType
 
 import msgspec
 
 from shuzha.core.clock import end_of_day, start_of_day
 from shuzha.core.errors import Invalid
+from shuzha.core.money import Amount
 
 WHOLE = 10_000
+MAX_FIXED_FEN = 10**12
 STRICT = {"extra": "forbid"}  # An API body with a misspelt field is refused, not read past.
 CONTENT_RULE = "J23 art. 4"
 
@@ -87,13 +90,42 @@ class Allocation:
 
 
 @dataclass(frozen=True, slots=True)
+class FixedSum:
+    """A sum of fen that a party gets first of each month's income."""
+
+    __pydantic_config__ = STRICT
+    party: str
+    amount_fen: int
+
+
+@dataclass(frozen=True, slots=True)
+class IncomeBand:
+    """How a month's income behind the fixed sums is shared up to `up_to_fen`."""
+
+    __pydantic_config__ = STRICT
+    up_to_fen: int
+    allocation: Allocation
+
+
+@dataclass(frozen=True, slots=True)
 class Income:
-    """How income is calculated and allocated; the infrastructure rate is taken from it first (J23 art. 17)."""
+    """How income is calculated and allocated; the infrastructure rate is taken from it first (J23 art. 17).
+
+    What is left runs down a waterfall: `fixed` sums, then `bands` that rise, then the `allocation`.
+    """
 
     __pydantic_config__ = STRICT
     calculation: str
     infrastructure_rate: int
     allocation: Allocation
+    fixed: tuple[FixedSum, ...] = ()
+    bands: tuple[IncomeBand, ...] = ()
+
+    def said(self) -> str:
+        """Return the allocation in words: fixed sums, bands, shares."""
+        parts = [f"first {one.party} {Amount(one.amount_fen).yuan()} yuan a month" for one in self.fixed]
+        parts += [f"up to {Amount(one.up_to_fen).yuan()} yuan a month {_said(one.allocation)}" for one in self.bands]
+        return "; ".join([*parts, _said(self.allocation)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +170,6 @@ class Agreement:
         return next(clause for clause in self.clauses() if clause.part == part)
 
     def _texts(self) -> Mapping[str, str]:
-        shares = ", ".join(f"{role} {percent(share)}" for role, share in self.income.allocation.shares().items())
         return {
             "entries": ", ".join(self.entries),
             "purposes": "; ".join(self.purposes),
@@ -147,7 +178,7 @@ class Agreement:
             "term": f"{self.term.valid_from.isoformat()} / {self.term.valid_until.isoformat()}",
             "calculation": self.income.calculation,
             "infrastructure": percent(self.income.infrastructure_rate),
-            "allocation": shares,
+            "allocation": self.income.said(),
             "rights_and_duties": self.rights_and_duties,
             "security": self.security,
             "exit": self.exit,
@@ -170,6 +201,10 @@ _HEADS = (
     ("7", "asset_disposal", "期满资产处置", "disposal of assets after the term", CONTENT_RULE),
 )
 PARTS: Mapping[str, str] = MappingProxyType({part: number for number, part, *_ in _HEADS})
+
+
+def _said(allocation: Allocation) -> str:
+    return ", ".join(f"{role} {percent(share)}" for role, share in allocation.shares().items())
 
 
 def percent(basis_points: int) -> str:
@@ -221,11 +256,24 @@ def _check_term(term: Term, cap_years: int, cap_source: str) -> None:
 
 
 def _check_income(income: Income) -> None:
-    shares = income.allocation.shares()
-    if any(share < 0 for share in shares.values()) or sum(shares.values()) != WHOLE:
+    for allocation in (income.allocation, *(band.allocation for band in income.bands)):
+        shares = allocation.shares()
+        if any(share < 0 for share in shares.values()) or sum(shares.values()) != WHOLE:
+            raise Invalid(
+                f"the allocation sums to {sum(shares.values())} basis points",
+                rule="agreement.allocation", accepted="shares of 0 or more that sum to 10000", field="operator",
+            )  # fmt: skip
+    for one in income.fixed:
+        if one.party not in income.allocation.shares() or not 0 < one.amount_fen <= MAX_FIXED_FEN:
+            raise Invalid(
+                "a fixed sum of the agreement is refused", rule="agreement.allocation",
+                accepted="provider, platform or operator, and a sum of more than 0", field="fixed",
+            )  # fmt: skip
+    ends = [0, *(band.up_to_fen for band in income.bands)]
+    if any(end <= before for before, end in pairwise(ends)):
         raise Invalid(
-            f"the allocation sums to {sum(shares.values())} basis points",
-            rule="agreement.allocation", accepted="shares of 0 or more that sum to 10000", field="operator",
+            "the bands of the agreement do not rise", rule="agreement.allocation",
+            accepted="sums of more than 0, each more than the one before", field="bands",
         )  # fmt: skip
     if not 0 <= income.infrastructure_rate < WHOLE:
         raise Invalid(

@@ -7,11 +7,13 @@ certificates; a signature proves that the organisation's signed-in account asked
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
+import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from shuzha.authorization.agreement import canonical, sha256
+from shuzha.authorization.agreement import Agreement, canonical, sha256
 from shuzha.authorization.model import Authorization, Signature
 from shuzha.core.actor import Actor
 from shuzha.core.errors import Conflict
@@ -36,7 +38,7 @@ def document_of(authorization: Authorization) -> bytes:
         "field": authorization.field,
         "responsible_person": authorization.responsible_person,
         "approval": authorization.approval,
-        "agreement": authorization.agreement,
+        "agreement": _agreement(authorization.agreement),
         "clauses": authorization.agreement.clauses(),
     }
     if authorization.announcement:
@@ -48,6 +50,15 @@ def document_of(authorization: Authorization) -> bytes:
             "renews": authorization.renews,
         }
     return canonical(content)
+
+
+def _agreement(agreement: Agreement) -> dict[str, Any]:
+    """Return an agreement as it is signed: what agreements of before could not say is left out where it is empty."""
+    plain: dict[str, Any] = msgspec.to_builtins(agreement, order="sorted")
+    for name in ("fixed", "bands"):
+        if not plain["income"][name]:
+            del plain["income"][name]
+    return plain
 
 
 def document_hash(authorization: Authorization) -> str:

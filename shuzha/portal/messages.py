@@ -53,7 +53,7 @@ from shuzha.oversight import trace, walks
 from shuzha.oversight.model import ALERT, REQUIREMENT, AlertKind, Lack, OrderKind, OrderVerb
 from shuzha.people.model import ACCOUNT, OrganisationKind
 from shuzha.people.staff import TRAINING
-from shuzha.portal.awaiting import AUTHORITY_TURN, OPERATOR_TURN, REGISTRY_TURN
+from shuzha.portal.awaiting import AUTHORITY_TURN
 from shuzha.portal.desk import word
 from shuzha.portal.exits import GONE, WAITING
 from shuzha.portal.finding_words import PLACE_WORDS
@@ -66,6 +66,7 @@ from shuzha.portal.people import ALL as PEOPLE_WORDS
 from shuzha.portal.policy_words import ALL as POLICY_WORDS
 from shuzha.portal.purposes import USUAL as PURPOSES
 from shuzha.portal.refused import ALL as REFUSED_WORDS
+from shuzha.portal.registering_words import ALL as REGISTERING_WORDS
 from shuzha.portal.supervision import ALL as SUPERVISION_WORDS
 from shuzha.portal.tasks import LINKS
 from shuzha.portal.workspaces import ENDS, LIMIT_WORDS
@@ -161,8 +162,8 @@ def _all() -> Iterator[str]:
     yield from (*LABELS, *POLICY_WORDS, *HOLD_WORDS, *PEOPLE_WORDS, *(each.name for each in USUAL_CRITERIA))
     yield from (*SUPERVISION_WORDS, *REFUSED_WORDS, *PURPOSES.values())
     yield from (*OWN_FILE_RULES.values(), *OWN_FILE_ACCEPTED.values(), *ORIGINS.values())
-    for table in (AUTHORITY_TURN, REGISTRY_TURN, OPERATOR_TURN):
-        yield from table.values()
+    yield from AUTHORITY_TURN.values()
+    yield from REGISTERING_WORDS
     yield from (label for links in LINKS.values() for _, label in links)
 
 

@@ -14,6 +14,7 @@ from shuzha.portal.announcements import AnnouncementPages
 from shuzha.portal.apps import AppPages
 from shuzha.portal.assessments import AssessmentPages
 from shuzha.portal.authorizations import AuthorizationPages
+from shuzha.portal.cases import CasePages
 from shuzha.portal.demands import DemandPages
 from shuzha.portal.desk import Desk, tone, word
 from shuzha.portal.entries import EntryPages
@@ -30,6 +31,8 @@ from shuzha.portal.policies import PolicyPages
 from shuzha.portal.products import ProductPages
 from shuzha.portal.public import PublicPages
 from shuzha.portal.purposes import purpose_name
+from shuzha.portal.register import RegisterPages
+from shuzha.portal.registering import RegistrationPages
 from shuzha.portal.releases import ReleasePages
 from shuzha.portal.render import NavItem, Renderer
 from shuzha.portal.requirements import RequirementPages
@@ -69,6 +72,10 @@ NAVIGATION = (
     ),
     NavItem(
         "/apps", "Apps", frozenset({"consumer", "authority", "regulator"}), also=("/notices", "/keys", "/webhooks")
+    ),
+    NavItem(
+        "/registrations", "Registrations", frozenset({"provider", "authority", "operator", "registry", "regulator"}),
+        also=("/cases",),
     ),
     NavItem("/usage", "Usage", frozenset({"provider", "authority", "operator", "consumer", "regulator"})),
     NavItem("/statements", "Statements", frozenset({"provider", "authority", "operator", "consumer", "regulator"})),
@@ -113,6 +120,9 @@ def make_pages(services: Services, desk: Desk) -> APIRouter:
         WorkspacePages(desk, services),
         ExportPages(desk, services),
         ProductPages(desk, services),
+        RegistrationPages(desk, services),
+        CasePages(desk, services),
+        RegisterPages(desk, services),
         AppPages(desk, services),
         KeyPages(desk, services),
         WebhookPages(desk, services),

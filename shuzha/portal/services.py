@@ -11,6 +11,7 @@ from products.consumers.usage_now import UsageNow
 from products.consumers.webhooks import WebhookService
 from products.registry.cases import CaseService
 from products.registry.dossier import Dossiers
+from products.registry.registers import Registers
 from products.registry.resources import ResourceService
 from products.registry.service import RegistryService
 from products.registry.sheet import Addresses, Sheets
@@ -172,6 +173,11 @@ class Services(Protocol):
     @property
     def resources(self) -> ResourceService:
         """Data resources and their registration."""
+        ...
+
+    @property
+    def registers(self) -> Registers:
+        """Both registers behind one door."""
         ...
 
     @property
