@@ -47,7 +47,7 @@ from shuzha.metering.events import UsageEvent
 from shuzha.metering.writer import DEFAULT_ORIGIN, KEY_NAME, open_store
 from shuzha.oversight.anomalies import Oddity
 from shuzha.oversight.model import AlertKind, Lack, OrderKind, OrderVerb
-from shuzha.oversight.requirements import Asked
+from shuzha.oversight.requirements import Asked as AskedMending
 from shuzha.people.model import OrganisationKind
 from shuzha.releases.model import Release
 from shuzha.server.demo.cast import ADMINISTRATOR, ORGANISATIONS, PARTS
@@ -494,7 +494,7 @@ class PortalCity:
         spare = self.key(product)
         order = platform.orders.place(regulator, OrderVerb.SUSPEND, OrderKind.KEY, spare.key.id, "密钥疑似外泄")
         self.made["order"] = order.id
-        asked = Asked(entry.id, Lack.MISSING, "2025 年的区划代码缺三分之一，无法按区统计。", ("district_code",))
+        asked = AskedMending(entry.id, Lack.MISSING, "2025 年的区划代码缺三分之一，无法按区统计。", ("district_code",))
         self.made["requirement"] = platform.requirements.raise_requirement(self.people["operator"], asked).id
 
     def _leave_assessments(self) -> None:
