@@ -26,6 +26,7 @@ from shuzha.portal.labels import label
 from shuzha.portal.oversight import OversightPages
 from shuzha.portal.people import PeoplePages
 from shuzha.portal.policies import PolicyPages
+from shuzha.portal.product_forms import ProductFormPages
 from shuzha.portal.products import ProductPages
 from shuzha.portal.public import PublicPages
 from shuzha.portal.purposes import purpose_name
@@ -104,6 +105,7 @@ def make_pages(services: Services, desk: Desk) -> APIRouter:
         ImportPages(desk, services),
         WorkspacePages(desk, services),
         ExportPages(desk, services),
+        ProductFormPages(desk, services),
         ProductPages(desk, services),
         AppPages(desk, services),
         KeyPages(desk, services),
