@@ -66,9 +66,9 @@ MODEL_TERMS = {
 class FormCity:
     """A city, and what serves and traces the forms in it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, city: ProductCity | None = None) -> None:
         self.folder = folder
-        self.city = ProductCity(folder, FixedClock(dt.datetime(2026, 3, 2, 4, tzinfo=dt.UTC)))
+        self.city = city or ProductCity(folder, FixedClock(dt.datetime(2026, 3, 2, 4, tzinfo=dt.UTC)))
         self._entries = 10
         self.forms = FormService(
             FormParts(
@@ -83,6 +83,11 @@ class FormCity:
         authorization = self.city.authorize(entry, output_kinds=tuple(OutputKind))
         told = {"output_kinds": tuple(OutputKind), "operations": tuple(Operation)} | changes
         return entry, self.city.grant(authorization, entry, **told)
+
+    @classmethod
+    def of(cls, city: ProductCity) -> FormCity:
+        """Return the same over a city that is there."""
+        return cls(city.folder, city)
 
     def component(self, content: bytes | None = None, terms: object = MARKS) -> Product:
         """Return a component in service."""

@@ -45,4 +45,4 @@ def make_router(service: FormService, actor: Callable[..., Actor]) -> APIRouter:
     return router
 
 
-MOST_UPLOAD = 256 * 1024**2
+MOST_UPLOAD = 64 * 1024**2

@@ -197,6 +197,15 @@ async def test_who_maps_the_model_out_is_held_back_and_others_are_not(made, answ
     assert set(refused) <= {"inputs_exceeded", "probing_exceeded"}
 
 
+def test_a_model_without_terms_does_not_start(made):
+    _, grant = made.granted()
+    told = {"kind": "model", "release": "people", "columns": ["kind"], "target": "paid", "task": "classification"}
+    declared = json.dumps(told | {"holdout": {"share": 0.3}})
+    product = made.city.deposited(grant, b"{}", ProductKind.MODEL, form="model", file="m", specification=declared)
+    with pytest.raises(Invalid, match="it has no terms"):
+        made.city.in_service(product)
+
+
 def test_terms_of_a_model_name_its_columns_and_bound_them(made):
     _, grant = made.granted()
     declared = json.dumps(
