@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.portal_kit import PortalCity
 
-PUBLIC = ("/", "/public", "/public/authorizations", "/sign-in")
+PUBLIC = ("/", "/public", "/public/authorizations", "/sign-in", "/status", "/problems")
 
 
 def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
@@ -69,7 +69,7 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
         "registry": ("/tasks", "/products", product, f"/products/{made['product.notice']}"),
         "consumer": (
             "/tasks", "/products", product, f"/keys/{made['key']}", *money, f"/statements/{made['statement.bill']}",
-            "/apps", f"/apps/{made['app']}",
+            "/apps", f"/apps/{made['app']}", f"/try/{made['product']}",
         ),
         "regulator": (
             "/tasks", "/host", "/oversight", f"/oversight?period={made['month']}", "/audit", "/entries", entry,
