@@ -12,6 +12,7 @@ from products.consumers.usage_now import UsageNow
 from products.consumers.webhooks import WebhookService
 from products.registry.cases import CaseService
 from products.registry.dossier import Dossiers
+from products.registry.registers import Registers
 from products.registry.resources import ResourceService
 from products.registry.service import RegistryService
 from products.registry.sheet import Addresses, Sheets
@@ -34,10 +35,15 @@ from shuzha.core.clock import Clock
 from shuzha.core.lawbook import LawBook
 from shuzha.core.settings import Settings
 from shuzha.exits.service import ExitService
+from shuzha.oversight.alerts import Alerts
 from shuzha.oversight.disclosure import Disclosure
+from shuzha.oversight.live import LiveUsage
 from shuzha.oversight.logs import Logs
+from shuzha.oversight.orders import Orders
+from shuzha.oversight.requirements import Requirements
 from shuzha.oversight.service import Oversight
 from shuzha.oversight.usage import UsageViews
+from shuzha.oversight.walks import Walks
 from shuzha.oversight.witnesses import Witnesses
 from shuzha.people.service import People
 from shuzha.people.staff_service import Staff
@@ -171,6 +177,11 @@ class Services(Protocol):
         ...
 
     @property
+    def registers(self) -> Registers:
+        """Both registers behind one door."""
+        ...
+
+    @property
     def cases(self) -> CaseService:
         """Changes, corrections, renewals and cancellations of registrations."""
         ...
@@ -233,6 +244,31 @@ class Services(Protocol):
     @property
     def witnesses(self) -> Witnesses:
         """Who cosigns the logs' checkpoints."""
+        ...
+
+    @property
+    def walks(self) -> Walks:
+        """From a fen to the raw entry, and back."""
+        ...
+
+    @property
+    def live(self) -> LiveUsage:
+        """Use as it happens."""
+        ...
+
+    @property
+    def alerts(self) -> Alerts:
+        """What looks odd, and what became of it."""
+        ...
+
+    @property
+    def orders(self) -> Orders:
+        """What supervisors take out of use with one decision."""
+        ...
+
+    @property
+    def requirements(self) -> Requirements:
+        """What operating units ask providers to mend."""
         ...
 
     @property

@@ -89,6 +89,12 @@ EXCUSED_ROUTES = {
     "GET /public": OPEN,
     "GET /public/authorizations": OPEN,
     "GET /public/authorizations/{authorization_id}": OPEN,
+    "GET /public/products": OPEN,
+    "GET /public/products.jsonld": OPEN,
+    "GET /public/products/{code}": OPEN,
+    "GET /public/products/{code}/sheet.json": OPEN,
+    "GET /public/products/{code}/dcat.jsonld": OPEN,
+    "GET /public/products/{code}/odps.json": OPEN,
     "GET /keys": TURN,
     "GET /webhooks": TURN,
     "GET /status": OPEN,
@@ -101,6 +107,7 @@ EXCUSED_ROUTES = {
         for log in ("usage", "audit")
         for name in ("key", "cosigned", "tile/{path:path}", "consistency", "checkpoint")
     },
+    "GET /oversight/entries": TURN,
     "GET /oversight/uses": TURN,
     "GET /healthz": OPEN,
 }
