@@ -84,7 +84,7 @@ class StatusPages:
         """Show one kind of problem: where a problem's `type` leads."""
         found = next((one for one in PLATFORM if one.code == code), None) or find_problem(code)
         if found is None:
-            raise NotFound(f"no problem has the code {code[:40]}", accepted="/problems")
+            raise NotFound(f"no problem has the code {code[:40]}")
         return self._desk.page(request, "problems.html", problems=[found])
 
     def _look(self) -> ApiNow:
