@@ -10,6 +10,7 @@ from shuzha.core.clock import OffsetClock
 from shuzha.core.errors import NotFound
 from shuzha.people.service import People
 from shuzha.portal.accounts import AccountPages
+from shuzha.portal.alarms import AlarmPages
 from shuzha.portal.announcements import AnnouncementPages
 from shuzha.portal.apps import AppPages
 from shuzha.portal.assessments import AssessmentPages
@@ -71,6 +72,7 @@ NAVIGATION = (
     NavItem(
         "/products", "Products",
         frozenset({"provider", "authority", "operator", "analyst", "registry", "consumer", "regulator"}),
+        also=("/alarms",),
     ),
     NavItem(
         "/apps", "Apps", frozenset({"consumer", "authority", "regulator"}), also=("/notices", "/keys", "/webhooks")
@@ -127,6 +129,7 @@ def make_pages(services: Services, desk: Desk) -> APIRouter:
         RegisterPages(desk, services),
         AppPages(desk, services),
         KeyPages(desk, services),
+        AlarmPages(desk, services),
         WebhookPages(desk, services),
         StatusPages(desk, services),
         TryPages(desk, services),
