@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 MAX_FRAME: Final = 4 * 1024**2
 MOST_UNDER_WAY: Final = 512
 ANSWER_SECONDS: Final = 60.0
+CONNECT_SECONDS: Final = 5.0
 
 
 class Predict(msgspec.Struct, frozen=True, array_like=True, tag="predict"):
@@ -185,7 +186,7 @@ class FormsClient:
             if self._writer is not None and not self._writer.is_closing():
                 return self._writer
             try:
-                async with asyncio.timeout(1.0):
+                async with asyncio.timeout(CONNECT_SECONDS):
                     reader, writer = await asyncio.open_unix_connection(str(self._socket))
             except (OSError, TimeoutError):
                 raise unavailable() from None
