@@ -12,8 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from products.consumers.model import NewKey
+from products.registry.case_model import Asked, CaseKind
 from products.registry.codes import ProductKind
-from products.registry.model import Product, Sheet
+from products.registry.model import Product, Registration, Sheet
+from products.registry.registration import Objector
+from products.registry.resource_model import Access, ResourceSheet
 from sandbox.airlock.base import Parts
 from sandbox.airlock.inputs import PlatformInputs
 from sandbox.airlock.model import Choice, ExportRequest
@@ -42,6 +45,9 @@ from shuzha.ledger.audit import open_audit_log
 from shuzha.ledger.checkpoint import Signer
 from shuzha.metering.events import UsageEvent
 from shuzha.metering.writer import DEFAULT_ORIGIN, KEY_NAME, open_store
+from shuzha.oversight.anomalies import Oddity
+from shuzha.oversight.model import AlertKind, Lack, OrderKind, OrderVerb
+from shuzha.oversight.requirements import Asked as AskedMending
 from shuzha.people.model import OrganisationKind
 from shuzha.releases.model import Release
 from shuzha.server.demo.cast import ADMINISTRATOR, ORGANISATIONS, PARTS
@@ -422,6 +428,7 @@ class PortalCity:
         self.platform.settlement.settle(self.people["authority"], month)
         statements = self.platform.statement_desk.approve_month(self.people["authority"], month)
         self._leave_tasks(entry, authorization, workspace, export)
+        self._leave_supervision(entry, product, key)
         self.audit()
         self.made |= {
             "entry": entry.id, "authorization": authorization.id, "demand": demand.id, "grant": demand.grant,
@@ -457,6 +464,38 @@ class PortalCity:
             export, "by_district", ProductKind.REPORT, "各区参保人数季报", "Insured people by district", upto="announce"
         )
         self.made["product.notice"] = report.id
+        held = self.product(
+            export, "by_district", ProductKind.REPORT, "各区参保人数年报", "Insured people a year", upto="announce"
+        )
+        self.made["product.held"] = held.id
+        self._leave_registrations(entry, held)
+
+    def _leave_registrations(self, entry: Entry, report: Product) -> None:
+        """Leave an objection to answer, a resource on its way, and a case that the holder is to be heard on."""
+        platform, registrar = self.platform, self.people["registry"]
+        platform.registry.object_publicly(report.id, Objector("周女士", "zhou@example.cn"), "名称与我单位统计产品相同")
+        sheet = ResourceSheet("社会保险参保信息", "Social insurance", "参保与缴费", "社会保险法", "wang@example.cn")
+        resource = platform.resources.deposit(self.people["provider"], entry.id, sheet, Access.AUTHORIZED_OPERATION)
+        platform.resources.apply(self.people["provider"], resource.id)
+        self.made["resource"] = platform.resources.supplement(registrar, resource.id, "请补充采集依据的条款").id
+        served = next(
+            one for one in platform.registry.list_all(registrar)
+            if one.registration is Registration.VALID and one.id != report.id
+        )  # fmt: skip
+        asked = Asked(CaseKind.CORRECTION, "更新频率与目录不符", {"refresh": "每日 daily"})
+        self.made["case"] = platform.cases.file(self.people["provider"], served.id, asked).id
+
+    def _leave_supervision(self, entry: Entry, product: Product, key: NewKey) -> None:
+        platform, regulator = self.platform, self.people["regulator"]
+        figures = {"uses": 75.0, "negative": 71.0, "share": 0.947}
+        odd = Oddity(AlertKind.NEGATIVES, key.key.organisation, product.id, key.key.id, self.today.isoformat(), figures)
+        platform.alerts.raise_alert(platform.actor("watch"), odd)
+        self.made["alert"] = platform.alerts.list_alerts(regulator)[0].id
+        spare = self.key(product)
+        order = platform.orders.place(regulator, OrderVerb.SUSPEND, OrderKind.KEY, spare.key.id, "密钥疑似外泄")
+        self.made["order"] = order.id
+        asked = AskedMending(entry.id, Lack.MISSING, "2025 年的区划代码缺三分之一，无法按区统计。", ("district_code",))
+        self.made["requirement"] = platform.requirements.raise_requirement(self.people["operator"], asked).id
 
     def _leave_assessments(self) -> None:
         service = self.platform.authorization

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.portal_kit import PortalCity
 
-PUBLIC = ("/", "/public", "/public/authorizations", "/sign-in")
+PUBLIC = ("/", "/public", "/public/authorizations", "/public/products", "/sign-in")
 
 
 def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
@@ -24,13 +24,25 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
         f"{authorization}/what-if?valid_until=2027-01-31&operations=view&entries={made['entry']}&purposes=loan-review"
     )
     own_files = tuple(f"/imports/{made[f'import.{name}']}" for name in ("read", "screened", "inside"))
+    registration, resource = f"/registrations/{made['product']}", f"/registrations/{made['resource']}"
+    noticed, case = f"/registrations/{made['product.held']}", f"/cases/{made['case']}"
+    public = (f"/public/notices/{made['product.held']}", f"/public/products/{made['product']}")
+    asking = f"/cases/new?subject={made['product']}&kind="
     person = f"/people/{city.people['analyst'].id}"
+    mending = ("/requirements", f"/requirements/{made['requirement']}")
+    supervision = (
+        "/oversight/usage", f"/oversight/usage?product={made['product']}&first={made['month']}-01", "/alerts",
+        "/alerts?show=every", f"/alerts/{made['alert']}", "/orders", f"/orders/{made['order']}", "/notices",
+        f"/oversight/entries/{made['entry']}", f"/oversight/fen?statement={made['statement.bill']}&fen=1", *mending,
+    )  # fmt: skip
     money = ("/usage", f"/usage?period={made['month']}", "/statements")
     return {
         "provider": (
             "/tasks", "/entries", entry, f"/entries/{made['entry.returned']}", "/authorizations", authorization,
             f"/demands/{made['demand.checked']}", release, "/products", product, *money,
-            f"/statements/{made['statement.provider']}", f"{policy}aggregate",
+            f"/statements/{made['statement.provider']}", f"{policy}aggregate", *mending, "/registrations",
+            resource, case,
+            f"{asking}correction", f"/registrations/new?entry={made['entry']}",
         ),
         "authority": (
             "/tasks", f"/entries/{made['entry.submitted']}", "/authorizations", authorization,
@@ -41,7 +53,7 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
             f"{policy}train", what_if, "/policies",
             "/exports", "/exports?show=rules", f"/exports/{made['export.differs']}", product, *money, "/oversight",
             "/people", person, "/exits",
-            f"/oversight?period={made['month']}",
+            f"/oversight?period={made['month']}", *supervision,
         ),
         "operator": (
             "/tasks", "/authorizations", authorization, demand, f"/demands/{made['demand.bare']}", release,
@@ -51,7 +63,9 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
             f"/public/authorizations/{made['authorization']}", f"{policy}view", f"{authorization}/what-if",
             "/workspaces", workspace, "/imports", own_files[0], "/people", person, "/exits",
             export, "/products", f"/products/new?export={made['export']}&file=by_district", product,
+            *mending,
             f"/products/{made['product.notice']}", *money, f"/statements/{made['statement.authorization']}",
+            "/registrations", registration, noticed, case, f"{asking}change", f"{asking}cancellation", *public,
         ),
         "analyst": (
             "/tasks", "/entries", "/workspaces", workspace, "/exports", "/exports?show=mine", export,
@@ -66,15 +80,19 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
         "checker2": ("/tasks", "/exports", f"/exports/{made['export.voted']}"),
         "expert1": ("/tasks", "/assessments", f"/assessments/{made['assessment.1']}", "/announcements"),
         "expert2": ("/tasks", f"/assessments/{made['assessment.2']}"),
-        "registry": ("/tasks", "/products", product, f"/products/{made['product.notice']}"),
+        "registry": (
+            "/tasks", "/products", product, f"/products/{made['product.notice']}", "/registrations", registration,
+            resource, noticed, case,
+        ),
         "consumer": (
-            "/tasks", "/products", product, f"/keys/{made['key']}", *money, f"/statements/{made['statement.bill']}",
+            "/tasks", "/products", "/notices", product, f"/keys/{made['key']}", *money,
+            f"/statements/{made['statement.bill']}",
             "/apps", f"/apps/{made['app']}",
         ),
         "regulator": (
             "/tasks", "/host", "/oversight", f"/oversight?period={made['month']}", "/audit", "/entries", entry,
             "/authorizations", authorization, "/exports", export, "/products", product, *money, f"{policy}aggregate",
-            f"/statements/{made['statement.bill']}", f"/oversight/lines/{made['statement.bill']}/0",
+            f"/statements/{made['statement.bill']}", f"/oversight/lines/{made['statement.bill']}/0", *supervision,
         ),
         "auditor": ("/tasks", "/audit"),
         "admin": ("/tasks", "/accounts", "/host", "/people", person),

@@ -12,10 +12,7 @@ from shuzha.core.actor import Actor
 
 @dataclass(frozen=True, slots=True)
 class ReleasedFile:
-    """One file that left the airlock, with its record; `form` is table, verification, model, service, figure or text.
-
-    `specification` says how it was described: empty for what nothing describes.
-    """
+    """One file that left the airlock: `form` is table, verification, model, figure or text; its record certifies it."""
 
     form: str
     content: bytes
@@ -23,7 +20,6 @@ class ReleasedFile:
     certificate_sha256: str
     organisation: str
     lineage: Lineage
-    specification: str = ""
 
 
 class ReleasedFiles(Protocol):
@@ -55,10 +51,7 @@ class AirlockFiles:
             found.export, found.file, found.workspace, found.releases, found.grant, found.demand, found.authorization,
             found.entry,
         )  # fmt: skip
-        return ReleasedFile(
-            found.form, found.content, found.sha256, found.record_sha256, found.organisation, lineage,
-            found.specification,
-        )  # fmt: skip
+        return ReleasedFile(found.form, found.content, found.sha256, found.record_sha256, found.organisation, lineage)
 
     def recall_of(self, export_id: str) -> str | None:
         """Return why an export was recalled, or None where it was not."""

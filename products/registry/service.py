@@ -139,8 +139,6 @@ class RegistryService(Objecting[Product]):
             changes |= {
                 "specification": content.decode(), "columns": tuple(sorted(specification.used_columns)),
             }  # fmt: skip
-        elif record.kind is ProductKind.SERVICE:
-            changes["specification"] = content.decode()
         if PRODUCT.can(record.state, "refit"):
             changes["state"] = PRODUCT.next(record.state, "refit", record.id).target
         data = {"output": fresh.evidence.output_sha256, "case": case.id, "kind": record.kind.value}

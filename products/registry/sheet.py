@@ -12,6 +12,8 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
+
 from policies import ScopeSource
 from products.registry.codes import ProductKind
 from products.registry.model import Product, ProductState, Registration
@@ -153,6 +155,10 @@ class Sheets:
             if found is None or found.registration not in PUBLIC:
                 raise NotFound("no registered product has this code")
             return self._write(work, found)
+
+    def encode_public(self, name: str) -> bytes:
+        """Return a public product's sheet as JSON."""
+        return msgspec.json.encode(self.read_public(name))
 
     def list_public(self) -> tuple[ProductSheet, ...]:
         """Return the sheets of the products that are registered now, newest first: the disclosure list."""

@@ -201,9 +201,7 @@ class Processing(Desk):
                     raise NotAllowed(f"cannot release {request.id}: {reason}", rule="export.grant")
 
 
-_ASKED: Final = {
-    "verification": ("verify", "verification"), "model": ("train", "model"), "service": ("aggregate", "service"),
-}  # fmt: skip
+_ASKED: Final = {"verification": ("verify", "verification"), "model": ("train", "model")}
 """What a grant must still allow for each form of output."""
 
 _ENDED: Final = {

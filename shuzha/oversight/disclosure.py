@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from products.registry.model import Product, ProductState, Registration
-from products.registry.store import PRODUCTS
+from products.registry.resource_model import DataResource
+from products.registry.store import PRODUCTS, RESOURCES
 from shuzha.authorization.announcement import Announcement, AnnouncementState
 from shuzha.authorization.holds import HOLDS
 from shuzha.authorization.model import Authorization, AuthorizationState
@@ -21,6 +22,7 @@ from shuzha.core.errors import NotFound
 from shuzha.core.work import Database, Work
 
 ON_SALE = frozenset({ProductState.LISTED, ProductState.IN_SERVICE, ProductState.SUSPENDED})
+_ON_NOTICE = frozenset({Registration.PUBLIC_NOTICE, Registration.HELD})
 _A = AuthorizationState
 _SHOWN = frozenset({_A.ACTIVE, _A.SUSPENDED})
 _NOTICED = frozenset({_A.PUBLICIZED, _A.SIGNED})
@@ -35,7 +37,7 @@ class PublicFacts:
     entries: tuple[Entry, ...]
     authorizations: tuple[Authorization, ...]
     products: tuple[Product, ...]
-    notices: tuple[Product, ...]
+    notices: tuple[Product | DataResource, ...]
     held: frozenset[str] = frozenset()
 
 
@@ -73,11 +75,17 @@ class Disclosure:
             entries = [one for one in work.list(ENTRIES, newest_first=True) if one.state in PUBLIC]
             found = [one for one in work.list(AUTHORIZATIONS, newest_first=True) if one.state in _SHOWN]
             products = work.list(PRODUCTS, newest_first=True)
+            registering: tuple[Product | DataResource, ...] = (*products, *work.list(RESOURCES, newest_first=True))
             held = _held(work)
         return PublicFacts(
             tuple(entries), tuple(found), tuple(one for one in products if one.state in ON_SALE),
-            tuple(one for one in products if one.registration is Registration.PUBLIC_NOTICE), held,
+            tuple(one for one in registering if one.registration in _ON_NOTICE), held,
         )  # fmt: skip
+
+    def list_resources(self) -> tuple[DataResource, ...]:
+        """Return the data resources whose registration is in force, newest first."""
+        with self._database.read() as work:
+            return work.list(RESOURCES, newest_first=True, registration=Registration.VALID.value)
 
     def read_authorizations(self) -> PublicAuthorizations:
         """Return what is public of authorizations now, newest first."""

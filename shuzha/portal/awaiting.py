@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from products.registry.codes import ProductKind
-from products.registry.model import Product, ProductState, Registration, check_notice_over
+from products.registry.model import Product, ProductState, Registration
 from sandbox.airlock.model import ExportState
 from sandbox.inbound.model import ImportState
 from sandbox.workspaces.model import LIVING
@@ -17,10 +16,12 @@ from shuzha.catalog.model import BatchState, EntryState, Title
 from shuzha.core.actor import Actor
 from shuzha.core.calendar import Due
 from shuzha.core.clock import city_date
-from shuzha.core.errors import Invalid
 from shuzha.exits.model import ExitState
 from shuzha.people.staff import Member, TrainingState
+from shuzha.portal.awaiting_registry import RegistryTasks
+from shuzha.portal.awaiting_supervision import SupervisionTasks
 from shuzha.portal.services import Services
+from shuzha.portal.task import Task
 from shuzha.releases.model import STANDING
 
 _A = AuthorizationState
@@ -31,34 +32,6 @@ AUTHORITY_TURN = {
     _A.APPROVED: "Make the approval public",
     _A.SIGNED: "Countersign the agreement",
 }
-REGISTRY_TURN = {
-    Registration.APPLIED: "Accept the registration",
-    Registration.ACCEPTED: "Review the registration",
-    Registration.FORMAL_REVIEW: "Put the product on public notice",
-    Registration.HELD: "Answer the objection",
-    Registration.PUBLIC_NOTICE: "Give the product its code",
-    Registration.CODED: "Put the registration in force",
-}
-OPERATOR_TURN = {
-    Registration.EVIDENCE: "Apply for registration",
-    Registration.SUPPLEMENT: "Complete the application",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One thing that awaits a person: what to do (a message id), with which thing, where, and by when."""
-
-    what: str
-    titles: tuple[str, str]
-    href: str
-    state: object
-    due: dt.date | None = None
-    left: int | None = None
-
-    def title(self, language: str) -> str:
-        """Return the thing's name in a language."""
-        return self.titles[0] if language.startswith("zh") else self.titles[1] or self.titles[0]
 
 
 class Awaiting:
@@ -66,8 +39,17 @@ class Awaiting:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        supervising = SupervisionTasks(services, self._task)
+        register = RegistryTasks(services, self._task)
         self._roles: dict[str, tuple[Callable[[Actor], Iterator[Task]], ...]] = {
-            "provider": (self._own_entries, self._demands_to_grant),
+            "provider": (
+                self._own_entries,
+                self._demands_to_grant,
+                register.duties,
+                register.own_registrations,
+                register.own_cases,
+                supervising.to_mend,
+            ),
             "authority": (
                 self._entries_to_review,
                 self._authorizations,
@@ -77,7 +59,10 @@ class Awaiting:
                 self._late_providers,
                 self._differing,
                 self._imports_to_review,
+                supervising.open_alerts,
+                supervising.to_order,
             ),
+            "regulator": (supervising.open_alerts,),
             "expert": (self._to_assess,),
             "operator": (
                 self._to_sign,
@@ -87,6 +72,9 @@ class Awaiting:
                 self._to_renew,
                 self._own_demands,
                 self._own_products,
+                register.own_registrations,
+                register.own_cases,
+                supervising.mended,
             ),
             "analyst": (
                 self._own_person,
@@ -96,8 +84,8 @@ class Awaiting:
                 self._own_imports,
             ),
             "checker": (self._exports_to_review, self._imports_to_review),
-            "registry": (self._registrations,),
-            "consumer": (self._held_keys,),
+            "registry": (register.registrations, register.cases_to_decide),
+            "consumer": (supervising.unread_recalls, self._held_keys, register.own_cases),
             "administrator": (self._to_identify,),
         }
 
@@ -304,38 +292,19 @@ class Awaiting:
                     provisional=one.due_provisional,
                 )  # fmt: skip
 
-    def _registrations(self, actor: Actor) -> Iterator[Task]:
-        for product in self._services.registry.list_products(actor):
-            if product.registration not in REGISTRY_TURN:
-                continue
-            on_notice = product.registration is Registration.PUBLIC_NOTICE
-            if on_notice and not self._is_notice_over(product):
-                continue
-            yield self._task(
-                REGISTRY_TURN[product.registration], _titles(product), f"/products/{product.id}",
-                product.registration, None if on_notice else product.due, provisional=product.provisional_due,
-            )  # fmt: skip
-
     def _own_products(self, actor: Actor) -> Iterator[Task]:
         for product in self._services.registry.list_products(actor, operator=actor.organisation):
             what, state = _operator_turn(product)
-            due = product.due if product.registration is Registration.SUPPLEMENT else None
             if what:
-                yield self._task(
-                    what, _titles(product), f"/products/{product.id}", state, due, provisional=product.provisional_due
-                )
+                yield self._task(what, _titles(product), f"/products/{product.id}", state)
+
+        for alarm in self._services.defence.list_alarms(actor, operator=actor.organisation, state="open"):
+            yield self._task("Look into the alarm", alarm.id, f"/alarms/{alarm.id}", alarm.state)
 
     def _held_keys(self, actor: Actor) -> Iterator[Task]:
         for key in self._services.consumers.list_keys(actor):
             if key.organisation == actor.organisation and key.state.value == "suspended":
                 yield self._task("Read why the key is suspended", key.name, f"/keys/{key.id}", key.state)
-
-    def _is_notice_over(self, product: Product) -> bool:
-        try:
-            check_notice_over(product, city_date(self._services.clock.now()))
-        except Invalid:
-            return False
-        return True
 
 
 def _works_with_data(member: Member) -> bool:
@@ -344,8 +313,6 @@ def _works_with_data(member: Member) -> bool:
 
 def _operator_turn(product: Product) -> tuple[str, object]:
     """Return what its operating unit is to do with a product, empty for nothing, and the state that says so."""
-    if product.registration in OPERATOR_TURN:
-        return OPERATOR_TURN[product.registration], product.registration
     if product.registration is not Registration.VALID:
         return "", product.registration
     if product.state is ProductState.DESIGNED:

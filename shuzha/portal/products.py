@@ -23,7 +23,6 @@ from products.registry.model import (
     Sheet,
     check_notice_over,
 )  # fmt: skip
-from products.registry.registration import Outcome
 from products.registry.service import product_resource, read_verification
 from shuzha.core.actor import Actor
 from shuzha.core.clock import city_date
@@ -78,7 +77,6 @@ class ProductPages:
         router.add_api_route("/products/new", self.new, methods=["GET"])
         router.add_api_route("/products/{product_id}", self.show, methods=["GET"])
         router.add_api_route("/products/{product_id}/price", self.price, methods=["POST"])
-        router.add_api_route("/products/{product_id}/objections/{objection_id}", self.answer, methods=["POST"])
         router.add_api_route("/products/{product_id}/{verb}", self.move, methods=["POST"])
         return router
 
@@ -159,18 +157,6 @@ class ProductPages:
         }
         return self._desk.act(request, actions, verb, f"/products/{one}", self._again(request, one))
 
-    def answer(
-        self, request: Request, product_id: str, objection_id: str, outcome: Annotated[str, Form()],
-        answer: Annotated[str, Form()] = "",
-    ) -> Response:  # fmt: skip
-        """Answer an objection to a product's public notice."""
-        actor, upheld = actor_of(request), parse(Outcome, outcome) is Outcome.UPHELD
-
-        def verb() -> object:
-            return self._registry.answer(actor, objection_id, answer, upheld=upheld)
-
-        return self._desk.attempt(request, verb, f"/products/{product_id}", self._again(request, product_id), "answer")
-
     def _again(self, request: Request, product_id: str) -> Show:
         return lambda errors, status: self._product(request, product_id, errors, status)
 
@@ -201,8 +187,6 @@ class ProductPages:
             opens=self._desk.reachable(actor, own),
             verbs=[self._with_clock(found, verb) for verb in registering] + _ready(found, serving),
             may_price=self._desk.can(actor, "product:price", own) and (found.state in ON_SALE or _can_list(found)),
-            objections=self._registry.list_objections(actor, found.id),
-            may_answer=REGISTRATION.can(found.registration, "answer") and self._desk.can(actor, "product:answer", own),
             notice_left=self._notice_left(found), keys=self._own_keys(actor, found), example=self._example(found),
             may_key=may_key, key_uses=tuple(KeyUse), apps=self._own_apps(actor) if may_key else [],
             others=self._others(actor, found) if may_key else [],

@@ -23,7 +23,7 @@ LINKS: dict[str, tuple[tuple[str, str], ...]] = {
     "analyst": (("/workspaces", "Open a workspace"), ("/exports", "My export requests"), ("/entries", "Catalogue")),
     "expert": (("/assessments", "What I assess"), ("/announcements", "Announcements")),
     "checker": (("/exports", "Exports to review"),),
-    "registry": (("/products", "Registrations"),),
+    "registry": (("/registrations", "Registrations"), ("/products", "Products")),
     "consumer": (("/products", "Products and keys"), ("/usage", "My calls and costs"), ("/statements", "My bills")),
     "regulator": (("/oversight", "Usage beside money"), ("/audit", "Audit log"), ("/statements", "Statements")),
     "administrator": (("/accounts", "Accounts and organisations"), ("/host", "What this host enforces")),

@@ -20,6 +20,7 @@ from products.registry.cases import CaseService
 from products.registry.dossier import Dossiers
 from products.registry.exports import AirlockFiles
 from products.registry.objecting import Objecting
+from products.registry.registers import Registers
 from products.registry.resources import ResourceService
 from products.registry.service import RegistryService, RegistrySettings
 from products.registry.sheet import Addresses, Sheets
@@ -75,6 +76,11 @@ class Platform(Workrooms):
     def resources(self) -> ResourceService:
         """Data resources and their registration."""
         return ResourceService(self.database, self.policies, self.law, self.registry_settings, self.keys)
+
+    @cached_property
+    def registers(self) -> Registers:
+        """Both registers behind one door."""
+        return Registers(self.registry, self.resources)
 
     @cached_property
     def cases(self) -> CaseService:

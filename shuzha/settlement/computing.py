@@ -222,6 +222,9 @@ def _some(found: Mapping[str, int]) -> dict[str, int]:
 def _split_line(line: Line, terms: Terms, income: dict[str, int]) -> Line:
     tax = tax_within(Amount(line.due_fen), terms.vat).fen
     net = Amount(line.due_fen - tax)
+    if terms.is_infrastructure:
+        nothing = dict.fromkeys(terms.shares, 0)
+        return replace(line, tax_fen=tax, parts={TAX: tax, INFRASTRUCTURE: net.fen, **nothing})
     cost = split(net, {INFRASTRUCTURE: terms.infrastructure, "rest": WHOLE - terms.infrastructure})
     before = income.get(line.authorization, 0)
     rest = cost["rest"].fen
@@ -257,6 +260,8 @@ class _Sheets:
         found: dict[str, list[Line]] = {}
         for line in lines:
             default = self.terms[line.product].organisations["provider"]
+            if self.terms[line.product].is_infrastructure:
+                continue
             earned: dict[str, dict[str, int]] = {}
             for entry, fen in line.entries.items() or {"": 0}.items():
                 earned.setdefault(owners.get(entry) or default, {})[entry] = fen
@@ -266,7 +271,12 @@ class _Sheets:
         money: dict[str, list[Adjustment]] = {}
         for authorization, adjustments in held.items():
             default = next(
-                one.organisations["provider"] for one in self.terms.values() if one.authorization == authorization
+                (
+                    one.organisations["provider"]
+                    for one in self.terms.values()
+                    if one.authorization == authorization and not one.is_infrastructure
+                ),
+                "",
             )
             for one in adjustments:
                 for provider, adjusted in _by_provider(one, owners, default).items():

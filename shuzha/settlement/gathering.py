@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,7 @@ from shuzha.settlement.inputs import (
     terms_of,
     vat_of,
 )
-from shuzha.settlement.model import days_of
+from shuzha.settlement.model import INFRASTRUCTURE, days_of
 from shuzha.settlement.plans import find_version, owed_without_use
 from shuzha.settlement.store import CAPS, CONTRIBUTIONS, PRICES
 from shuzha.settlement.terms import Terms
@@ -49,17 +49,21 @@ class Place:
     closed: tuple[str, ...]
 
 
-def gather(work: Work, place: Place, used: Iterable[str]) -> Inputs:
-    """Return the inputs of a settlement; refuses an agreement that is not the one that was signed."""
+def gather(work: Work, place: Place, used: Mapping[str, str]) -> Inputs:
+    """Return the inputs of a settlement; refuses an agreement that is not the one that was signed.
+
+    `used` is what was used, with its authorization. What is no product is infrastructure: a workspace's compute and
+    storage, which the operating unit pays for (J23 art. 17).
+    """
     products = sorted({*used, *_billed_anyway(work, place.period)})
-    found = {one: work.get(PRODUCTS, one) for one in products}
+    found = {one: _input(work, one, used.get(one, "")) for one in products}
     authorizations = sorted({one.authorization for one in found.values()})
     end = days_of(place.period)[1]
     versions = [one for product in products for one in work.list(PRICES, product=product) if one.valid_from < end]
     caps = [one for name in authorizations for one in work.list(CAPS, authorization=name)]
     return Inputs(
         place.period, place.sequence, place.log_from, place.log_size, place.closed,
-        products={name: _product(work, one) for name, one in found.items()},
+        products=found,
         agreements={name: _agreement(work.get(AUTHORIZATIONS, name)) for name in authorizations},
         versions=tuple(one.version() for one in versions),
         departments=tuple(sorted(one.id for one in work.list(ORGANISATIONS) if one.kind in FREE_KINDS)),
@@ -70,7 +74,8 @@ def gather(work: Work, place: Place, used: Iterable[str]) -> Inputs:
 
 def read_terms(work: Work, products: Iterable[str], period: str) -> dict[str, Terms]:
     """Return the money terms of products for a month, as they stand now."""
-    return terms_of(gather(work, Place(period, 0, 0, 0, ()), products))
+    known = {name: product.authorization for name in products if (product := work.find(PRODUCTS, name))}
+    return terms_of(gather(work, Place(period, 0, 0, 0, ()), known))
 
 
 def read_codes(work: Work) -> dict[str, str]:
@@ -104,6 +109,13 @@ def _billed_anyway(work: Work, period: str) -> set[str]:
     own = [one.version() for one in work.list(PRICES) if one.consumer]
     found = ((one, find_version(own, one.product, one.consumer, first)) for one in own)
     return {one.product for one, version in found if version is not None and owed_without_use(version.plan)}
+
+
+def _input(work: Work, name: str, authorization: str) -> ProductInput:
+    product = work.find(PRODUCTS, name)
+    if product is None:
+        return ProductInput("", INFRASTRUCTURE, authorization, "", {}, {})
+    return _product(work, product)
 
 
 def _product(work: Work, product: Product) -> ProductInput:

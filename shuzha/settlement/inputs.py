@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from shuzha.core.actor import SYSTEM_ORGANISATION
-from shuzha.settlement.model import Cap, days_of
+from shuzha.settlement.model import INFRASTRUCTURE, Cap, days_of
 from shuzha.settlement.plans import Version
 from shuzha.settlement.terms import Band, EntryShare, FixedShare, Terms
 
@@ -129,7 +129,8 @@ def _terms(inputs: Inputs, name: str, product: ProductInput, vat: int) -> Terms:
         bands=tuple(Band(one["up_to_fen"], one["allocation"]) for one in income.get("bands", ())),
         versions=tuple(one for one in inputs.versions if one.product == name), vat=vat,
         entries={key: EntryShare(one.provider, one.weight) for key, one in product.entries.items()},
-        claims=product.claims, departments=frozenset(inputs.departments), code=product.code,
+        claims=product.claims, is_infrastructure=product.kind == INFRASTRUCTURE,
+        departments=frozenset(inputs.departments), code=product.code,
     )  # fmt: skip
 
 

@@ -264,7 +264,8 @@ class Month:
         due = 0 if why else amount
         tax = vat_in(due, self.vat)
         income = made["agreement"]["agreement"]["income"]
-        cost = _mirrored(due - tax, income["infrastructure_rate"])
+        own = made["kind"] == "infrastructure"
+        cost = due - tax if own else _mirrored(due - tax, income["infrastructure_rate"])
         rest, before = due - tax - cost, self._income.get(authorization, 0)
         low, high = waterfall(income, before), waterfall(income, before + rest)
         parts = hamilton(rest, {party: high[party] - low[party] for party in high})
@@ -277,7 +278,8 @@ class Month:
             "tax_fen": tax, "plan": plan_id, "plan_type": version["plan"]["type"] if version else "per_call",
             "waiver": why, "corrects": "",
             "purposes": {name: count for name, count in group["purposes"].items() if count and name},
-            "claims": claims, "entries": _entries(made, parts.get("provider", 0), claims), "steps": steps,
+            "claims": claims, "steps": steps,
+            "entries": {} if own else _entries(made, parts.get("provider", 0), claims),
         }  # fmt: skip
 
 
@@ -436,10 +438,13 @@ def _providers(head: Json, lines: list[Json], moved: Mapping[str, list[Json]], p
     sheets: dict[str, tuple[list[Json], list[Json]]] = defaultdict(lambda: ([], []))
     for line in lines:
         usual = products[line["product"]]["provider"]
+        if products[line["product"]]["kind"] == "infrastructure":
+            continue
         for owner, entries in _by_owner(line["entries"] or {"": 0}, owners, usual).items():
             sheets[owner][0].append({**line, "parts": {"provider": sum(entries.values())}, "entries": entries})
     for authorization, adjustments in moved.items():
-        usual = next(one["provider"] for one in products.values() if one["authorization"] == authorization)
+        ours = [one for one in products.values() if one["authorization"] == authorization]
+        usual = next((one["provider"] for one in ours if one["kind"] != "infrastructure"), "")
         for adjustment in adjustments:
             for owner, entries in _by_owner(adjustment["entries"], owners, usual).items():
                 fen = sum(entries.values())

@@ -66,9 +66,9 @@ class Tally:
     before: Mapping[str, tuple[UsageFact, ...]]
     after: Mapping[str, tuple[UsageFact, ...]]
 
-    def products(self) -> frozenset[str]:
-        """Return every product that was used."""
-        return frozenset(fact.product for facts in self.after.values() for fact in facts)
+    def products(self) -> dict[str, str]:
+        """Return everything that was used, with the authorization that it was used under."""
+        return {fact.product: fact.authorization for facts in self.after.values() for fact in facts}
 
     def late(self, period: str) -> tuple[str, ...]:
         """Return the months other than `period` that have uses, oldest first: they are corrected."""

@@ -48,6 +48,7 @@ class Terms:
 
     `agreement` is the hash of the signed document. `entries` are the raw entries behind the product; `claims` says
     which entries answer a claim, by the number of their columns in it. `departments` are consumers who verify free.
+    Where the use is of infrastructure, all of it is infrastructure's and no entry earns.
     """
 
     authorization: str
@@ -63,6 +64,7 @@ class Terms:
     claims: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     departments: frozenset[str] = frozenset()
     code: str = ""
+    is_infrastructure: bool = False
 
 
 def check_terms(terms: Terms) -> None:
@@ -74,7 +76,7 @@ def check_terms(terms: Terms) -> None:
         raise Invalid(
             f"the infrastructure rate of {terms.authorization} is out of range", rule="settlement.infrastructure"
         )
-    for party in terms.shares:
+    for party in () if terms.is_infrastructure else terms.shares:
         if not terms.organisations.get(party):
             raise Invalid(f"the agreement of {terms.authorization} shares with a party `{party}` that nobody is")
 

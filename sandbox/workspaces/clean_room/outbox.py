@@ -29,7 +29,6 @@ class OutputKind(StrEnum):
     REGRESSION = "regression"
     FIGURE = "figure"
     VERIFICATION = "verification"
-    SERVICE = "service"
     MODEL = "model"
     FILE = "file"
 

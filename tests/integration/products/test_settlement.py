@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import json
 import sqlite3
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from shuzha.core.ids import new_id
 from shuzha.ledger.checkpoint import Signer
 from shuzha.metering.events import UsageEvent, microseconds
 from shuzha.metering.writer import open_store
+from shuzha.settlement import recompute
 from shuzha.settlement.approving import StatementDesk
 from shuzha.settlement.model import StatementKind
 from shuzha.settlement.service import SettlementService
@@ -227,6 +229,22 @@ def test_a_meter_that_somebody_edits_is_not_billed(books, edit):
     with pytest.raises(Conflict, match="usage log"):
         books.service.settle(books.city.authority, "2026-03")
     assert books.service.list_statements(books.city.authority) == ()
+
+
+def test_compute_of_a_workspace_is_the_operating_units_to_pay_and_all_infrastructure(books):
+    books.use(100)
+    books.use(1, kind="compute", consumer="org_operator", product="wsp_1", price=50, quantity=3600, claim="core-second")
+    books.month_over()
+    statements = books.service.settle(books.city.authority, "2026-03")
+    bills = {one.subject: one for one in statements if one.kind is StatementKind.BILL}
+    assert bills["org_operator"].due_fen == 1800
+    assert bills["org_operator"].shares == {
+        "tax": 102, "infrastructure": 1698, "provider": 0, "platform": 0, "operator": 0,
+    }  # fmt: skip
+    assert {one.subject for one in statements if one.kind is StatementKind.PROVIDER} == {"org_provider"}
+    books.store.publish()
+    bundle = json.loads(books.service.bundle(books.city.regulator, "2026-03"))
+    assert recompute.verify(bundle, books.city.folder / "logs" / "usage") == []
 
 
 def test_a_reversal_after_the_settlement_is_a_credit_note_that_mirrors_the_charge(books):

@@ -10,10 +10,8 @@ from fastapi import APIRouter, Depends, FastAPI
 
 from policies import Context, NoScopes, Policies, Resource
 from products.forms.delivery import Copies
-from products.forms.line import FormsClient
 from products.serving.contract import make_documented_app
 from products.serving.files import Files
-from products.serving.forms import Forms
 from products.serving.gate import Gate
 from products.serving.lists import Lists, UsageFolder
 from products.serving.meter import Digests
@@ -91,6 +89,12 @@ EXCUSED_ROUTES = {
     "GET /public": OPEN,
     "GET /public/authorizations": OPEN,
     "GET /public/authorizations/{authorization_id}": OPEN,
+    "GET /public/products": OPEN,
+    "GET /public/products.jsonld": OPEN,
+    "GET /public/products/{code}": OPEN,
+    "GET /public/products/{code}/sheet.json": OPEN,
+    "GET /public/products/{code}/dcat.jsonld": OPEN,
+    "GET /public/products/{code}/odps.json": OPEN,
     "GET /keys": TURN,
     "GET /webhooks": TURN,
     "GET /ledger/witnesses": OPEN,
@@ -100,6 +104,7 @@ EXCUSED_ROUTES = {
         for log in ("usage", "audit")
         for name in ("key", "cosigned", "tile/{path:path}", "consistency", "checkpoint")
     },
+    "GET /oversight/entries": TURN,
     "GET /oversight/uses": TURN,
     "GET /healthz": OPEN,
 }
@@ -145,8 +150,7 @@ def consumer_app(platform, tmp_path_factory):
     recorder, digests = Recorder(gate, None), Digests(b"0" * 32)
     files = Files(gate, recorder, digests, lambda product: folder, Copies(state.database, platform.keys))
     lists = Lists(gate, usage, folder, folder / "socket")
-    forms = Forms(gate, recorder, digests, FormsClient(folder / "forms.sock"))
-    return make_documented_app(Verification(gate, recorder, digests), files, lists, Metrics(), forms=forms)
+    return make_documented_app(Verification(gate, recorder, digests), files, lists, Metrics())
 
 
 def unasked_verbs(platform, reader):

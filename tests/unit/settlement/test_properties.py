@@ -118,7 +118,8 @@ def again_of(facts: list[UsageFact], agreed: Terms) -> list[dict]:
         "bands": [{"up_to_fen": one.up_to_fen, "allocation": one.shares} for one in agreed.bands],
     }  # fmt: skip
     made = {
-        "code": agreed.code, "authorization": AUTHORIZATION, "provider": "org_p", "claims": agreed.claims,
+        "code": agreed.code, "authorization": AUTHORIZATION, "provider": "org_p",
+        "kind": "service", "claims": agreed.claims,
         "entries": {name: {"provider": one.provider, "weight": one.weight} for name, one in agreed.entries.items()},
         "agreement": {"agreement": {"income": income}}, "departments": list(agreed.departments),
         "versions": [msgspec.to_builtins(one) for one in agreed.versions],
