@@ -189,6 +189,7 @@ class Permission(StrEnum):
     PRODUCT_REFUSE = "product:refuse"
     PRODUCT_REMIND = "product:remind"
     PRODUCT_RENEW = "product:renew"
+    PRODUCT_REFRESH = "product:refresh"
     PRODUCT_RESTORE = "product:restore"
     PRODUCT_RESUME = "product:resume"
     PRODUCT_START = "product:start"
