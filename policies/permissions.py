@@ -186,10 +186,10 @@ class Permission(StrEnum):
     PRODUCT_PASS = "product:pass"  # noqa: S105 -- a verb, no password.
     PRODUCT_PRICE = "product:price"
     PRODUCT_REFIT = "product:refit"
+    PRODUCT_REFRESH = "product:refresh"
     PRODUCT_REFUSE = "product:refuse"
     PRODUCT_REMIND = "product:remind"
     PRODUCT_RENEW = "product:renew"
-    PRODUCT_REFRESH = "product:refresh"
     PRODUCT_RESTORE = "product:restore"
     PRODUCT_RESUME = "product:resume"
     PRODUCT_START = "product:start"
