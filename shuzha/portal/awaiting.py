@@ -298,6 +298,9 @@ class Awaiting:
             if what:
                 yield self._task(what, _titles(product), f"/products/{product.id}", state)
 
+        for alarm in self._services.defence.list_alarms(actor, operator=actor.organisation, state="open"):
+            yield self._task("Look into the alarm", alarm.id, f"/alarms/{alarm.id}", alarm.state)
+
     def _held_keys(self, actor: Actor) -> Iterator[Task]:
         for key in self._services.consumers.list_keys(actor):
             if key.organisation == actor.organisation and key.state.value == "suspended":

@@ -10,6 +10,7 @@ from shuzha.core.clock import OffsetClock
 from shuzha.core.errors import NotFound
 from shuzha.people.service import People
 from shuzha.portal.accounts import AccountPages
+from shuzha.portal.alarms import AlarmPages
 from shuzha.portal.announcements import AnnouncementPages
 from shuzha.portal.apps import AppPages
 from shuzha.portal.assessments import AssessmentPages
@@ -39,8 +40,10 @@ from shuzha.portal.requirements import RequirementPages
 from shuzha.portal.services import Services
 from shuzha.portal.session import SessionPages, make_guard
 from shuzha.portal.statements import StatementPages
+from shuzha.portal.status import StatusPages
 from shuzha.portal.supervision import SupervisionPages
 from shuzha.portal.tasks import TaskPages
+from shuzha.portal.trying import TryPages
 from shuzha.portal.usage import UsagePages
 from shuzha.portal.webhooks import WebhookPages
 from shuzha.portal.workspaces import WorkspacePages
@@ -69,6 +72,7 @@ NAVIGATION = (
     NavItem(
         "/products", "Products",
         frozenset({"provider", "authority", "operator", "analyst", "registry", "consumer", "regulator"}),
+        also=("/alarms",),
     ),
     NavItem(
         "/apps", "Apps", frozenset({"consumer", "authority", "regulator"}), also=("/notices", "/keys", "/webhooks")
@@ -125,7 +129,10 @@ def make_pages(services: Services, desk: Desk) -> APIRouter:
         RegisterPages(desk, services),
         AppPages(desk, services),
         KeyPages(desk, services),
+        AlarmPages(desk, services),
         WebhookPages(desk, services),
+        StatusPages(desk, services),
+        TryPages(desk, services),
         UsagePages(desk, services.usage_views),
         StatementPages(desk, services.settlement, services.statement_desk, services.registry),
         OversightUsagePages(desk, services),

@@ -7,8 +7,10 @@ from typing import Protocol
 from policies import Policies
 from products.consumers.apps import AppService
 from products.consumers.service import KeyService
+from products.consumers.standing import Standings
 from products.consumers.usage_now import UsageNow
 from products.consumers.webhooks import WebhookService
+from products.defence.service import DefenceService
 from products.registry.cases import CaseService
 from products.registry.dossier import Dossiers
 from products.registry.registers import Registers
@@ -54,6 +56,11 @@ from shuzha.settlement.service import SettlementService
 
 class Services(Protocol):
     """The rooms of one installation, as `shuzha.server.platform.Platform` builds them."""
+
+    @property
+    def defence(self) -> DefenceService:
+        """Limits of products against enumeration, and alarms."""
+        ...
 
     @property
     def settings(self) -> Settings:
@@ -208,6 +215,11 @@ class Services(Protocol):
     @property
     def webhooks(self) -> WebhookService:
         """Where apps are told what happened."""
+        ...
+
+    @property
+    def standings(self) -> Standings:
+        """How products stand, for anybody."""
         ...
 
     @property
