@@ -18,6 +18,7 @@ from shuzha.server.commands import (
     environment,
     exits,
     files,
+    indexes,
     leaks,
     operations,
     policy,
@@ -42,6 +43,7 @@ operations.register(app)
 duties.register(app)
 environment.register(app)
 exits.register(app)
+indexes.register(app)
 policy.register(app)
 tracing.register(app)
 leaks.register(app)
