@@ -33,7 +33,7 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
     return {
         "provider": (
             "/tasks", "/entries", entry, f"/entries/{made['entry.returned']}", "/authorizations", authorization,
-            f"/demands/{made['demand.checked']}", release, "/products", product, *money,
+            f"/demands/{made['demand.checked']}", release, "/products", product, f"{product}/prices", *money,
             f"/statements/{made['statement.provider']}", f"{policy}aggregate", "/registrations", resource, case,
             f"{asking}correction", f"/registrations/new?entry={made['entry']}",
         ),
@@ -82,7 +82,7 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
         ),
         "regulator": (
             "/tasks", "/host", "/oversight", f"/oversight?period={made['month']}", "/audit", "/entries", entry,
-            "/authorizations", authorization, "/exports", export, "/products", product, *money, f"{policy}aggregate",
+            "/authorizations", authorization, "/exports", export, "/products", product, f"{product}/prices", *money, f"{policy}aggregate",
             f"/statements/{made['statement.bill']}", f"/oversight/lines/{made['statement.bill']}/0",
         ),
         "auditor": ("/tasks", "/audit"),

@@ -27,6 +27,7 @@ from shuzha.portal.labels import label
 from shuzha.portal.oversight import OversightPages
 from shuzha.portal.people import PeoplePages
 from shuzha.portal.policies import PolicyPages
+from shuzha.portal.prices import PricePages
 from shuzha.portal.products import ProductPages
 from shuzha.portal.public import PublicPages
 from shuzha.portal.purposes import purpose_name
@@ -111,6 +112,7 @@ def make_pages(services: Services, desk: Desk) -> APIRouter:
         ImportPages(desk, services),
         WorkspacePages(desk, services),
         ExportPages(desk, services),
+        PricePages(desk, services.pricing, services.registry),  # Before the products' verbs, which take any word.
         ProductPages(desk, services),
         RegistrationPages(desk, services),
         CasePages(desk, services),
