@@ -56,9 +56,10 @@ class City:
 
     folder: Path
     clock: FixedClock = field(default_factory=lambda: FixedClock(NOW))
+    url: str = ""
 
     def __post_init__(self) -> None:
-        self.database = Database(f"sqlite:///{self.folder}/records.db", self.clock)
+        self.database = Database(self.url or f"sqlite:///{self.folder}/records.db", self.clock)
         self.database.create_tables()
         self.law = LawBook.load("jinan")
         self.keys = KeyRing.create(self.folder / "keys")

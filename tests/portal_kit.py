@@ -45,6 +45,9 @@ from shuzha.ledger.audit import open_audit_log
 from shuzha.ledger.checkpoint import Signer
 from shuzha.metering.events import UsageEvent
 from shuzha.metering.writer import DEFAULT_ORIGIN, KEY_NAME, open_store
+from shuzha.oversight.anomalies import Oddity
+from shuzha.oversight.model import AlertKind, Lack, OrderKind, OrderVerb
+from shuzha.oversight.requirements import Asked as AskedMending
 from shuzha.people.model import OrganisationKind
 from shuzha.releases.model import Release
 from shuzha.server.demo.cast import ADMINISTRATOR, ORGANISATIONS, PARTS
@@ -425,6 +428,7 @@ class PortalCity:
         self.platform.settlement.settle(self.people["authority"], month)
         statements = self.platform.statement_desk.approve_month(self.people["authority"], month)
         self._leave_tasks(entry, authorization, workspace, export)
+        self._leave_supervision(entry, product, key)
         self.audit()
         self.made |= {
             "entry": entry.id, "authorization": authorization.id, "demand": demand.id, "grant": demand.grant,
@@ -480,6 +484,18 @@ class PortalCity:
         )  # fmt: skip
         asked = Asked(CaseKind.CORRECTION, "更新频率与目录不符", {"refresh": "每日 daily"})
         self.made["case"] = platform.cases.file(self.people["provider"], served.id, asked).id
+
+    def _leave_supervision(self, entry: Entry, product: Product, key: NewKey) -> None:
+        platform, regulator = self.platform, self.people["regulator"]
+        figures = {"uses": 75.0, "negative": 71.0, "share": 0.947}
+        odd = Oddity(AlertKind.NEGATIVES, key.key.organisation, product.id, key.key.id, self.today.isoformat(), figures)
+        platform.alerts.raise_alert(platform.actor("watch"), odd)
+        self.made["alert"] = platform.alerts.list_alerts(regulator)[0].id
+        spare = self.key(product)
+        order = platform.orders.place(regulator, OrderVerb.SUSPEND, OrderKind.KEY, spare.key.id, "密钥疑似外泄")
+        self.made["order"] = order.id
+        asked = AskedMending(entry.id, Lack.MISSING, "2025 年的区划代码缺三分之一，无法按区统计。", ("district_code",))
+        self.made["requirement"] = platform.requirements.raise_requirement(self.people["operator"], asked).id
 
     def _leave_assessments(self) -> None:
         service = self.platform.authorization

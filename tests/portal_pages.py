@@ -29,12 +29,20 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
     public = (f"/public/notices/{made['product.held']}", f"/public/products/{made['product']}")
     asking = f"/cases/new?subject={made['product']}&kind="
     person = f"/people/{city.people['analyst'].id}"
+    mending = ("/requirements", f"/requirements/{made['requirement']}")
+    supervision = (
+        "/oversight/usage", f"/oversight/usage?product={made['product']}&first={made['month']}-01", "/alerts",
+        "/alerts?show=every", f"/alerts/{made['alert']}", "/orders", f"/orders/{made['order']}", "/notices",
+        f"/oversight/entries/{made['entry']}", f"/oversight/fen?statement={made['statement.bill']}&fen=1", *mending,
+    )  # fmt: skip
+    priced = (f"/products/{made['product']}/prices",)
     money = ("/usage", f"/usage?period={made['month']}", "/statements")
     return {
         "provider": (
             "/tasks", "/entries", entry, f"/entries/{made['entry.returned']}", "/authorizations", authorization,
-            f"/demands/{made['demand.checked']}", release, "/products", product, f"{product}/prices", *money,
-            f"/statements/{made['statement.provider']}", f"{policy}aggregate", "/registrations", resource, case,
+            f"/demands/{made['demand.checked']}", release, "/products", product, *priced, *money,
+            f"/statements/{made['statement.provider']}", f"{policy}aggregate", *mending, "/registrations",
+            resource, case,
             f"{asking}correction", f"/registrations/new?entry={made['entry']}",
         ),
         "authority": (
@@ -46,7 +54,7 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
             f"{policy}train", what_if, "/policies",
             "/exports", "/exports?show=rules", f"/exports/{made['export.differs']}", product, *money, "/oversight",
             "/people", person, "/exits",
-            f"/oversight?period={made['month']}",
+            f"/oversight?period={made['month']}", *supervision,
         ),
         "operator": (
             "/tasks", "/authorizations", authorization, demand, f"/demands/{made['demand.bare']}", release,
@@ -56,6 +64,7 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
             f"/public/authorizations/{made['authorization']}", f"{policy}view", f"{authorization}/what-if",
             "/workspaces", workspace, "/imports", own_files[0], "/people", person, "/exits",
             export, "/products", f"/products/new?export={made['export']}&file=by_district", product,
+            *mending,
             f"/products/{made['product.notice']}", *money, f"/statements/{made['statement.authorization']}",
             "/registrations", registration, noticed, case, f"{asking}change", f"{asking}cancellation", *public,
         ),
@@ -77,13 +86,14 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
             resource, noticed, case,
         ),
         "consumer": (
-            "/tasks", "/products", product, f"/keys/{made['key']}", *money, f"/statements/{made['statement.bill']}",
+            "/tasks", "/products", "/notices", product, f"/keys/{made['key']}", *money,
+            f"/statements/{made['statement.bill']}",
             "/apps", f"/apps/{made['app']}",
         ),
         "regulator": (
             "/tasks", "/host", "/oversight", f"/oversight?period={made['month']}", "/audit", "/entries", entry,
-            "/authorizations", authorization, "/exports", export, "/products", product, f"{product}/prices", *money, f"{policy}aggregate",
-            f"/statements/{made['statement.bill']}", f"/oversight/lines/{made['statement.bill']}/0",
+            "/authorizations", authorization, "/exports", export, "/products", product, *priced, *money, f"{policy}aggregate",
+            f"/statements/{made['statement.bill']}", f"/oversight/lines/{made['statement.bill']}/0", *supervision,
         ),
         "auditor": ("/tasks", "/audit"),
         "admin": ("/tasks", "/accounts", "/host", "/people", person),

@@ -198,7 +198,7 @@ def run_load(folder: Path, requests: list[bytes], port: int, **job: Any) -> dict
 
 
 @contextmanager
-def postgres(subjects: int = 100_000) -> Iterator[str]:
+def postgres(subjects: int = 100_000, *, preload: str = "") -> Iterator[str]:
     """Run a real PostgreSQL, durable as it comes, on the server's core, and yield its address."""
     binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not binaries:
@@ -207,10 +207,12 @@ def postgres(subjects: int = 100_000) -> Iterator[str]:
     if os.geteuid() == 0:
         os.chown(folder, pwd.getpwnam("postgres").pw_uid, pwd.getpwnam("postgres").pw_gid)
 
+    environment = {**os.environ, "LD_PRELOAD": preload} if preload else None
+
     def run(*command: str | Path) -> None:
         user = {"user": "postgres", "group": "postgres"} if os.geteuid() == 0 else {}
         subprocess.run(
-            [*SERVER_CORE, *map(str, command)], check=True, capture_output=True, cwd="/tmp",
+            [*SERVER_CORE, *map(str, command)], env=environment, check=True, capture_output=True, cwd="/tmp",
             **user,
         )  # fmt: skip
 

@@ -19,6 +19,8 @@ from shuzha.core.work import Database, Event, Work
 from shuzha.metering.reports import UsageQuery, UsageReader
 
 RECALLED = "its export was recalled"
+ORDERED = "recalled by order"
+"""How the reason of a supervisor's recall begins."""
 NEAR = (80, 100)
 """At which percent of a key's quota of the day its app is told."""
 AHEAD = (14, 1)
@@ -53,7 +55,7 @@ class Notices:
             if kind is None or product is None:
                 return ()
             reason = str(event.data.get("reason", ""))
-            if kind is NoticeType.PRODUCT_SUSPENDED and reason.startswith(RECALLED):
+            if kind is NoticeType.PRODUCT_SUSPENDED and reason.startswith((RECALLED, ORDERED)):
                 kind = NoticeType.PRODUCT_RECALLED
             told = _told(product) | ({"reason": reason} if reason else {}) | _index(kind, event)
             apps = {(key.organisation, key.app) for key in _keys_for(work, product)}

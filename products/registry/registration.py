@@ -123,7 +123,7 @@ class Commitment:
 class Outcome(StrEnum):
     """What became of an objection."""
 
-    OPEN = "open"
+    OPEN = "unanswered"
     UPHELD = "upheld"
     DISMISSED = "dismissed"
 

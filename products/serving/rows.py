@@ -27,7 +27,9 @@ _PLAIN = r"^[\x20-\x7e\x{b7}\x{3400}-\x{4dbf}\x{4e00}-\x{9fff}\x{20000}-\x{2a6df
 # Longer than any name that an entry may give to a column.
 _MARK = "_" * 64
 _HIGH, _LOW, _BITS, _ODD, _MESSAGE = (f"{_MARK}{name}" for name in ("high", "low", "bits", "odd", "message"))
-_DIGEST, _WANTED, _ROW, _ODDS = f"{_MARK}digest", f"{_MARK}wanted", f"{_MARK}row", f"^{_ODD}.*$"
+_DIGEST, _ROW, _ODDS = f"{_MARK}digest", f"{_MARK}row", f"^{_ODD}.*$"
+# What stands for every subject with an unusual letter, until it is hashed by itself.
+_UNUSUAL = pl.DataFrame({_MESSAGE: ["?"]})
 
 Take = Callable[["KeyedRows"], None]
 
@@ -71,10 +73,7 @@ def read_keyed(rows: pl.LazyFrame, recipe: Recipe, take: Take, only: pl.DataFram
     """
     frame = _prepared(rows, recipe)
     if only is not None:
-        wanted = only.lazy().with_columns(pl.lit(value=True).alias(_WANTED))
-        frame = frame.join(wanted, on=_MESSAGE, how="left").filter(
-            pl.col(_WANTED) | pl.any_horizontal(pl.col(_ODDS).is_not_null())
-        )
+        frame = frame.join(pl.concat([only, _UNUSUAL]).lazy(), on=_MESSAGE, how="semi")
 
     def hand_over(batch: pl.DataFrame) -> None:
         if batch.height:
@@ -107,7 +106,8 @@ def _prepared(rows: pl.LazyFrame, recipe: Recipe) -> pl.LazyFrame:
     texts = [pl.col(name).cast(pl.String) for name in specification.subject]
     is_odd = pl.any_horizontal([~text.str.contains(_PLAIN) for text in texts])
     odd = [pl.when(is_odd).then(text).alias(f"{_ODD}{place}") for place, text in enumerate(texts)]
-    return kept.select(_message(texts), pl.sum_horizontal(met).cast(pl.UInt8).alias(_BITS), *odd)
+    written = pl.when(is_odd).then(pl.lit(_UNUSUAL.item())).otherwise(_message(texts)).alias(_MESSAGE)
+    return kept.select(written, pl.sum_horizontal(met).cast(pl.UInt8).alias(_BITS), *odd)
 
 
 def _hashed(frame: pl.LazyFrame, recipe: Recipe) -> pl.LazyFrame:
@@ -122,7 +122,7 @@ def _message(texts: Sequence[pl.Expr]) -> pl.Expr:
     for text in texts:
         plain = text.str.strip_chars(" ").str.to_uppercase()
         parts += [plain.str.len_bytes().cast(pl.String), pl.lit(":"), plain]
-    return pl.concat_str(parts).alias(_MESSAGE)
+    return pl.concat_str(parts)
 
 
 def _word(start: int) -> pl.Expr:

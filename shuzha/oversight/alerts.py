@@ -9,9 +9,9 @@ from typing import Any
 
 from policies import Context, Policies, Resource
 from products.consumers.store import KEYS
-from shuzha.core.actor import Actor
+from shuzha.core.actor import Actor, platform_actor
 from shuzha.core.ids import new_id
-from shuzha.core.work import Database, Work
+from shuzha.core.work import Database, Event, Work
 from shuzha.oversight.anomalies import Oddity, find_many_keys, find_oddities
 from shuzha.oversight.model import (
     ALERT,
@@ -97,6 +97,14 @@ class Alerts:
             )  # fmt: skip
         return True
 
+    def follow_alarm(self, event: Event) -> None:
+        """Raise an alert over an alarm of the enumeration defence; a handler of the outbox, which bears a repeat."""
+        told = event.data
+        figures = {"limit": float(told.get("limit", 0))}
+        consumer, product, key, day = (str(told.get(name, "")) for name in ("consumer", "product", "key", "day"))
+        found = Oddity(AlertKind.ENUMERATION, consumer, product, key, day, figures)
+        self.raise_alert(platform_actor("watch"), found)
+
     def look(self, actor: Actor, alert_id: str) -> Alert:
         """Return the alert marked as looked at by this person."""
         with self._database.work(actor) as work:
@@ -105,7 +113,7 @@ class Alerts:
     def close(self, actor: Actor, alert_id: str, reason: str) -> Alert:
         """Return the alert closed: nothing is to be done, for a reason."""
         with self._database.work(actor) as work:
-            return self._move(work, actor, alert_id, "close", check_words(reason, "the reason of closing an alert"))
+            return self._move(work, actor, alert_id, "close", check_words(reason))
 
     def act(self, actor: Actor, alert_id: str, kind: OrderKind, reason: str) -> Order:
         """Return the order that an alert led to: its key, product or consumer suspended with this one decision."""
@@ -140,7 +148,7 @@ class Alerts:
 
     def set_rule(self, actor: Actor, kind: AlertKind, values: Mapping[str, float], reason: str) -> RuleInForce:
         """Return the limits of one kind as they hold from now on; refuses an unknown limit, and one out of range."""
-        said = check_words(reason, "the reason of a limit")
+        said = check_words(reason)
         whole = check_rule(kind, values)
         with self._database.work(actor) as work:
             self._policies.check(actor, "alert:set", Resource("alert"), Context(at=work.now()))

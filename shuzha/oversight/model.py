@@ -246,8 +246,8 @@ class Requirement:
     revision: int = 0
 
 
-def check_words(text: str, what: str) -> str:
+def check_words(text: str) -> str:
     """Return the words without blanks around them; refuses none and too many."""
     if not text.strip() or len(text) > MAX_WORDS:
-        raise Invalid(f"{what} is empty or too long", rule="decision.reason", accepted=f"1 to {MAX_WORDS} letters")
+        raise Invalid("the words are empty or too long", rule="decision.reason", accepted=f"1 to {MAX_WORDS} letters")
     return text.strip()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from policies import Context, Policies, Resource
+from products.consumers.noticing import ORDERED
 from products.consumers.store import APPS, KEYS
 from products.registry.store import PRODUCTS
 from shuzha.authorization.store import AUTHORIZATIONS
@@ -77,7 +78,7 @@ class Orders:
         Refuses whoever may not order, an unknown subject, an empty reason, and the recall of what nobody buys (a key
         or a consumer). What is out of use already stays so, and is named.
         """
-        said = check_words(reason, "the reason of an order")
+        said = check_words(reason)
         if verb is OrderVerb.RECALL and kind not in RECALLED:
             raise Invalid(
                 f"a {kind.value} is not recalled", rule="order.recall",
@@ -99,7 +100,8 @@ class Orders:
                 data={"verb": verb.value, "kind": kind.value, "subject": subject, "reason": said},
             )  # fmt: skip
         platform = platform_actor("order")
-        hits = tuple(self._hit(platform, one, f"{order.id}: {said}") for one in targets)
+        begins = ORDERED if verb is OrderVerb.RECALL else "suspended by order"
+        hits = tuple(self._hit(platform, one, f"{begins} {order.id}: {said}") for one in targets)
         with self._database.work(platform) as work:
             order = work.save(ORDERS, replace(order, hits=hits, done_at=work.now()))
             work.emit(

@@ -52,7 +52,7 @@ class Requirements:
 
         Refuses an entry that the actor's unit has no grant on, columns that the grant does not hold, and empty words.
         """
-        text = check_words(asked.text, "what is wrong")
+        text = check_words(asked.text)
         with self._database.work(actor) as work:
             own = Resource("requirement", "", actor.organisation, actor.id)
             self._policies.check(actor, "requirement:raise", own, Context(at=work.now()))
@@ -84,7 +84,7 @@ class Requirements:
         settles. Refuses a verb that the state does not allow, empty words, and an order before the provider is late or
         has declined.
         """
-        words = check_words(said, "the answer")
+        words = check_words(said)
         with self._database.work(actor) as work:
             found = self._get(work, actor, requirement_id)
             side = found.provider if verb in _PROVIDERS else found.operator

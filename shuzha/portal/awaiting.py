@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from products.registry.codes import ProductKind
 from products.registry.model import Product, ProductState, Registration
@@ -20,7 +19,9 @@ from shuzha.core.clock import city_date
 from shuzha.exits.model import ExitState
 from shuzha.people.staff import Member, TrainingState
 from shuzha.portal.awaiting_registry import RegistryTasks
+from shuzha.portal.awaiting_supervision import SupervisionTasks
 from shuzha.portal.services import Services
+from shuzha.portal.task import Task
 from shuzha.releases.model import STANDING
 
 _A = AuthorizationState
@@ -33,27 +34,12 @@ AUTHORITY_TURN = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One thing that awaits a person: what to do (a message id), with which thing, where, and by when."""
-
-    what: str
-    titles: tuple[str, str]
-    href: str
-    state: object
-    due: dt.date | None = None
-    left: int | None = None
-
-    def title(self, language: str) -> str:
-        """Return the thing's name in a language."""
-        return self.titles[0] if language.startswith("zh") else self.titles[1] or self.titles[0]
-
-
 class Awaiting:
     """Collects tasks from the rooms, for each role that the person holds."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        supervising = SupervisionTasks(services, self._task)
         register = RegistryTasks(services, self._task)
         self._roles: dict[str, tuple[Callable[[Actor], Iterator[Task]], ...]] = {
             "provider": (
@@ -62,6 +48,7 @@ class Awaiting:
                 register.duties,
                 register.own_registrations,
                 register.own_cases,
+                supervising.to_mend,
             ),
             "authority": (
                 self._entries_to_review,
@@ -72,7 +59,10 @@ class Awaiting:
                 self._late_providers,
                 self._differing,
                 self._imports_to_review,
+                supervising.open_alerts,
+                supervising.to_order,
             ),
+            "regulator": (supervising.open_alerts,),
             "expert": (self._to_assess,),
             "operator": (
                 self._to_sign,
@@ -84,6 +74,7 @@ class Awaiting:
                 self._own_products,
                 register.own_registrations,
                 register.own_cases,
+                supervising.mended,
             ),
             "analyst": (
                 self._own_person,
@@ -94,7 +85,7 @@ class Awaiting:
             ),
             "checker": (self._exports_to_review, self._imports_to_review),
             "registry": (register.registrations, register.cases_to_decide),
-            "consumer": (self._held_keys, register.own_cases),
+            "consumer": (supervising.unread_recalls, self._held_keys, register.own_cases),
             "administrator": (self._to_identify,),
         }
 
@@ -306,6 +297,9 @@ class Awaiting:
             what, state = _operator_turn(product)
             if what:
                 yield self._task(what, _titles(product), f"/products/{product.id}", state)
+
+        for alarm in self._services.defence.list_alarms(actor, operator=actor.organisation, state="open"):
+            yield self._task("Look into the alarm", alarm.id, f"/alarms/{alarm.id}", alarm.state)
 
     def _held_keys(self, actor: Actor) -> Iterator[Task]:
         for key in self._services.consumers.list_keys(actor):

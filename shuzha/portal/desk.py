@@ -232,7 +232,7 @@ TONES = {
                       "recalled", "upheld"}),
     "wait": frozenset({"submitted", "change_pending", "applied", "qualified", "reviewed", "checked", "under_review",
                        "consolidation", "returned", "agreed", "invited", "declared", "publicized",
-                       "public_notice", "formal_review", "accepted", "review"}),
+                       "public_notice", "formal_review", "accepted", "review", "unanswered", "filed", "supplement"}),
     "now": frozenset({"received", "ingesting", "building", "rerunning", "screened", "opening", "requested"}),
 }  # fmt: skip
 

@@ -49,7 +49,8 @@ from shuzha.catalog.model import (
 )  # fmt: skip
 from shuzha.core.lifecycle import Lifecycle
 from shuzha.exits.model import EXIT, Cause
-from shuzha.oversight import trace
+from shuzha.oversight import trace, walks
+from shuzha.oversight.model import ALERT, REQUIREMENT, AlertKind, Lack, OrderKind, OrderVerb
 from shuzha.people.model import ACCOUNT, OrganisationKind
 from shuzha.people.staff import TRAINING
 from shuzha.portal.awaiting import AUTHORITY_TURN
@@ -66,6 +67,7 @@ from shuzha.portal.policy_words import ALL as POLICY_WORDS
 from shuzha.portal.purposes import USUAL as PURPOSES
 from shuzha.portal.refused import ALL as REFUSED_WORDS
 from shuzha.portal.registering_words import ALL as REGISTERING_WORDS
+from shuzha.portal.supervision import ALL as SUPERVISION_WORDS
 from shuzha.portal.tasks import LINKS
 from shuzha.portal.workspaces import ENDS, LIMIT_WORDS
 from shuzha.releases.model import NOT_MEASURED, NOT_PROMISED, RELEASE, SYNTHETIC_NOT_PROMISED
@@ -75,19 +77,21 @@ from shuzha.settlement.plans import STEPS, TYPES
 LIFECYCLES: tuple[Lifecycle[StrEnum], ...] = (
     ENTRY, BATCH, ANNOUNCEMENT, AUTHORIZATION, ASSESSMENT, DEMAND, GRANT, RELEASE, WORKSPACE, IMPORT, EXPORT,
     REGISTRATION, RESOURCE, CASE, PRODUCT, APP, KEY, WEBHOOK, ACCOUNT, EXIT, TRAINING,
-    STATEMENT,
+    STATEMENT, ALERT, REQUIREMENT,
 )  # type: ignore[assignment]  # fmt: skip
 WORDS: tuple[type[StrEnum], ...] = (
     Severity, Verdict, Choice, RunState, ProductKind, Operation, OutputKind, BatchMode, ElementType, Role,
     SharingMethod, SubjectKind, TermsKind, UpdateCycle, OrganisationKind, Mode, Cause, Outcome, KeyUse,
-    CaseKind, Access, DeliveryState, NoticeType,
+    CaseKind, Access, DeliveryState, NoticeType, AlertKind, OrderKind, OrderVerb, Lack,
 )  # fmt: skip
 # Words that pages show and no table of the house holds: forms of output, ways of the audit log, verbs of pages.
 LOOSE = (
     "table", "figure", "portal", "api", "socket", "job", "cli", "record", "file", "workspace", "platform", "deposit",
     "deliver", "edit", "vote", "settle", "create", "release", "price", "usage log", "audit log", "database",
     "attach", "remove", "lift", "identify", "appoint", "every link holds", "a link does not hold", "other",
-    "home", "scenario key", "index", "consumer key", "later charge", "held back", "given out", *GONE, *WAITING,
+    "home", "scenario key", "index", "consumer key", "later charge", "held back", "given out",
+    "set", "receive", "raise", "order", "app", "key", "yes", "NO", "first", "last",
+    "cosigned", *GONE, *WAITING,
 )  # fmt: skip
 _FOLDER = Path(__file__).parent
 _TEMPLATE = (
@@ -105,6 +109,7 @@ _SOURCE = (
     re.compile(r'_exits\(actor, ExitState\.\w+, "([^"]+)"'),
     re.compile(r'_demands\(actor, DemandState\.\w+, "([^"]+)"'),
     re.compile(r'EntryState\.\w+: "([^"]+)"'),
+    re.compile(r'RequirementState\.\w+: "([^"]+)"'),
     re.compile(r'^\s+\("(By [a-z ]+)", _rows', re.MULTILINE),
     re.compile(r'AssessmentState\.[A-Z]+: "([^"]+)"'),
     re.compile(r'"(?:review|mine|all|fared|rules)": "([^"]+)"'),
@@ -138,7 +143,8 @@ def _all() -> Iterator[str]:
     for file in sorted(_FOLDER.glob("*.py")):
         if file.name != "messages.py":
             yield from _found(_SOURCE, file.read_text("utf-8"))
-    yield from _CHECKED.findall(Path(trace.__file__).read_text("utf-8"))
+    for source in (trace.__file__, walks.__file__):
+        yield from _CHECKED.findall(Path(source).read_text("utf-8"))
     yield from (word(name) for name in _HASHES)
     yield from TRACED.values()
     for lifecycle in LIFECYCLES:
@@ -154,7 +160,7 @@ def _all() -> Iterator[str]:
     yield from (note.meaning for note in NOTES)
     yield from (*WAYS.values(), *PLACE_WORDS)
     yield from (*LABELS, *POLICY_WORDS, *HOLD_WORDS, *PEOPLE_WORDS, *(each.name for each in USUAL_CRITERIA))
-    yield from (*REFUSED_WORDS, *PURPOSES.values())
+    yield from (*SUPERVISION_WORDS, *REFUSED_WORDS, *PURPOSES.values())
     yield from (*OWN_FILE_RULES.values(), *OWN_FILE_ACCEPTED.values(), *ORIGINS.values())
     yield from AUTHORITY_TURN.values()
     yield from REGISTERING_WORDS

@@ -17,8 +17,9 @@ from shuzha.authorization.model import AUTHORIZATION, IN_FORCE
 from shuzha.core.actor import Actor
 from shuzha.core.clock import city_date
 from shuzha.core.money import Amount
-from shuzha.oversight.trace import Link
+from shuzha.oversight.trace import Link, Trace
 from shuzha.oversight.usage import OwnedFact, sum_by
+from shuzha.oversight.walks import EntryTrace, Fen
 from shuzha.portal.desk import Desk, Show, Verb, actor_of
 from shuzha.portal.render import speech_of
 from shuzha.portal.services import Services
@@ -35,6 +36,7 @@ VERBS = (
 
 TRACED = {
     "use": "Use", "log": "Place in the usage log", "statement": "Statement", "product": "Product", "export": "Export",
+    "index": "Index",
     "notebook": "Notebook", "release": "Release", "grant": "Grant", "authorization": "Authorization", "entry": "Entry",
     "batch": "Batch",
 }  # fmt: skip
@@ -73,6 +75,9 @@ class OversightPages:
         router.add_api_route("/oversight", self.show, methods=["GET"])
         router.add_api_route("/oversight/uses", self.find_use, methods=["GET"])
         router.add_api_route("/oversight/uses/{usage_id}", self.trace, methods=["GET"])
+        router.add_api_route("/oversight/fen", self.trace_fen, methods=["GET"])
+        router.add_api_route("/oversight/entries", self.find_entry, methods=["GET"])
+        router.add_api_route("/oversight/entries/{entry_id}", self.trace_entry, methods=["GET"])
         router.add_api_route("/oversight/lines/{statement_id}/{place}", self.trace_line, methods=["GET"])
         router.add_api_route("/oversight/checkpoints/{name}", self.checkpoint, methods=["GET"])
         router.add_api_route("/oversight/keys/{name}", self.public_key, methods=["GET"])
@@ -111,12 +116,32 @@ class OversightPages:
     def trace(self, request: Request, usage_id: str) -> Response:
         """Show the chain behind one use, each link checked."""
         found = self._services.oversight.trace(actor_of(request), usage_id)
-        return self._desk.page(request, "trace.html", trace=found, kinds=TRACED, place=_place)
+        return self._chain(request, found)
 
     def trace_line(self, request: Request, statement_id: str, place: int) -> Response:
         """Show the chain behind a line of a statement, by the first use that it counts."""
         found = self._services.oversight.trace_line(actor_of(request), statement_id, place)
-        return self._desk.page(request, "trace.html", trace=found, kinds=TRACED, place=_place)
+        return self._chain(request, found)
+
+    def trace_fen(self, request: Request, statement: str = "", fen: int = 1) -> Response:
+        """Show whose one fen of a bill is, and the chain behind it."""
+        found, trace = self._services.walks.trace_fen(actor_of(request), statement.strip(), fen)
+        return self._chain(request, trace, fen=found)
+
+    def find_entry(self, request: Request, entry_id: str = "") -> Response:
+        """Lead from the form to the entry that it names."""
+        actor_of(request)
+        return RedirectResponse(f"/oversight/entries/{quote(entry_id.strip() or '-', safe='')}", 303)
+
+    def trace_entry(self, request: Request, entry_id: str) -> Response:
+        """Show what an entry has become: rights, releases, exports, products, use, and the fen that it earned."""
+        found = self._services.walks.trace_entry(actor_of(request), entry_id)
+        return self._chain(request, found, entry=found)
+
+    def _chain(
+        self, request: Request, trace: Trace | EntryTrace, *, fen: Fen | None = None, entry: EntryTrace | None = None
+    ) -> Response:
+        return self._desk.page(request, "trace.html", trace=trace, kinds=TRACED, place=_place, fen=fen, entry=entry)
 
     def checkpoint(self, request: Request, name: str) -> Response:
         """Give the newest signed checkpoint of a log, to keep and to compare."""

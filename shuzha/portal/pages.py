@@ -10,6 +10,7 @@ from shuzha.core.clock import OffsetClock
 from shuzha.core.errors import NotFound
 from shuzha.people.service import People
 from shuzha.portal.accounts import AccountPages
+from shuzha.portal.alarms import AlarmPages
 from shuzha.portal.announcements import AnnouncementPages
 from shuzha.portal.apps import AppPages
 from shuzha.portal.assessments import AssessmentPages
@@ -25,6 +26,7 @@ from shuzha.portal.imports import ImportPages
 from shuzha.portal.keys import KeyPages
 from shuzha.portal.labels import label
 from shuzha.portal.oversight import OversightPages
+from shuzha.portal.oversight_usage import OversightUsagePages
 from shuzha.portal.people import PeoplePages
 from shuzha.portal.policies import PolicyPages
 from shuzha.portal.prices import PricePages
@@ -35,9 +37,11 @@ from shuzha.portal.register import RegisterPages
 from shuzha.portal.registering import RegistrationPages
 from shuzha.portal.releases import ReleasePages
 from shuzha.portal.render import NavItem, Renderer
+from shuzha.portal.requirements import RequirementPages
 from shuzha.portal.services import Services
 from shuzha.portal.session import SessionPages, make_guard
 from shuzha.portal.statements import StatementPages
+from shuzha.portal.supervision import SupervisionPages
 from shuzha.portal.tasks import TaskPages
 from shuzha.portal.usage import UsagePages
 from shuzha.portal.webhooks import WebhookPages
@@ -54,6 +58,9 @@ NAVIGATION = (
         "/authorizations", "Authorizations", frozenset({"provider", "authority", "operator", "regulator"}),
         also=("/demands", "/releases", "/policies", "/exits"),
     ),
+    NavItem(
+        "/requirements", "Data to mend", frozenset({"provider", "authority", "operator", "analyst", "regulator"})
+    ),
     NavItem("/announcements", "Announcements", frozenset({"provider", "authority", "operator", "expert", "regulator"})),
     NavItem("/assessments", "Assessments", frozenset({"expert"})),
     NavItem("/workspaces", "Workspaces", frozenset({"analyst", "operator", "authority"})),
@@ -64,8 +71,11 @@ NAVIGATION = (
     NavItem(
         "/products", "Products",
         frozenset({"provider", "authority", "operator", "analyst", "registry", "consumer", "regulator"}),
+        also=("/alarms",),
     ),
-    NavItem("/apps", "Apps", frozenset({"consumer", "authority", "regulator"}), also=("/keys", "/webhooks")),
+    NavItem(
+        "/apps", "Apps", frozenset({"consumer", "authority", "regulator"}), also=("/notices", "/keys", "/webhooks")
+    ),
     NavItem(
         "/registrations", "Registrations", frozenset({"provider", "authority", "operator", "registry", "regulator"}),
         also=("/cases",),
@@ -73,7 +83,7 @@ NAVIGATION = (
     NavItem("/usage", "Usage", frozenset({"provider", "authority", "operator", "consumer", "regulator"})),
     NavItem("/statements", "Statements", frozenset({"provider", "authority", "operator", "consumer", "regulator"})),
     NavItem("/people", "Staff", frozenset({"operator", "analyst", "authority", "regulator", "administrator"})),
-    NavItem("/oversight", "Oversight", frozenset({"authority", "regulator"})),
+    NavItem("/oversight", "Oversight", frozenset({"authority", "regulator"}), also=("/alerts", "/orders")),
     NavItem("/audit", "Audit log", frozenset({"auditor", "regulator"})),
     NavItem("/accounts", "Accounts", frozenset({"administrator"})),
     NavItem("/host", "Host", frozenset({"administrator", "authority"})),
@@ -119,10 +129,14 @@ def make_pages(services: Services, desk: Desk) -> APIRouter:
         RegisterPages(desk, services),
         AppPages(desk, services),
         KeyPages(desk, services),
+        AlarmPages(desk, services),
         WebhookPages(desk, services),
         UsagePages(desk, services.usage_views),
         StatementPages(desk, services.settlement, services.statement_desk, services.registry),
+        OversightUsagePages(desk, services),
         OversightPages(desk, services),
+        SupervisionPages(desk, services),
+        RequirementPages(desk, services),
         PeoplePages(desk, services.staff, services.people),
         AccountPages(desk, services.people),
         HostPages(desk, services),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
@@ -13,7 +14,16 @@ from policies import Resource
 from products.registry.case_model import OPEN, Case
 from products.registry.model import REGISTRATION, Product
 from products.registry.registers import noun_of
-from products.registry.registration import Agent, Application, Outcome, Registration, check_notice_over
+from products.registry.registration import (
+    Agent,
+    Application,
+    Objection,
+    Outcome,
+    Registration,
+    check_answered,
+    check_not_upheld,
+    check_notice_over,
+)  # fmt: skip
 from products.registry.resource_model import RESOURCE, Access, DataResource, ResourceSheet
 from shuzha.core.actor import Actor
 from shuzha.core.clock import city_date
@@ -165,8 +175,11 @@ class RegistrationPages:
         actor, book, noun = actor_of(request), self._book, noun_of(record_id)
         found: Any = book.get(actor, record_id)
         own, table = book.seen_as(found), LIFECYCLES[noun]
-        verbs = [_greyed(one, found, city_date(self._desk.clock.now())) for one in
-                 self._desk.verbs(actor, table, found.registration, own, VERBS)]  # fmt: skip
+        objections = book.list_objections(actor, found.id)
+        running = [one for one in objections if found.noticed_at and one.filed_at >= found.noticed_at]
+        today = city_date(self._desk.clock.now())
+        offered = self._desk.verbs(actor, table, found.registration, own, VERBS)
+        verbs = [_greyed(one, found, running, today) for one in offered]
         may = {verb: self._may(actor, table, found, verb, own) for verb in ("apply", "amend", "answer", "announce")}
         cases = self._services.cases.list(actor, subject=found.id)
         return self._desk.page(
@@ -174,7 +187,7 @@ class RegistrationPages:
             steps=progress(table, WAY, found.registration), fields=fields_of(found.sheet), labels=LABELS,
             commitment=book.preview_commitment(actor, found.id) if may["apply"] else "",
             notice=book.preview_notice(actor, found.id) if may["announce"] else "",
-            objections=book.list_objections(actor, found.id), cases=cases, filing=self._filing(actor, found, cases),
+            objections=objections, cases=cases, filing=self._filing(actor, found, cases),
             checks=self._checks(actor, found), key=self._services.registry.public_key(),
             public=found.registration in _PUBLIC,
         )  # fmt: skip
@@ -206,12 +219,17 @@ def fields_of(sheet: object) -> tuple[str, ...]:
     return tuple(getattr(sheet, "__dataclass_fields__", ()))
 
 
-def _greyed(verb: Verb, found: Any, today: Any) -> Verb:
-    """Return the verb greyed while the public notice runs."""
-    if verb.name != "code" or verb.refusal:
+def _greyed(verb: Verb, found: Any, objections: Sequence[Objection], today: dt.date) -> Verb:
+    """Return the verb greyed while the public notice runs, or while an objection waits for its answer."""
+    if verb.refusal or verb.name not in {"code", "resume", "supplement", "refuse"}:
         return verb
     try:
-        check_notice_over(found, today)
+        if verb.name == "code":
+            check_notice_over(found, today)
+        else:
+            check_answered(found, objections)
+        if verb.name == "resume":
+            check_not_upheld(found, objections)
     except Invalid as error:
         return replace(verb, refusal=error.message)
     return verb

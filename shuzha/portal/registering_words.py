@@ -43,9 +43,9 @@ FILING: tuple[tuple[CaseKind, str], ...] = (
 REGISTRY_TURN: Mapping[Registration, str] = {
     _R.APPLIED: "Accept the registration",
     _R.ACCEPTED: "Review the registration",
-    _R.FORMAL_REVIEW: "Put the product on public notice",
+    _R.FORMAL_REVIEW: "Put the registration on public notice",
     _R.HELD: "Answer the objection",
-    _R.PUBLIC_NOTICE: "Give the product its code",
+    _R.PUBLIC_NOTICE: "Give the code",
     _R.CODED: "Put the registration in force",
 }
 OPERATOR_TURN: Mapping[Registration, str] = {

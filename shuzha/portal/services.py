@@ -9,6 +9,7 @@ from products.consumers.apps import AppService
 from products.consumers.service import KeyService
 from products.consumers.usage_now import UsageNow
 from products.consumers.webhooks import WebhookService
+from products.defence.service import DefenceService
 from products.registry.cases import CaseService
 from products.registry.dossier import Dossiers
 from products.registry.registers import Registers
@@ -34,10 +35,15 @@ from shuzha.core.clock import Clock
 from shuzha.core.lawbook import LawBook
 from shuzha.core.settings import Settings
 from shuzha.exits.service import ExitService
+from shuzha.oversight.alerts import Alerts
 from shuzha.oversight.disclosure import Disclosure
+from shuzha.oversight.live import LiveUsage
 from shuzha.oversight.logs import Logs
+from shuzha.oversight.orders import Orders
+from shuzha.oversight.requirements import Requirements
 from shuzha.oversight.service import Oversight
 from shuzha.oversight.usage import UsageViews
+from shuzha.oversight.walks import Walks
 from shuzha.oversight.witnesses import Witnesses
 from shuzha.people.service import People
 from shuzha.people.staff_service import Staff
@@ -49,6 +55,11 @@ from shuzha.settlement.service import SettlementService
 
 class Services(Protocol):
     """The rooms of one installation, as `shuzha.server.platform.Platform` builds them."""
+
+    @property
+    def defence(self) -> DefenceService:
+        """Limits of products against enumeration, and alarms."""
+        ...
 
     @property
     def settings(self) -> Settings:
@@ -233,6 +244,31 @@ class Services(Protocol):
     @property
     def witnesses(self) -> Witnesses:
         """Who cosigns the logs' checkpoints."""
+        ...
+
+    @property
+    def walks(self) -> Walks:
+        """From a fen to the raw entry, and back."""
+        ...
+
+    @property
+    def live(self) -> LiveUsage:
+        """Use as it happens."""
+        ...
+
+    @property
+    def alerts(self) -> Alerts:
+        """What looks odd, and what became of it."""
+        ...
+
+    @property
+    def orders(self) -> Orders:
+        """What supervisors take out of use with one decision."""
+        ...
+
+    @property
+    def requirements(self) -> Requirements:
+        """What operating units ask providers to mend."""
         ...
 
     @property

@@ -33,6 +33,7 @@ from shuzha.core.lifecycle import Lifecycle
 from shuzha.core.settings import HELP, Settings
 from shuzha.core.work import Database
 from shuzha.exits.model import EXIT
+from shuzha.oversight.model import ALERT, REQUIREMENT
 from shuzha.people.model import ACCOUNT
 from shuzha.people.staff import TRAINING
 from shuzha.releases.model import RELEASE
@@ -45,7 +46,7 @@ _DOCS = Path(__file__).parents[2] / "docs"
 LIFECYCLES: tuple[Lifecycle[Any], ...] = (
     ACCOUNT, ENTRY, BATCH, ANNOUNCEMENT, AUTHORIZATION, ASSESSMENT, DEMAND, GRANT, RELEASE, WORKSPACE, IMPORT, EXPORT,
     REGISTRATION, RESOURCE, CASE, PRODUCT, APP, KEY, WEBHOOK, TRAINING, EXIT,
-    STATEMENT,
+    STATEMENT, ALERT, REQUIREMENT,
 )  # fmt: skip
 
 

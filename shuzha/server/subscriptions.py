@@ -93,6 +93,7 @@ def job_handlers(platform: Platform) -> Handlers:
     handlers["workspace:close"] = [platform.inbound.follow]
     handlers["workspace:close"] = [*handlers.get("workspace:close", ()), platform.screens.record_closed]
     handlers["workspace:close"] = [*handlers["workspace:close"], platform.compute.record_closed]
+    handlers["alarm:raise"] = [platform.alerts.follow_alarm]
     handlers |= {tag: [platform.exits.follow] for tag in exits.FOLLOWED_TAGS}
     return handlers
 

@@ -16,6 +16,7 @@ from shuzha.core.errors import Invalid, NotAllowed, NotFound, TransitionNotAllow
 from shuzha.oversight.model import AlertKind, AlertState, OrderKind, OrderVerb
 from shuzha.oversight.usage import Wanted
 from shuzha.server.portal_app import make_app
+from shuzha.server.subscriptions import job_handlers
 from shuzha.settlement.model import StatementKind
 from tests.portal_kit import PASSWORD
 from tests.sold_kit import Sold, make_sold
@@ -217,6 +218,23 @@ def test_a_recall_tells_each_buyer_and_keeps_the_receipt(sold: Sold) -> None:
     assert (tags.count("notice:send"), tags.count("notice:receive")) == (1, 1)
     with pytest.raises(NotAllowed, match="another organisation suspended it"):
         platform.registry.restore(city.people["operator"], sold.report.id, "we think otherwise")
+
+
+def test_an_alarm_of_the_enumeration_defence_is_an_alert_too(sold: Sold) -> None:
+    platform = sold.city.platform
+    with platform.database.work(platform.actor("defence")) as work:
+        work.emit(
+            "alarm:raise", "alm_1", "a key reached its limit",
+            data={"consumer": sold.city.people["consumer"].organisation, "product": sold.verification.id,
+                  "key": "key_9", "day": sold.city.today.isoformat(), "limit": 500},
+        )  # fmt: skip
+    [event] = [one for one in platform.database.events_after(0, 100_000) if one.tag == "alarm:raise"]
+    for handler in (*job_handlers(platform)["alarm:raise"], platform.alerts.follow_alarm):
+        handler(event)
+    [alert] = [
+        one for one in platform.alerts.list_alerts(sold.city.people["regulator"]) if one.kind is AlertKind.ENUMERATION
+    ]  # fmt: skip
+    assert (alert.key, alert.figures) == ("key_9", {"limit": 500.0})
 
 
 def test_an_authorization_goes_out_of_use_with_its_products(sold: Sold) -> None:

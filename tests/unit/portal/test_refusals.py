@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[3]
 ROOMS = (
     "shuzha/authorization", "shuzha/settlement", "shuzha/exits", "shuzha/people", "shuzha/portal", "policies",
     "products/registry", "shuzha/core/lifecycle.py", "shuzha/core/work.py", "shuzha/core/conditions.py",
-    "shuzha/core/records.py",
+    "shuzha/core/records.py", "shuzha/oversight",
 )  # fmt: skip
 REFUSALS = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, Exception)}
 CHINESE = Speech("zh_Hans")
