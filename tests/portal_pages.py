@@ -35,12 +35,11 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
         "/alerts?show=every", f"/alerts/{made['alert']}", "/orders", f"/orders/{made['order']}", "/notices",
         f"/oversight/entries/{made['entry']}", f"/oversight/fen?statement={made['statement.bill']}&fen=1", *mending,
     )  # fmt: skip
-    priced = (f"/products/{made['product']}/prices",)
-    money = ("/usage", f"/usage?period={made['month']}", "/statements")
+    money = ("/usage", f"/usage?period={made['month']}", "/statements", f"/products/{made['product']}/prices")
     return {
         "provider": (
             "/tasks", "/entries", entry, f"/entries/{made['entry.returned']}", "/authorizations", authorization,
-            f"/demands/{made['demand.checked']}", release, "/products", product, *priced, *money,
+            f"/demands/{made['demand.checked']}", release, "/products", product, *money,
             f"/statements/{made['statement.provider']}", f"{policy}aggregate", *mending, "/registrations",
             resource, case,
             f"{asking}correction", f"/registrations/new?entry={made['entry']}",
@@ -92,7 +91,7 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
         ),
         "regulator": (
             "/tasks", "/host", "/oversight", f"/oversight?period={made['month']}", "/audit", "/entries", entry,
-            "/authorizations", authorization, "/exports", export, "/products", product, *priced, *money, f"{policy}aggregate",
+            "/authorizations", authorization, "/exports", export, "/products", product, *money, f"{policy}aggregate",
             f"/statements/{made['statement.bill']}", f"/oversight/lines/{made['statement.bill']}/0", *supervision,
         ),
         "auditor": ("/tasks", "/audit"),
