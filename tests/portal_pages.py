@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.portal_kit import PortalCity
 
-PUBLIC = ("/", "/public", "/public/authorizations", "/public/products", "/sign-in")
+PUBLIC = ("/", "/public", "/public/authorizations", "/public/products", "/sign-in", "/status", "/problems")
 
 
 def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
@@ -87,7 +87,7 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
         "consumer": (
             "/tasks", "/products", "/notices", product, f"/keys/{made['key']}", *money,
             f"/statements/{made['statement.bill']}",
-            "/apps", f"/apps/{made['app']}",
+            "/apps", f"/apps/{made['app']}", f"/try/{made['product']}",
         ),
         "regulator": (
             "/tasks", "/host", "/oversight", f"/oversight?period={made['month']}", "/audit", "/entries", entry,

@@ -41,8 +41,10 @@ from shuzha.portal.requirements import RequirementPages
 from shuzha.portal.services import Services
 from shuzha.portal.session import SessionPages, make_guard
 from shuzha.portal.statements import StatementPages
+from shuzha.portal.status import StatusPages
 from shuzha.portal.supervision import SupervisionPages
 from shuzha.portal.tasks import TaskPages
+from shuzha.portal.trying import TryPages
 from shuzha.portal.usage import UsagePages
 from shuzha.portal.webhooks import WebhookPages
 from shuzha.portal.workspaces import WorkspacePages
@@ -131,6 +133,8 @@ def make_pages(services: Services, desk: Desk) -> APIRouter:
         KeyPages(desk, services),
         AlarmPages(desk, services),
         WebhookPages(desk, services),
+        StatusPages(desk, services),
+        TryPages(desk, services),
         UsagePages(desk, services.usage_views),
         StatementPages(desk, services.settlement, services.statement_desk, services.registry),
         OversightUsagePages(desk, services),

@@ -7,6 +7,7 @@ from typing import Protocol
 from policies import Policies
 from products.consumers.apps import AppService
 from products.consumers.service import KeyService
+from products.consumers.standing import Standings
 from products.consumers.usage_now import UsageNow
 from products.consumers.webhooks import WebhookService
 from products.defence.service import DefenceService
@@ -214,6 +215,11 @@ class Services(Protocol):
     @property
     def webhooks(self) -> WebhookService:
         """Where apps are told what happened."""
+        ...
+
+    @property
+    def standings(self) -> Standings:
+        """How products stand, for anybody."""
         ...
 
     @property
