@@ -30,6 +30,7 @@ from shuzha.portal.oversight_usage import OversightUsagePages
 from shuzha.portal.people import PeoplePages
 from shuzha.portal.policies import PolicyPages
 from shuzha.portal.prices import PricePages
+from shuzha.portal.product_forms import ProductFormPages
 from shuzha.portal.products import ProductPages
 from shuzha.portal.public import PublicPages
 from shuzha.portal.purposes import purpose_name
@@ -125,6 +126,7 @@ def make_pages(services: Services, desk: Desk) -> APIRouter:
         WorkspacePages(desk, services),
         ExportPages(desk, services),
         PricePages(desk, services.pricing, services.registry),  # Before the products' verbs, which take any word.
+        ProductFormPages(desk, services),
         ProductPages(desk, services),
         RegistrationPages(desk, services),
         CasePages(desk, services),
