@@ -10,9 +10,11 @@ from pathlib import Path
 import msgspec
 
 from shuzha.core.errors import ShuzhaError, Unavailable
+from shuzha.metering.compute import ComputeUse
 from shuzha.metering.events import Point, Recorded, Series, UsageEvent, all_usual, check_point, check_series, split
 from shuzha.metering.wire import (
     MAX_GROUP,
+    Compute,
     Declare,
     Done,
     Frames,
@@ -246,6 +248,11 @@ class UsageClient:
         """Hang up."""
         if self._line is not None:
             self._line.close()
+
+    async def record_compute(self, uses: list[ComputeUse]) -> int:
+        """Return how many of these days of workspaces were new, all on disk; raises Unavailable and Invalid."""
+        line = await self._connected()
+        return (await line.ask(lambda number: Compute(number, uses))).log_index
 
     async def connect(self) -> None:
         """Make the connection where there is none; raises Unavailable when the writer is down."""

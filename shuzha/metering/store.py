@@ -17,6 +17,7 @@ from shuzha.core.errors import Conflict, Invalid, NotFound, ShuzhaError, Unavail
 from shuzha.core.ids import new_id
 from shuzha.ledger.layout import NewEntry
 from shuzha.ledger.log import Log
+from shuzha.metering.compute import COMPUTE, ComputeUse
 from shuzha.metering.events import (
     ID_PREFIX,
     QUARTER_HOUR,
@@ -40,6 +41,7 @@ _CATCH_UP_BATCH = 10_000
 Outcome = Recorded | ShuzhaError
 log_ = logging.getLogger(__name__)
 _EVENT = msgspec.json.Decoder(UsageEvent)
+_COMPUTE = msgspec.json.Decoder(ComputeUse)
 _ENCODE = msgspec.json.Encoder().encode
 
 
@@ -137,6 +139,14 @@ class UsageStore:
             log_.warning("%s is damaged (%s): it is built again from the log", self.path.name, error)
         self.rebuild()
         return self._record(points)
+
+    def record_compute(self, uses: Sequence[ComputeUse]) -> int:
+        """Store what workspaces used on days, each once, durable and in the table; return how many were new."""
+        fresh = {use.id: use for use in uses if self._table.find_compute(use.id) is None}
+        if fresh:
+            first = self._log.append([NewEntry(name, COMPUTE, _ENCODE(use)) for name, use in fresh.items()])
+            self._table.add_compute(list(enumerate(fresh.values(), first)))
+        return len(fresh)
 
     def reverse(self, usage_id: str, reason: str, at: int) -> Recorded:
         """Undo a use by an event that names it, posted at this moment; a second time returns what the first one did.
@@ -315,7 +325,9 @@ class UsageStore:
         while start < self._log.size:
             stop = min(start + _CATCH_UP_BATCH, self._log.size)
             for entry in self._log.reader.entries(start, stop):
-                if entry.header.kind == KIND and entry.payload is not None:
+                if entry.header.kind == COMPUTE and entry.payload is not None:
+                    self._table.add_compute([(entry.index, _COMPUTE.decode(entry.payload))])
+                elif entry.header.kind == KIND and entry.payload is not None:
                     series, point = split(_EVENT.decode(entry.payload))
                     self._pending.append((entry.index, [(self.label(series), point)]))
             self._table.add(*self._rows())

@@ -1,8 +1,9 @@
 """The usage table `usage.db`: what follows from the usage log, for dedupe and reports.
 
 `series` has one row for all uses of a day that are alike but for their moment and answer; `uses` one short row a use;
-`repeats` the idempotency keys that callers chose; `reversals` which use was undone by which entry. The view `events`
-joins them: one row a use. Commits do not wait for the disk, for the log has.
+`repeats` the idempotency keys that callers chose; `reversals` which use was undone by which entry; `compute` what
+workspaces used. The view `events` joins series and uses: one row a use. Commits do not wait for the disk, for the log
+has.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from shuzha.metering.compute import ComputeUse
 from shuzha.metering.events import Series, UsageEvent, microseconds
 
 DATABASE = "usage.db"
@@ -38,6 +40,11 @@ CREATE TABLE IF NOT EXISTS repeats (
     PRIMARY KEY (key_id, idempotency_key)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS reversals (usage_id TEXT PRIMARY KEY, log_index INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS compute (
+    id TEXT PRIMARY KEY, log_index INTEGER NOT NULL, day TEXT NOT NULL, workspace TEXT NOT NULL,
+    operator TEXT NOT NULL, authorization TEXT NOT NULL, "grant" TEXT NOT NULL, cpu_milliseconds INTEGER NOT NULL,
+    memory_byte_seconds INTEGER NOT NULL, storage_byte_seconds INTEGER NOT NULL
+) WITHOUT ROWID;
 CREATE VIEW IF NOT EXISTS events AS
 SELECT uses.log_index, uses.usage_id, uses.quantity, uses.occurred_at, {_OF_SERIES}
 FROM uses JOIN series ON series.id = uses.series;
@@ -49,6 +56,7 @@ _ADD_SERIES = (
 )
 _ADD_USE = "INSERT INTO uses VALUES (?, ?, ?, ?, ?)"
 _ADD_REPEAT = "INSERT INTO repeats VALUES (?, ?, ?)"
+_ADD_COMPUTE = "INSERT OR IGNORE INTO compute VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _ADD_REVERSAL = "INSERT INTO reversals VALUES (?, ?)"
 
 UseRow = tuple[int, str, int, int, int]
@@ -88,6 +96,23 @@ class UsageTable:
                 self._database.execute("ROLLBACK")
             raise
         self._database.execute("COMMIT")
+
+    def add_compute(self, uses: list[tuple[int, ComputeUse]]) -> None:
+        """Store days of workspaces with their places in the log; one that is there already stays."""
+        rows = [
+            (
+                use.id, index, use.day, use.workspace, use.operator, use.authorization, use.grant,
+                use.cpu_milliseconds, use.memory_byte_seconds, use.storage_byte_seconds,
+            )
+            for index, use in uses
+        ]  # fmt: skip
+        self._database.execute("BEGIN IMMEDIATE")
+        self._database.executemany(_ADD_COMPUTE, rows)
+        self._database.execute("COMMIT")
+
+    def find_compute(self, identifier: str) -> int | None:
+        """Return the place in the log of a workspace's day, or None."""
+        return self._place("SELECT log_index FROM compute WHERE id = ?", identifier)
 
     def find_use(self, usage_id: str) -> int | None:
         """Return the place in the log of a use, or None."""

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import msgspec
 
 from shuzha.core.errors import Conflict, Invalid, NotFound, ShuzhaError, Unavailable
+from shuzha.metering.compute import ComputeUse
 from shuzha.metering.events import Point, Series
 
 MAX_FRAME = 4 * 1024 * 1024
@@ -52,6 +53,13 @@ class Reverse(msgspec.Struct, frozen=True, array_like=True, tag="reverse"):
     reason: str
 
 
+class Compute(msgspec.Struct, frozen=True, array_like=True, tag="compute"):
+    """Record what workspaces used on days that are over; days that are known change nothing."""
+
+    number: int
+    uses: list[ComputeUse]
+
+
 class Done(msgspec.Struct, frozen=True, array_like=True, tag="done"):
     """What a use got that was stored before; or, for `Publish`, the note is `answer`; or the reversal."""
 
@@ -81,7 +89,7 @@ class Stored(msgspec.Struct, frozen=True, array_like=True, tag="stored"):
     others: list[Done | Refused] = []
 
 
-Request = Declare | Group | Publish | Reverse
+Request = Declare | Group | Publish | Reverse | Compute
 Reply = Stored | Done | Refused
 _ERRORS: dict[str, type[ShuzhaError]] = {kind.__name__: kind for kind in (Conflict, Invalid, NotFound, Unavailable)}
 

@@ -30,9 +30,11 @@ from shuzha.core.errors import Invalid, ShuzhaError, Unavailable
 from shuzha.core.keys import KeyRing, read_secret
 from shuzha.ledger.checkpoint import Signer
 from shuzha.ledger.log import Log
+from shuzha.metering.compute import check_compute
 from shuzha.metering.events import Point, Recorded, all_usual, check_point, check_series, microseconds
 from shuzha.metering.store import Label, Outcome, UsageStore
 from shuzha.metering.wire import (
+    Compute,
     Declare,
     Done,
     Frames,
@@ -54,7 +56,7 @@ MANY_WAITING = 1_024
 KEY_NAME = "ledger:usage"
 DEFAULT_ORIGIN = "shuzha/usage"
 
-_REQUEST: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Declare | Group | Publish | Reverse)
+_REQUEST: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Declare | Group | Publish | Reverse | Compute)
 _ENCODE = msgspec.msgpack.Encoder().encode
 log = logging.getLogger(__name__)
 
@@ -147,7 +149,7 @@ class Writer:
             connection.series[request.number] = self._store.label(request.series)
         else:
             self._commit_all()
-            connection.reply(self._published(request) if isinstance(request, Publish) else self._reversed(request))
+            connection.reply(self._acted(request))
 
     def checkpoint(self) -> None:
         """Sign a checkpoint when something is new, and tidy the table; called in a thread beside the loop."""
@@ -268,9 +270,26 @@ class Writer:
         assert self.failure is not None
         return refusal(request.number, self.failure)
 
-    def _reversed(self, request: Reverse) -> Reply:
+    def _acted(self, request: Publish | Reverse | Compute) -> Reply:
+        if isinstance(request, Publish):
+            return self._published(request)
         if self.failure is not None:
             return refusal(request.number, self.failure)
+        return self._computed(request) if isinstance(request, Compute) else self._reversed(request)
+
+    def _computed(self, request: Compute) -> Reply:
+        try:
+            for use in request.uses:
+                check_compute(use)
+            new = self._store.record_compute(request.uses)
+        except Unavailable as error:
+            self.fail(error)
+            return refusal(request.number, error)
+        except Invalid as error:
+            return refusal(request.number, error)
+        return Done(request.number, "", new, "", False)
+
+    def _reversed(self, request: Reverse) -> Reply:
         try:
             done = self._store.reverse(request.usage_id, request.reason, microseconds(self._clock.now()))
         except Unavailable as error:

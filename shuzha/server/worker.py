@@ -128,6 +128,7 @@ async def _count(platform: Platform) -> None:
     while platform.settings.spawner == "bwrap":
         try:
             await asyncio.to_thread(platform.compute.read_accounts)
+            await platform.compute_meter.send_due()
             await asyncio.to_thread(platform.sessions.end_due)
         except Exception:  # The boundary of this task: it is logged and tried again.
             log.exception("what workspaces used could not be booked; trying again")

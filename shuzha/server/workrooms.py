@@ -23,6 +23,7 @@ from sandbox.inbound.service import InboundService
 from sandbox.workspaces.clean_room.client import JailerRooms
 from sandbox.workspaces.clean_room.specs import specs_of
 from sandbox.workspaces.clean_room.verbs import ROOMS_SOCKET
+from sandbox.workspaces.compute_meter import ComputeMeter
 from sandbox.workspaces.computing import ComputeService
 from sandbox.workspaces.environment.fingerprint import environment_hash
 from sandbox.workspaces.host.limits import Limits
@@ -39,6 +40,7 @@ from sandbox.workspaces.sessions import SessionKeeper, SessionRules
 from sandbox.workspaces.verbs import WorkspaceVerbs
 from shuzha.core.actor import Actor
 from shuzha.ledger.audit import prove_event
+from shuzha.metering.client import UsageClient
 from shuzha.oversight.requirements import Requirements
 from shuzha.server.bridges import AnswerWindow, ExportWindow, RequirementWindow, submission_of
 from shuzha.server.ground import HUB_CLIENT, Ground
@@ -126,6 +128,11 @@ class Workrooms(Ground):
         """What workspaces use and run into, booked by the worker."""
         jailer = JailerClient(self.hub_settings.jailer_socket, wait=1.0)
         return ComputeService(self.database, self.policies, jailer)
+
+    @cached_property
+    def compute_meter(self) -> ComputeMeter:
+        """What brings the days of workspaces into the usage log."""
+        return ComputeMeter(self.database, UsageClient(self.settings.folder("run") / "usage.sock"))
 
     @cached_property
     def sessions(self) -> SessionKeeper:

@@ -16,6 +16,7 @@ import pytest
 from shuzha.core.errors import Conflict, Invalid, NotFound, Unavailable
 from shuzha.core.ids import new_id
 from shuzha.ledger.verify import verify_folder
+from shuzha.metering.compute import ComputeUse, check_compute
 from shuzha.metering.events import ID_PREFIX, Recorded, UsageEvent, check_event, split
 from shuzha.metering.reports import UsageQuery, UsageReader
 from shuzha.metering.store import UsageStore
@@ -233,3 +234,41 @@ def test_a_use_that_never_was_is_not_waited_for_longer_than_the_table_follows(
     open_usage().record([make_event()])
     with pytest.raises(NotFound):
         UsageReader(tmp_path / "usage").get_use(new_id(ID_PREFIX))
+
+
+def compute_of(workspace: str = "wsp_1", day: str = "2026-11-22", **changes: int) -> ComputeUse:
+    amounts = {"cpu_milliseconds": 5, "memory_byte_seconds": 6, "storage_byte_seconds": 7} | changes
+    return ComputeUse(workspace=workspace, operator="org_a", authorization="aut_1", grant="grt_1", day=day, **amounts)
+
+
+def test_a_workspaces_day_is_in_the_log_once_and_no_use_of_a_product(
+    open_usage: OpenUsage, make_event: MakeEvent, tmp_path: Path
+) -> None:
+    store = open_usage()
+    store.record([make_event()])
+    assert store.record_compute([compute_of(), compute_of(day="2026-11-23"), compute_of()]) == 2
+    assert store.record_compute([compute_of(cpu_milliseconds=99), compute_of("wsp_2")]) == 1
+    store.record([make_event()])
+    for _ in range(2):
+        assert len(uses_of(tmp_path)) == 2
+        assert store.record_compute([compute_of("wsp_2"), compute_of()]) == 0
+        store.rebuild()
+    entry = store._log.reader.entry(1)
+    assert (entry.header.kind, entry.header.id) == ("compute", "cmp_wsp_1_2026-11-22")
+    assert entry.payload is not None
+    assert msgspec.json.decode(entry.payload, type=ComputeUse) == compute_of()
+    kill(store)
+    with sqlite3.connect(tmp_path / "usage" / "usage.db") as database:
+        database.execute("DELETE FROM compute WHERE log_index = 3")
+        database.execute("DELETE FROM uses WHERE log_index = 4")
+    database.close()
+    store = open_usage()
+    assert store.record_compute([compute_of("wsp_2")]) == 0
+    store.close()
+
+
+def test_check_compute_names_the_field_it_refuses() -> None:
+    check_compute(compute_of())
+    for bad in (compute_of("a b"), compute_of(day="22.11.2026"), compute_of(cpu_milliseconds=-1)):
+        with pytest.raises(Invalid, match="computing is refused"):
+            check_compute(bad)
