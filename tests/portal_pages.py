@@ -52,6 +52,7 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
             f"/authorizations/{made['authorization.noticed']}", "/imports", own_files[1], own_files[2],
             f"{policy}train", what_if, "/policies",
             "/exports", "/exports?show=rules", f"/exports/{made['export.differs']}", product, *money, "/oversight",
+            f"{product}/form", f"/products/{made['product.notice']}/form",
             "/people", person, "/exits",
             f"/oversight?period={made['month']}", *supervision,
         ),
