@@ -13,13 +13,22 @@ import numpy as np
 import polars as pl
 
 from policies import Policies
+from products.forms.answering import Answering, ModelDesk, Shelf
 from products.forms.deliveries import FetchesOf
+from products.forms.predicting.pool import Pool
+from products.forms.predicting.probing import Probing
+from products.forms.querying.computing import Computing
+from products.forms.querying.desk import ServiceDesk
+from products.forms.querying.identities import RawIdentities
 from products.forms.service import FormParts, FormService
 from products.registry.codes import ProductKind
 from products.registry.model import Product
 from products.registry.service import product_file
 from products.serving.app import Parts, make_app
 from products.serving.state import ServingState
+from sandbox.airlock.memory.service import Memory
+from sandbox.airlock.memory.zone import MemoryZone
+from sandbox.airlock.rulebook import RuleBook
 from shuzha.authorization.agreement import Operation, OutputKind
 from shuzha.authorization.model import Grant
 from shuzha.authorization.service import GrantScopes, forget_ids
@@ -43,12 +52,23 @@ def spending(rows: int = 1200) -> bytes:
     return out.getvalue()
 
 
+MODEL_TERMS = {
+    "form": "model",
+    "inputs": [
+        {"name": "age", "type": "number", "minimum": 18, "maximum": 90, "whole": True},
+        {"name": "income", "type": "number", "minimum": 0, "maximum": 1e7, "optional": True},
+        {"name": "place", "type": "category", "categories": ["north", "south", "west"]},
+    ],
+    "buckets": [0.6, 0.8], "distinct_inputs": 1000, "near_inputs": 1000,
+}  # fmt: skip
+
+
 class FormCity:
     """A city, and what serves and traces the forms in it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, city: ProductCity | None = None) -> None:
         self.folder = folder
-        self.city = ProductCity(folder, FixedClock(dt.datetime(2026, 3, 2, 4, tzinfo=dt.UTC)))
+        self.city = city or ProductCity(folder, FixedClock(dt.datetime(2026, 3, 2, 4, tzinfo=dt.UTC)))
         self._entries = 10
         self.forms = FormService(
             FormParts(
@@ -56,12 +76,18 @@ class FormCity:
             )
         )
 
-    def granted(self) -> tuple[Entry, Grant]:
+    def granted(self, frame: pl.DataFrame | None = None, **changes: object) -> tuple[Entry, Grant]:
         """Return an entry with data and a grant on it for every form."""
-        entry = self.city.filled(half_paid(), f"20201{self._entries}")
+        entry = self.city.filled(half_paid() if frame is None else frame, f"20201{self._entries}")
         self._entries += 1
         authorization = self.city.authorize(entry, output_kinds=tuple(OutputKind))
-        return entry, self.city.grant(authorization, entry, output_kinds=tuple(OutputKind), operations=tuple(Operation))
+        told = {"output_kinds": tuple(OutputKind), "operations": tuple(Operation)} | changes
+        return entry, self.city.grant(authorization, entry, **told)
+
+    @classmethod
+    def of(cls, city: ProductCity) -> FormCity:
+        """Return the same over a city that is there."""
+        return cls(city.folder, city)
 
     def component(self, content: bytes | None = None, terms: object = MARKS) -> Product:
         """Return a component in service."""
@@ -71,6 +97,37 @@ class FormCity:
         )
         if terms is not None:
             self.forms.set_terms(self.city.operator, product.id, json.dumps(terms))
+        return self.city.in_service(product)
+
+    def model(self, content: bytes, declared: dict[str, object], terms: object = MODEL_TERMS) -> Product:
+        """Return a model in service, as the gate would have let it go."""
+        _, grant = self.granted()
+        told = {
+            "kind": "model", "release": "people", "target": "period", "task": "classification",
+            "holdout": {"share": 0.3},
+        } | declared  # fmt: skip
+        product = self.city.deposited(
+            grant, content, ProductKind.MODEL, form="model", file="late.skops", specification=json.dumps(told)
+        )
+        self.forms.set_terms(self.city.operator, product.id, json.dumps(terms))
+        return self.city.in_service(product)
+
+    def answering(self, pool: Pool, probing: Probing, **limits: int) -> Answering:
+        """Return what the process of the forms does, over this city."""
+        city, scopes = self.city, GrantScopes(self.city.database)
+        policies = Policies(scopes)
+        identities = RawIdentities(city.database, city.zone, city.keys)
+        memory = Memory(city.database, MemoryZone(city.zone.folder / "memory"), identities)
+        rules = RuleBook(city.database, policies)
+        computing = Computing(city.database, policies, scopes, city.zone, memory, rules)
+        services = ServiceDesk(city.database, computing, **limits)
+        models = ModelDesk(pool, probing, city.clock, self.folder / "products")
+        return Answering(Shelf(city.database), models, services)
+
+    def service(self, specification: dict[str, object], grant: Grant) -> Product:
+        """Return a data service in service, as the airlock would have let it go."""
+        content = json.dumps({"kind": "service"} | specification).encode()
+        product = self.city.deposited(grant, content, ProductKind.SERVICE, form="service", file="service.json")
         return self.city.in_service(product)
 
     def parts(self, **changes: object) -> Parts:
@@ -83,6 +140,7 @@ class FormCity:
             "scopes": scopes, "clock": city.clock, "meter": MemoryMeter(), "keys": city.keys,
             "find_file": partial(product_file, folder), "usage_folder": self.folder / "usage",
             "log_folder": self.folder / "logs", "socket": self.folder / "none.sock",
+            "forms_socket": self.folder / "run" / "forms.sock",
         }  # fmt: skip
         return Parts(**(made | changes))
 

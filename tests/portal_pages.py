@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.portal_kit import PortalCity
 
-PUBLIC = ("/", "/public", "/public/authorizations", "/public/products", "/sign-in")
+PUBLIC = ("/", "/public", "/public/authorizations", "/public/products", "/sign-in", "/status", "/problems")
 
 
 def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
@@ -52,6 +52,7 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
             f"/authorizations/{made['authorization.noticed']}", "/imports", own_files[1], own_files[2],
             f"{policy}train", what_if, "/policies",
             "/exports", "/exports?show=rules", f"/exports/{made['export.differs']}", product, *money, "/oversight",
+            f"{product}/form", f"/products/{made['product.notice']}/form",
             "/people", person, "/exits",
             f"/oversight?period={made['month']}", *supervision,
         ),
@@ -87,7 +88,7 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
         "consumer": (
             "/tasks", "/products", "/notices", product, f"/keys/{made['key']}", *money,
             f"/statements/{made['statement.bill']}",
-            "/apps", f"/apps/{made['app']}",
+            "/apps", f"/apps/{made['app']}", f"/try/{made['product']}",
         ),
         "regulator": (
             "/tasks", "/host", "/oversight", f"/oversight?period={made['month']}", "/audit", "/entries", entry,

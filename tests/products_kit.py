@@ -104,14 +104,26 @@ class ProductCity(ReleaseCity):
         self.other_consumer = person("han", "org_shop", "consumer")
 
     def release_file(
-        self, grant: Grant, content: bytes, *, form: str = "verification", file: str = "insured.json"
+        self,
+        grant: Grant,
+        content: bytes,
+        *,
+        form: str = "verification",
+        file: str = "insured.json",
+        specification: str = "",
     ) -> str:
         """Put a released file on the shelf and return its export's id."""
         export = f"exp_{len(self.shelf.files)}"
         digest = hashlib.sha256(content).hexdigest()
         lineage = Lineage(export, file, "wsp_1", ("rel_1",), grant.id, grant.demand, grant.authorization, grant.entry)
         self.shelf.files[export, file] = ReleasedFile(
-            form, content, digest, hashlib.sha256(CERTIFICATE).hexdigest(), grant.operator, lineage
+            form,
+            content,
+            digest,
+            hashlib.sha256(CERTIFICATE).hexdigest(),
+            grant.operator,
+            lineage,
+            specification,
         )
         return export
 

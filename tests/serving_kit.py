@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import json
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import httpx
@@ -22,20 +23,25 @@ import uvicorn
 
 from policies import Policies
 from products.consumers.model import NewKey, Scope
+from products.forms.service import FormParts, FormService
 from products.registry.codes import ProductKind
 from products.registry.model import Product
 from products.registry.service import product_file
 from products.serving.app import Parts, make_app, make_serving
 from products.serving.protocol import protocol_with
 from products.serving.state import ServingState
+from shuzha.authorization.agreement import Operation, OutputKind
+from shuzha.authorization.model import Grant
 from shuzha.authorization.service import GrantScopes, forget_ids
+from shuzha.catalog.model import Entry
 from shuzha.core.actor import Actor
 from shuzha.core.clock import FixedClock
 from shuzha.core.errors import Conflict, Unavailable
 from shuzha.metering.client import UsageClient
 from shuzha.metering.events import Recorded, join
+from shuzha.server.schema import STORES
 from tests.ports_kit import free_port
-from tests.products_kit import ProductCity, insured, who
+from tests.products_kit import ProductCity, half_paid, insured, who
 
 
 class MemoryMeter:
@@ -87,6 +93,7 @@ class ServingCity:
     folder: Path
     now: dt.datetime = dt.datetime(2026, 3, 2, 4, tzinfo=dt.UTC)
     writer: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    forms: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.city = ProductCity(self.folder, FixedClock(self.now))
@@ -119,6 +126,69 @@ class ServingCity:
             self.writer.terminate()
             self.writer.wait(15)
 
+    @cached_property
+    def _granted(self) -> tuple[Entry, Grant]:
+        """An entry with data, and a grant on it for a model and a data service."""
+        entry = self.city.filled(half_paid(), "2020109")
+        kinds = (OutputKind.MODEL, OutputKind.SERVICE)
+        authorization = self.city.authorize(entry, output_kinds=kinds)
+        operations = (Operation.AGGREGATE, Operation.TRAIN)
+        return entry, self.city.grant(authorization, entry, output_kinds=kinds, operations=operations)
+
+    @cached_property
+    def model(self) -> Product:
+        """A model in service: a line through one flag."""
+        layer = {"weights": [[0.5]], "bias": [1.0], "activation": "identity"}
+        content = json.dumps({"format": "shuzha-model/1", "layers": [layer]}).encode()
+        declared = {
+            "kind": "model", "release": "payments", "columns": ["paid"], "target": "period", "task": "regression",
+            "holdout": {"share": 0.3},
+        }  # fmt: skip
+        product = self.city.deposited(
+            self._granted[1],
+            content,
+            ProductKind.MODEL,
+            form="model",
+            file="m.json",
+            specification=json.dumps(declared),
+        )
+        parts = FormParts(
+            self.city.database, self.city.policies, self.city.keys, self.folder / "products", lambda *_: ()
+        )
+        terms = {"form": "model", "inputs": [{"name": "paid", "type": "flag"}]}
+        FormService(parts).set_terms(self.city.operator, product.id, json.dumps(terms))
+        return self.city.in_service(product)
+
+    @cached_property
+    def service(self) -> Product:
+        """A data service: how many people paid, or did not."""
+        parameter = {"name": "paid", "column": "paid", "domain": [True, False]}
+        told = {
+            "kind": "service", "entry": self._granted[0].id, "aggregate": "entities", "parameters": [parameter],
+        }  # fmt: skip
+        content = json.dumps(told).encode()
+        product = self.city.deposited(self._granted[1], content, ProductKind.SERVICE, form="service", file="s.json")
+        return self.city.in_service(product)
+
+    def start_forms(self) -> None:
+        """Start the real process of the forms over this city's folder, and wait until it listens."""
+        assert STORES, "its tables are of more rooms than this city's"
+        settings = self.folder / "shuzha.toml"
+        settings.write_text(f'data = "{self.folder}"\ndatabase_url = "sqlite:///{self.folder}/records.db"\n')
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+        command = [sys.executable, "-m", "products.forms", "--settings", str(settings)]
+        self.forms = subprocess.Popen(command, env=environment)
+        until = time.monotonic() + 40
+        while not (self.folder / "run" / "forms.sock").exists():
+            assert self.forms.poll() is None, "the forms ended"
+            assert time.monotonic() < until, "the forms do not listen"
+            time.sleep(0.02)
+
+    def stop_forms(self) -> None:
+        if self.forms is not None:
+            self.forms.terminate()
+            self.forms.wait(15)
+
     def parts(self, **changes: object) -> Parts:
         """Return fresh parts: a new state that has heard all news, and an empty meter (or the writer, if started)."""
         city, folder = self.city, self.folder / "products"
@@ -129,6 +199,7 @@ class ServingCity:
             "meter": MemoryMeter() if self.writer is None else UsageClient(self.socket),
             "find_file": partial(product_file, folder), "usage_folder": self.folder / "usage",
             "log_folder": self.folder / "logs" / "usage", "socket": self.socket,
+            "forms_socket": self.folder / "run" / "forms.sock",
         }  # fmt: skip
         return Parts(**(made | changes))
 

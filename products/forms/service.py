@@ -25,7 +25,7 @@ from shuzha.core.work import Database
 
 MARKS_KEY: Final = "leak-marks"
 KEPT_SUSPECTS: Final = 100
-_OPEN: Final = (Registration.EVIDENCE, Registration.SUPPLEMENT)
+OPEN: Final = (Registration.EVIDENCE, Registration.SUPPLEMENT)
 
 Fetches = Callable[[str, str], tuple[Delivery, ...]]
 """Given product and organisation: the metered fetches, newest first."""
@@ -59,7 +59,7 @@ class FormService:
         with self._database.work(actor) as work:
             product = work.get(PRODUCTS, product_id)
             self._parts.policies.check(actor, "product:terms", product_resource(product), Context(at=work.now()))
-            if product.registration not in _OPEN:
+            if product.registration not in OPEN:
                 raise Invalid(
                     f"cannot set the terms of product {product.id}: its registration is {product.registration.value}",
                     rule=RULE, accepted="a product whose registration was not applied for, or is to be supplemented",

@@ -6,7 +6,7 @@ Terms are set before a product's registration is applied for and stay as they ar
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -32,8 +32,41 @@ class FileTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fie
     marks: Annotated[dict[Name, Mark], msgspec.Meta(min_length=1, max_length=50)]
 
 
-Terms = FileTerms
-_DECODER: msgspec.json.Decoder[Terms] = msgspec.json.Decoder(FileTerms, strict=False)
+class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One input of a model: a column of its declaration, what may be sent for it, and whether it may be missing.
+
+    A `number` lies from `minimum` to `maximum`, and is a whole one where `whole`; a `category` is one of `categories`;
+    a `flag` is true or false.
+    """
+
+    name: Name
+    type: Literal["number", "category", "flag"]
+    minimum: float | None = None
+    maximum: float | None = None
+    whole: bool = False
+    categories: Annotated[list[Annotated[str, msgspec.Meta(max_length=200)]], msgspec.Meta(max_length=1_000)] = []
+    optional: bool = False
+    title: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
+class ModelTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="form", tag="model"):
+    """A model: its inputs, how its answer is rounded, and how much of it one consumer may learn.
+
+    A regression's value has `decimals`. A classification says the likeliest class, and, only where `buckets` has edges
+    between 0 and 1, between which of them its chance lies. In each window of `window_days` days an organisation sends
+    `distinct_inputs` different inputs at most, of which `near_inputs` may lie beside another it sent (`probing`).
+    """
+
+    inputs: Annotated[list[Input], msgspec.Meta(min_length=1, max_length=500)]
+    decimals: Annotated[int, msgspec.Meta(ge=-9, le=6)] = 2
+    buckets: Annotated[list[Annotated[float, msgspec.Meta(gt=0, lt=1)]], msgspec.Meta(max_length=9)] = []
+    distinct_inputs: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 5_000
+    near_inputs: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] = 250
+    window_days: Annotated[int, msgspec.Meta(ge=1, le=31)] = 1
+
+
+Terms = FileTerms | ModelTerms
+_DECODER: msgspec.json.Decoder[Terms] = msgspec.json.Decoder(FileTerms | ModelTerms)
 
 
 def parse_terms(data: bytes | str) -> Terms:

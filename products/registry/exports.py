@@ -12,7 +12,10 @@ from shuzha.core.actor import Actor
 
 @dataclass(frozen=True, slots=True)
 class ReleasedFile:
-    """One file that left the airlock: `form` is table, verification, model, figure or text; its record certifies it."""
+    """One file that left the airlock, with its record; `form` is table, verification, model, service, figure or text.
+
+    `specification` says how it was described: empty for what nothing describes.
+    """
 
     form: str
     content: bytes
@@ -20,6 +23,7 @@ class ReleasedFile:
     certificate_sha256: str
     organisation: str
     lineage: Lineage
+    specification: str = ""
 
 
 class ReleasedFiles(Protocol):
@@ -51,7 +55,10 @@ class AirlockFiles:
             found.export, found.file, found.workspace, found.releases, found.grant, found.demand, found.authorization,
             found.entry,
         )  # fmt: skip
-        return ReleasedFile(found.form, found.content, found.sha256, found.record_sha256, found.organisation, lineage)
+        return ReleasedFile(
+            found.form, found.content, found.sha256, found.record_sha256, found.organisation, lineage,
+            found.specification,
+        )  # fmt: skip
 
     def recall_of(self, export_id: str) -> str | None:
         """Return why an export was recalled, or None where it was not."""

@@ -11,11 +11,12 @@ import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from policies import ScopeSource
+from policies import Scope, ScopeSource
 from products.registry.codes import ProductKind
 from products.registry.exports import ReleasedFile, ReleasedFiles
 from products.registry.model import Evidence, Product
-from sandbox.airlock.specification import VerificationSpecification, parse
+from sandbox.airlock.models.specification import parse as parse_model
+from sandbox.airlock.specification import ServiceSpecification, VerificationSpecification, parse
 from shuzha.core.actor import Actor
 from shuzha.core.errors import Invalid, NotAllowed, NotFound
 
@@ -25,7 +26,7 @@ FORMS = {
     ProductKind.REPORT: ("table", "figure", "text"),
     ProductKind.COMPONENT: ("table",),
     ProductKind.MODEL: ("model",),
-    ProductKind.SERVICE: ("table",),
+    ProductKind.SERVICE: ("service",),
 }
 
 
@@ -59,14 +60,11 @@ class Outputs:
         state = self._scopes.find_scope(found.lineage.grant)
         if state is None:
             raise NotFound(f"no grant with id {found.lineage.grant}")
-        specification = read_verification(found.content) if kind is ProductKind.VERIFICATION else None
-        columns = tuple(sorted(specification.used_columns)) if specification else tuple(sorted(state.scope.columns))
-        if specification is not None:
-            _check_within_grant(specification, state.scope.entry, state.scope.columns)
+        text, columns = read_description(found, kind, state.scope)
         evidence = Evidence(found.sha256, len(found.content), found.certificate_sha256, found.lineage, now)
         return Output(
             replace(evidence, sha256=evidence.computed_sha256()), found.content, columns,
-            tuple(sorted(state.scope.purposes)), found.content.decode() if specification else "",
+            tuple(sorted(state.scope.purposes)), text,
         )  # fmt: skip
 
     def check_standing(self, product: Product) -> None:
@@ -139,6 +137,25 @@ def read_verification(content: bytes | str) -> VerificationSpecification:
     return found
 
 
+def read_description(found: ReleasedFile, kind: ProductKind, scope: Scope) -> tuple[str, tuple[str, ...]]:
+    """Return how an output is described, and which columns it rests on; refuses what reaches beyond its grant."""
+    if kind is ProductKind.VERIFICATION:
+        claims = read_verification(found.content)
+        _check_within_grant(claims.entry, claims.used_columns, scope)
+        return found.content.decode(), tuple(sorted(claims.used_columns))
+    if kind is ProductKind.MODEL:
+        declared = parse_model(found.specification.encode())
+        _check_within_grant(scope.entry, declared.used_columns, scope)
+        return found.specification, tuple(sorted(declared.used_columns))
+    if kind is ProductKind.SERVICE:
+        service = parse(found.content)
+        if not isinstance(service, ServiceSpecification):
+            raise Invalid("a data service refuses a specification of another kind", rule="product.specification")
+        _check_within_grant(service.entry, service.used_columns, scope)
+        return found.content.decode(), tuple(sorted(service.used_columns))
+    return "", tuple(sorted(scope.columns))
+
+
 def _check_form(actor: Actor, found: ReleasedFile, kind: ProductKind) -> None:
     if found.organisation != actor.organisation:
         raise NotAllowed(f"export {found.lineage.export} is of another organisation", rule="product.tenancy")
@@ -151,10 +168,11 @@ def _check_form(actor: Actor, found: ReleasedFile, kind: ProductKind) -> None:
         raise Invalid(f"file {found.lineage.file} is not what its release says", rule="product.evidence")
 
 
-def _check_within_grant(found: VerificationSpecification, entry: str, columns: frozenset[str]) -> None:
-    if found.entry != entry:
-        raise Invalid("the specification names another entry than its grant", rule="grant.entry", accepted=entry)
-    beyond = sorted(found.used_columns - columns)
+def _check_within_grant(entry: str, used: frozenset[str], scope: Scope) -> None:
+    if entry != scope.entry:
+        raise Invalid("the specification names another entry than its grant", rule="grant.entry", accepted=scope.entry)
+    columns = scope.columns
+    beyond = sorted(used - columns)
     if beyond:
         raise Invalid(
             f"the specification reads the column `{beyond[0]}`, which its grant does not hold",

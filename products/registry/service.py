@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from policies import Context, Policies, Resource, ScopeSource
+from products.forms.store import PRODUCT_TERMS
 from products.registry import model
 from products.registry.case_model import Case
 from products.registry.codes import ProductKind, make_code
@@ -139,6 +140,8 @@ class RegistryService(Objecting[Product]):
             changes |= {
                 "specification": content.decode(), "columns": tuple(sorted(specification.used_columns)),
             }  # fmt: skip
+        elif record.kind is ProductKind.SERVICE:
+            changes["specification"] = content.decode()
         if PRODUCT.can(record.state, "refit"):
             changes["state"] = PRODUCT.next(record.state, "refit", record.id).target
         data = {"output": fresh.evidence.output_sha256, "case": case.id, "kind": record.kind.value}
@@ -253,6 +256,7 @@ class RegistryService(Objecting[Product]):
             if move.target is ProductState.IN_SERVICE:
                 self._check_sound(work, product)
                 model.check_can_start(product)
+                _check_terms(work, product)
             if verb == "restore":
                 supervises = actor.has("authority") or actor.has("platform")
                 model.check_can_restore(product, actor.organisation, supervises=supervises)
@@ -298,6 +302,15 @@ def _new_product(actor: Actor, found: Output, kind: ProductKind, sheet: Sheet) -
         purposes=found.purposes, specification=found.specification, evidence=found.evidence,
         created_at=found.evidence.deposited_at,
     )  # fmt: skip
+
+
+def _check_terms(work: Work, product: Product) -> None:
+    """Refuse to start a model of which nobody said what may be sent."""
+    if product.kind is ProductKind.MODEL and work.find(PRODUCT_TERMS, product.id) is None:
+        raise Invalid(
+            f"cannot start product {product.id}: it has no terms", rule="forms.terms",
+            accepted="a model whose inputs were said before its registration",
+        )  # fmt: skip
 
 
 def _reason_data(reason: str | None) -> dict[str, Any]:

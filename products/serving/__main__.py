@@ -42,6 +42,7 @@ def build(settings: Settings) -> tuple[App, Fast, ServingState]:
     parts = Parts(
         state, policies, scopes, clock, UsageClient(usage_socket), keys, partial(product_file, folder),
         settings.folder("usage"), settings.folder("logs") / "usage", usage_socket,
+        settings.folder("run") / "forms.sock",
     )  # fmt: skip
     return *make_serving(parts), state
 

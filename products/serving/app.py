@@ -8,10 +8,13 @@ from pathlib import Path
 
 from policies import Policies, ScopeSource
 from products.forms.delivery import Copies
+from products.forms.line import FormsClient
+from products.forms.sheets import FormSheets
 from products.registry.model import Product
 from products.serving.contract import make_documented_app
 from products.serving.fast import Fast
 from products.serving.files import Files
+from products.serving.forms import Forms
 from products.serving.gate import Gate
 from products.serving.http import App, Receive, Scope, Send, capped, run, signed
 from products.serving.lists import Lists, UsageFolder
@@ -40,6 +43,7 @@ class Parts:
     usage_folder: Path
     log_folder: Path
     socket: Path
+    forms_socket: Path = Path("forms.sock")
 
 
 def make_app(parts: Parts, *, raw: bool = True) -> App:
@@ -56,9 +60,10 @@ def make_serving(parts: Parts, *, raw: bool = True) -> tuple[App, Fast]:
     digests = Digests(parts.keys.derive("usage-digests"))
     verification = Verification(gate, recorder, digests)
     files = Files(gate, recorder, digests, parts.find_file, Copies(parts.state.database, parts.keys))
-    lists = Lists(gate, usage, parts.log_folder, parts.socket)
+    lists = Lists(gate, usage, parts.log_folder, parts.socket, FormSheets(parts.state.database))
     signer = Signer(parts.keys.signing_key(KEY_NAME), parts.clock)
-    documented = signed(capped(make_documented_app(verification, files, lists, metrics, signer)), signer)
+    forms = Forms(gate, recorder, digests, FormsClient(parts.forms_socket))
+    documented = signed(capped(make_documented_app(verification, files, lists, metrics, signer, forms)), signer)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if raw and scope["type"] == "http" and scope["method"] == "POST":

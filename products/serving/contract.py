@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import msgspec
 from fastapi import FastAPI, Query, Request
@@ -16,8 +17,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 
+from products.serving.contract_forms import WIRE, add_forms
 from products.serving.documents import complete
 from products.serving.files import FILE_TYPES, Files, Part
+from products.serving.forms import Forms
 from products.serving.http import make_call
 from products.serving.lists import Lists
 from products.serving.metrics import Metrics
@@ -79,7 +82,12 @@ _KEYED: dict[str, Any] = {"security": [{"key": []}]}
 
 
 def make_documented_app(
-    verification: Verification, files: Files, lists: Lists, metrics: Metrics, signer: Signer | None = None
+    verification: Verification,
+    files: Files,
+    lists: Lists,
+    metrics: Metrics,
+    signer: Signer | None = None,
+    forms: Forms | None = None,
 ) -> FastAPI:
     """Return the FastAPI app of the consumer API."""
     app = FastAPI(
@@ -87,6 +95,8 @@ def make_documented_app(
         description="Registered public data products. Errors are RFC 9457 problems with a stable `code`.",
     )  # fmt: skip
     _add_products(app, verification, files, metrics)
+    # Without one the app is made for its document alone, and nothing is ever asked of it.
+    add_forms(app, cast(Forms, forms), _docs, partial(_timed, metrics), _INDEX)
     _add_lists(app, lists)
     app.include_router(
         make_log_router(PublicLog(getattr(lists, "log_folder", Path())), "/v1/ledger", _docs, checkpoint=False)
@@ -314,7 +324,8 @@ def _document(app: FastAPI) -> dict[str, Any]:
         document = FastAPI.openapi(app)
         components = document.setdefault("components", {})
         schemas = components.setdefault("schemas", {})
-        schemas.update(schema_of(VerifyRequest, VerifyAnswer, BatchRequest, BatchAnswer, Problem, *ANSWERS.values()))
+        wire = (VerifyRequest, VerifyAnswer, BatchRequest, BatchAnswer, Problem, *WIRE, *ANSWERS.values())
+        schemas.update(schema_of(*wire))
         components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)

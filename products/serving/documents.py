@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
+from products.serving.contract_forms import FORM_EXAMPLES
 from products.serving.problems import problems_of
 from products.serving.shapes import ANSWERS, MEDIA
 
@@ -68,6 +69,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "answer": {"first": 4096, "second": 90210, "hashes": ["q83v…"], "checkpoint": "shuzha/usage\n90210\n…"},
     },
     "GET /v1/products/{code}/files/{name}": {"answer": "district,count\n370102,41\n"},
+    **FORM_EXAMPLES,
     "GET /healthz": {"answer": {"status": "ok"}},
     "GET /readyz": {"answer": {"status": "ready"}},
     "GET /metrics": {"answer": 'shuzha_calls_total{endpoint="verify",status="200"} 4711\n'},

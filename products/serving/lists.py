@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from products.consumers.model import ApiKey, KeyUse
+from products.forms.sheets import FormSheets
 from products.registry.codes import ProductKind
 from products.registry.model import ProductState
 from products.serving.gate import Call, Gate
@@ -70,11 +71,14 @@ _SHOWN = (ProductState.LISTED, ProductState.IN_SERVICE, ProductState.SUSPENDED)
 class Lists:
     """The reading side of the consumer API."""
 
-    def __init__(self, gate: Gate, usage: UsageFolder, log_folder: Path, socket: Path) -> None:
+    def __init__(
+        self, gate: Gate, usage: UsageFolder, log_folder: Path, socket: Path, forms: FormSheets | None = None
+    ) -> None:
         self._gate = gate
         self._usage = usage
         self.log_folder = log_folder
         self._socket = socket
+        self._forms = forms
         self._log: LogReader | None = None
 
     def products(self) -> list[dict[str, Any]]:
@@ -87,7 +91,7 @@ class Lists:
         offer = self._gate.state.offers.get(code)
         if offer is None or offer.product.state not in _SHOWN:
             raise Refusal(404, "product_unknown", "no product has this code", rule="product.code")
-        return _sheet(offer)
+        return _sheet(offer) | (self._forms.of(offer.product) if self._forms is not None else {})
 
     def usage(self, call: Call, period: str, limit: int, before: int | None) -> dict[str, Any]:
         """Return the uses of the caller's organisation in a month, and their sums in yuan."""

@@ -245,6 +245,73 @@ PROBLEMS: tuple[ProblemType, ...] = (
         "the product's file is not what was registered",
     ),
     ProblemType(
+        "form_unknown", 404, "The product is of another form than the call.", "Read its kind on its sheet.",
+        "产品的形式与该调用不符。", "请在产品说明中查看其形式。", "the product is no model",
+    ),
+    ProblemType(
+        "input_unknown", 422, "An input has a field that the model does not read.", "Send the fields of the sheet.",
+        "输入含有模型不读取的字段。", "请只发送产品说明中的字段。", "an input has a field that the model does not read",
+    ),
+    ProblemType(
+        "input_missing", 422, "A field of an input is missing that must be there.", "Send what `accepted` says.",
+        "输入缺少必填字段。", "请发送 `accepted` 所述内容。", "input `age` is missing",
+    ),
+    ProblemType(
+        "input_invalid", 422, "A field of an input is not what it may be.", "Send what `accepted` says.",
+        "输入的字段取值不被接受。", "请发送 `accepted` 所述内容。", "input `age` is not what it may be",
+    ),
+    ProblemType(
+        "inputs_exceeded", 429, "The organisation asked as many different inputs as one may in a window.",
+        "Wait for the next window; repeats of earlier inputs go on.",
+        "单位在本时间窗内可提交的不同输入已用完。", "请等待下一时间窗；重复此前的输入不受影响。",
+        "the organisation's different inputs of the window are used up",
+    ),
+    ProblemType(
+        "probing_exceeded", 429, "Too many inputs lie beside another of the organisation: the model is mapped out.",
+        "Wait for the next window, and ask about cases as they come.",
+        "过多输入与同一单位的其他输入仅有细微差别，疑似探测模型。", "请等待下一时间窗，并按实际业务提交。",
+        "the organisation's inputs beside another of the window are used up",
+    ),
+    ProblemType(
+        "parameter_twice", 422, "A parameter is sent twice, or there are too many.", "Send each parameter once.",
+        "参数重复或过多。", "每个参数只发送一次。", "a parameter is sent twice, or there are too many",
+    ),
+    ProblemType(
+        "parameter_unknown", 422, "A parameter is not one of the data service's.", "Read them on its sheet.",
+        "该参数不属于此数据服务。", "请在产品说明中查看参数。", "the service has no such parameter",
+    ),
+    ProblemType(
+        "parameter_missing", 422, "A parameter is missing that must be there.", "Send what `accepted` says.",
+        "缺少必填参数。", "请发送 `accepted` 所述内容。", "parameter `district` is missing",
+    ),
+    ProblemType(
+        "parameter_invalid", 422, "A parameter is outside its domain.", "Send what `accepted` says.",
+        "参数不在其取值范围内。", "请发送 `accepted` 所述内容。", "parameter `district` is outside its domain",
+    ),
+    ProblemType(
+        "questions_exceeded", 429, "The organisation asked as many new questions as one may in a day.",
+        "Wait for the next day; questions that were answered go on.",
+        "单位当日可提出的新问题已用完。", "请次日再试；已答复过的问题不受影响。",
+        "the organisation's new questions of the day are used up",
+    ),
+    ProblemType(
+        "busy", 503, "Too much waits for the product.", _AGAIN, "等待该产品的请求过多。", _AGAIN_ZH,
+        "too many inputs wait for the model",
+    ),
+    ProblemType(
+        "model_unavailable", 503, "The model gave no answer.", _AGAIN, "模型未给出结果。", _AGAIN_ZH,
+        "the model gave no answer; trying again is safe",
+    ),
+    ProblemType(
+        "form_unavailable", 503, "What answers for the product is not there now.", _AGAIN,
+        "应答该产品的进程暂不可用。", _AGAIN_ZH, "the product cannot be answered now; trying again is safe",
+    ),
+    ProblemType(
+        "terms_missing", 503, "The product's terms are missing, so it cannot be answered.",
+        "Tell the operating unit; nothing was charged.", "产品条款缺失，无法应答。", "请通知运营单位，未计费。",
+        "the product has no terms of a model",
+    ),
+    ProblemType(
         "unavailable", 503, "A part that is needed cannot answer now.", _AGAIN, "所需部分暂时无法应答。", _AGAIN_ZH,
         "a part that is needed cannot answer now",
     ),

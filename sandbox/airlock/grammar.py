@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated
 
@@ -197,4 +199,59 @@ class VerificationSpecification(
         return frozenset((*self.subject, *(one.column for claim in self.claims for one in claim.where)))
 
 
-Specification = TableSpecification | RegressionSpecification | FigureSpecification | VerificationSpecification
+class Parameter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One thing that a caller of a data service chooses: which of the closed `domain` a column is compared with.
+
+    One that is `optional` may be left out; then its column is not asked.
+    """
+
+    name: Text
+    column: ColumnName
+    domain: list[Scalar]
+    op: Op = Op.EQ
+    optional: bool = False
+
+
+class ServiceSpecification(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="service"):
+    """A data service to be: one table of an entry, asked with parameters of closed domains, checked at each answer.
+
+    It counts rows or entities, or adds up or averages a `value`, by the columns of `rows`, over the rows that meet
+    `where` and what the caller chose.
+    """
+
+    entry: Text
+    parameters: list[Parameter]
+    rows: list[ColumnName] = []
+    where: list[Condition] = []
+    value: ColumnName | None = None
+    aggregate: Aggregate = Aggregate.COUNT
+
+    @property
+    def used_columns(self) -> frozenset[str]:
+        """Every column that an answer reads."""
+        value = () if self.value is None else (self.value,)
+        asked = (*(one.column for one in self.parameters), *(one.column for one in self.where))
+        return frozenset((*self.rows, *value, *asked))
+
+    @property
+    def questions(self) -> int:
+        """How many different questions can be asked."""
+        return math.prod(len(one.domain) + one.optional for one in self.parameters)
+
+    def table(self, release: str, chosen: Mapping[str, Scalar]) -> TableSpecification:
+        """Return the table that a question asks for: `chosen` values by parameter, those left out not asked."""
+        asked = [Condition(one.column, one.op, chosen[one.name]) for one in self.parameters if one.name in chosen]
+        repair = Repair.SUPPRESS if self.rows else Repair.NONE
+        return TableSpecification(
+            release, list(self.rows), where=[*self.where, *asked], value=self.value, aggregate=self.aggregate,
+            repair=repair,
+        )  # fmt: skip
+
+
+Specification = (
+    TableSpecification
+    | RegressionSpecification
+    | FigureSpecification
+    | VerificationSpecification
+    | ServiceSpecification
+)

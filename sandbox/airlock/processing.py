@@ -201,7 +201,9 @@ class Processing(Desk):
                     raise NotAllowed(f"cannot release {request.id}: {reason}", rule="export.grant")
 
 
-_ASKED: Final = {"verification": ("verify", "verification"), "model": ("train", "model")}
+_ASKED: Final = {
+    "verification": ("verify", "verification"), "model": ("train", "model"), "service": ("aggregate", "service"),
+}  # fmt: skip
 """What a grant must still allow for each form of output."""
 
 _ENDED: Final = {

@@ -26,11 +26,13 @@ from sandbox.airlock.model import KEPT_FINDINGS, ExportFile, ExportRequest
 from sandbox.airlock.models.gate import ModelGate
 from sandbox.airlock.models.specification import parse as parse_model
 from sandbox.airlock.overlap.checking import check_overlap
+from sandbox.airlock.questions import judge
 from sandbox.airlock.repairs import Suggestion
 from sandbox.airlock.rules import Rules
 from sandbox.airlock.specification import (
     FigureSpecification,
     RegressionSpecification,
+    ServiceSpecification,
     TableSpecification,
     VerificationSpecification,
     encode,
@@ -174,7 +176,7 @@ class Screener:
         What was found are findings that its reviewers have not seen; where there are any it does not leave. Refuses an
         output that the platform does not compute again as it was judged.
         """
-        outputs = [self._again(file) for file in request.leaving if file.specification]
+        outputs = [self._again(file) for file in request.leaving if file.specification and file.form != "service"]
         if not outputs:
             yield Leaving(()), ()
             return
@@ -191,6 +193,8 @@ class Screener:
         specification = parse(file.specification.encode())
         if isinstance(specification, VerificationSpecification):
             return _claims(file.name, specification, self.inputs.entry(file.release))
+        if isinstance(specification, ServiceSpecification):
+            raise Invalid(f"file {file.name} has no answer yet", rule="export.recompute")
         source = self.inputs.release(file.release)
         made = compute(specification, source.frame, entity=source.entity, rules=self.rules)
         if hashlib.sha256(made.content or b"").hexdigest() != file.sha256:
@@ -234,6 +238,10 @@ class Screener:
                 sources = [self.inputs.entry(release) for release in request.releases]
                 source = find_source(sources, specification.entry, by_entry=True)
                 return self._verification(specification, source, blank, allows)
+            case ServiceSpecification() if declared.kind is OutputKind.SERVICE:
+                sources = [self.inputs.entry(release) for release in request.releases]
+                source = find_source(sources, specification.entry, by_entry=True)
+                return self._service(specification, source, blank, allows)
         raise Invalid(
             "the specification is of another kind than its output", rule="export.kind", accepted=declared.kind.value
         )
@@ -304,6 +312,15 @@ class Screener:
             file, type="json", rows=len(verification.claims), sha256=self._vault.put(written), size=len(written)
         )
         return Judged(kept, tuple(findings), _claims(blank.name, verification, source))
+
+    def _service(
+        self, service: ServiceSpecification, source: Source, blank: ExportFile, allows: Allows
+    ) -> Judged:  # fmt: skip
+        """Return a data service as its questions were judged; its answers are checked each when they are given."""
+        findings = [*_scope(source, "aggregate", "service", service.used_columns, allows), *judge(service, source)]
+        written = encode(msgspec.structs.replace(service, entry=source.entry))
+        file = replace(_describe(blank, source, service.used_columns, written), type="json", rows=service.questions)
+        return Judged(replace(file, sha256=self._vault.put(written), size=len(written)), tuple(findings))
 
     def _free_form(self, request: ExportRequest, declared: Declared, blank: ExportFile) -> Judged:
         found = content.inspect_apart(declared.content or b"", self._limits)

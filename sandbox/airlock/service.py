@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from dataclasses import dataclass
 
 from policies import Context
 from sandbox.airlock.base import export_resource
 from sandbox.airlock.bundle import write_bundle
-from sandbox.airlock.model import EXPORT, IN_REVIEW, ExportRequest, ExportState, as_seen_by
+from sandbox.airlock.model import EXPORT, IN_REVIEW, ExportFile, ExportRequest, ExportState, as_seen_by
 from sandbox.airlock.processing import Processing
 from sandbox.airlock.record import SIGNING_KEY, verify_record
 from sandbox.airlock.reviewing import Reviewing
@@ -37,6 +38,7 @@ class ReleasedOutput:
     demand: str
     authorization: str
     entry: str
+    specification: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +178,14 @@ class AirlockService(Submitting, Processing, Reviewing):
             export=request.id, file=file, form=found.form, content=self._content(request, file), sha256=found.sha256,
             record_sha256=request.record, organisation=request.organisation, workspace=request.workspace,
             releases=(found.release,) if found.release else request.releases, grant=found.grant, demand=found.demand,
-            authorization=request.authorization, entry=found.entry,
+            authorization=request.authorization, entry=found.entry, specification=self._declared(found),
         )  # fmt: skip
+
+    def _declared(self, file: ExportFile) -> str:
+        """Return how an output was described: its specification, or what a model was declared as."""
+        if file.form != "model" or not file.evidence:
+            return file.specification
+        return json.dumps(json.loads(self._vault.get(file.evidence)).get("declared", {}), ensure_ascii=False)
 
     def recall_of(self, export_id: str) -> str | None:
         """Return why a request was recalled, or None where it was not: for the platform's own rooms."""

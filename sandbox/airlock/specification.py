@@ -1,9 +1,9 @@
 """The closed grammar in which an analyst says what an output is, so that the platform can compute it itself.
 
-A specification is JSON of one of four kinds: a *table* (release, population, grouping, measure, aggregate, repair), a
-*regression* (a formula), a *figure* (a table and how it is drawn) and a *verification* (entry, subject, claims). It is
-data and nothing else: no expression, callable or serialized plan has a place in it, and a field that the grammar does
-not know is refused.
+A specification is JSON of one of five kinds: a *table* (release, population, grouping, measure, aggregate, repair), a
+*regression* (a formula), a *figure* (a table and how it is drawn), a *verification* (entry, subject, claims) and a
+*service* (a table of an entry with parameters). It is data and nothing else: no expression, callable or serialized plan
+has a place in it, and a field that the grammar does not know is refused.
 """
 
 from __future__ import annotations
@@ -27,8 +27,10 @@ from sandbox.airlock.grammar import (
     FigureSpecification,
     Merge,
     Model,
+    Parameter,
     RegressionSpecification,
     Repair,
+    ServiceSpecification,
     Specification,
     TableSpecification,
     VerificationSpecification,
@@ -46,6 +48,10 @@ ROUND: Final = 1e-12
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
+MAX_QUESTIONS: Final = 10_000
+MOST_GROUPS: Final = 2
+_CHOSEN: Final = frozenset({Op.EQ, Op.LT, Op.LE, Op.GT, Op.GE})
+_ANSWERED: Final = frozenset({Aggregate.COUNT, Aggregate.ENTITIES, Aggregate.SUM, Aggregate.MEAN})
 _COUNTS: Final = frozenset({Aggregate.COUNT, Aggregate.ENTITIES})
 _REPAIRED: Final = {
     Repair.SUPPRESS: _COUNTS | {Aggregate.SUM, Aggregate.MEAN},
@@ -64,8 +70,10 @@ __all__ = [
     "FigureSpecification",
     "Merge",
     "Model",
+    "Parameter",
     "RegressionSpecification",
     "Repair",
+    "ServiceSpecification",
     "Specification",
     "TableSpecification",
     "VerificationSpecification",
@@ -97,7 +105,7 @@ def parse(data: bytes) -> Specification:
         raise Invalid(
             "a specification is not JSON",
             rule=RULE,
-            accepted="an object with `kind` table, regression, figure or verification",
+            accepted="an object with `kind` table, regression, figure, verification or service",
         ) from None
     check_specification(found)
     return found
@@ -120,6 +128,8 @@ def check_specification(specification: Specification) -> None:
             _check_conditions(specification.where)
         case VerificationSpecification():
             _check_verification(specification)
+        case ServiceSpecification():
+            _check_service(specification)
 
 
 def _check_table(table: TableSpecification) -> None:
@@ -224,6 +234,35 @@ def _check_verification(verification: VerificationSpecification) -> None:
                 accepted="conditions on columns that do not name the subject",
             )  # fmt: skip
         _check_conditions(claim.where)
+
+
+def _check_service(service: ServiceSpecification) -> None:
+    names = [one.name for one in service.parameters]
+    if not names or len(set(names)) != len(names) or not all(_NAME.fullmatch(name) for name in names):
+        raise Invalid(
+            "a service has no parameter, two of one name, or one that no address can hold", rule=RULE,
+            accepted="`parameters`: each with its own name of a-z, 0-9 and _, at most 40; none is `purpose`",
+        )  # fmt: skip
+    if "purpose" in names:
+        raise Invalid("a service's parameter is named `purpose`", rule=RULE, accepted="another name: that one is taken")
+    for one in service.parameters:
+        if one.op not in _CHOSEN or not one.domain or len(set(map(str, one.domain))) != len(one.domain):
+            raise Invalid(
+                f"parameter `{one.name}` has no closed domain", rule=RULE,
+                accepted=f"`domain`: each value once; `op`: {', '.join(sorted(_CHOSEN))}",
+            )  # fmt: skip
+    if service.aggregate not in _ANSWERED or len(service.rows) > MOST_GROUPS:
+        raise Invalid(
+            f"a service of `{service.aggregate}` by {len(service.rows)} groupings", rule=RULE,
+            accepted=f"{', '.join(sorted(_ANSWERED))}, by at most {MOST_GROUPS}",
+        )  # fmt: skip
+    if service.questions > MAX_QUESTIONS:
+        raise Invalid(
+            f"a service answers {service.questions} questions", rule=RULE, accepted=f"at most {MAX_QUESTIONS} in all"
+        )
+    check_specification(service.table(service.entry, {}))
+    for one in service.parameters:
+        _check_conditions([Condition(one.column, one.op, value) for value in one.domain])
 
 
 def _check_text(text: str, what: str) -> None:

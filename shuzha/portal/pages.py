@@ -29,6 +29,7 @@ from shuzha.portal.oversight import OversightPages
 from shuzha.portal.oversight_usage import OversightUsagePages
 from shuzha.portal.people import PeoplePages
 from shuzha.portal.policies import PolicyPages
+from shuzha.portal.product_forms import ProductFormPages
 from shuzha.portal.products import ProductPages
 from shuzha.portal.public import PublicPages
 from shuzha.portal.purposes import purpose_name
@@ -40,8 +41,10 @@ from shuzha.portal.requirements import RequirementPages
 from shuzha.portal.services import Services
 from shuzha.portal.session import SessionPages, make_guard
 from shuzha.portal.statements import StatementPages
+from shuzha.portal.status import StatusPages
 from shuzha.portal.supervision import SupervisionPages
 from shuzha.portal.tasks import TaskPages
+from shuzha.portal.trying import TryPages
 from shuzha.portal.usage import UsagePages
 from shuzha.portal.webhooks import WebhookPages
 from shuzha.portal.workspaces import WorkspacePages
@@ -121,6 +124,7 @@ def make_pages(services: Services, desk: Desk) -> APIRouter:
         ImportPages(desk, services),
         WorkspacePages(desk, services),
         ExportPages(desk, services),
+        ProductFormPages(desk, services),
         ProductPages(desk, services),
         RegistrationPages(desk, services),
         CasePages(desk, services),
@@ -129,6 +133,8 @@ def make_pages(services: Services, desk: Desk) -> APIRouter:
         KeyPages(desk, services),
         AlarmPages(desk, services),
         WebhookPages(desk, services),
+        StatusPages(desk, services),
+        TryPages(desk, services),
         UsagePages(desk, services.usage_views),
         StatementPages(desk, services.settlement, services.statement_desk, services.registry),
         OversightUsagePages(desk, services),

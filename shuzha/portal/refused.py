@@ -32,7 +32,7 @@ EXPECTED: Mapping[str, str] = MappingProxyType({
     "bool": "Yes or no is expected.",
 })  # fmt: skip
 ALL = (AGAIN, AMISS, LOST, OTHERWISE, *EXPECTED.values())
-SECRETS = frozenset({"csrf", "next", "login", "password", "number"})
+SECRETS = frozenset({"api_key", "csrf", "next", "login", "password", "number"})
 """Fields that are shown nowhere but in the form itself: tokens, and what is typed once."""
 _NAMED = re.compile(r"`([a-z_]+)`")
 

@@ -7,9 +7,11 @@ from typing import Protocol
 from policies import Policies
 from products.consumers.apps import AppService
 from products.consumers.service import KeyService
+from products.consumers.standing import Standings
 from products.consumers.usage_now import UsageNow
 from products.consumers.webhooks import WebhookService
 from products.defence.service import DefenceService
+from products.forms.service import FormService
 from products.registry.cases import CaseService
 from products.registry.dossier import Dossiers
 from products.registry.registers import Registers
@@ -217,8 +219,18 @@ class Services(Protocol):
         ...
 
     @property
+    def standings(self) -> Standings:
+        """How products stand, for anybody."""
+        ...
+
+    @property
     def usage_now(self) -> UsageNow:
         """What apps use this moment."""
+        ...
+
+    @property
+    def forms(self) -> FormService:
+        """Terms of products by their form, and traces of leaked copies."""
         ...
 
     @property

@@ -16,7 +16,9 @@ MOST_OWN_BYTES = 17 << 20
 MOST_EVIDENCE_BYTES = 5 << 20
 _SAMPLE_FORM = "/entries"
 _OWN_FILES = "/imports"
+MOST_COPY_BYTES = 65 << 20
 _EVIDENCE = "/evidence"
+_TRACES = "/traces"
 _STREAMED = ("/batches", "/scan")
 
 Message = MutableMapping[str, Any]
@@ -56,6 +58,8 @@ def cap_of(path: str) -> int | None:
         return MOST_OWN_BYTES
     if path.endswith(_EVIDENCE):
         return MOST_EVIDENCE_BYTES
+    if path.endswith(_TRACES):
+        return MOST_COPY_BYTES
     return None if path.endswith(_STREAMED) else MOST_BYTES
 
 

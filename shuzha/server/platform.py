@@ -11,6 +11,7 @@ from products.consumers.delivering import Deliveries
 from products.consumers.noticing import Notices
 from products.consumers.posting import read_private
 from products.consumers.service import KeyService
+from products.consumers.standing import Standings
 from products.consumers.usage_now import UsageNow
 from products.consumers.webhooks import WebhookService
 from products.defence.service import DefenceService
@@ -130,6 +131,11 @@ class Platform(Workrooms):
     def notices(self) -> Notices:
         """What apps are told of."""
         return Notices(self.database, self.settings.folder("usage"))
+
+    @cached_property
+    def standings(self) -> Standings:
+        """How products stand, for anybody."""
+        return Standings(self.database)
 
     @cached_property
     def usage_now(self) -> UsageNow:

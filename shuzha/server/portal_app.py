@@ -16,8 +16,10 @@ import products.consumers.app_routes
 import products.consumers.routes
 import products.consumers.webhook_routes
 import products.defence.routes
+import products.forms.routes
 import products.registry.routes
 import products.registry.routes_cases
+import products.serving.routes_index
 import sandbox.airlock.routes
 import sandbox.inbound.routes
 import sandbox.workspaces.routes_api
@@ -106,9 +108,11 @@ def _api(platform: Platform) -> APIRouter:
     router.include_router(sandbox.inbound.routes.make_router(platform.inbound, actor))
     router.include_router(sandbox.airlock.routes.make_router(platform.airlock, actor))
     router.include_router(products.registry.routes.make_router(platform.registry, actor))
+    router.include_router(products.forms.routes.make_router(platform.forms, actor))
     router.include_router(products.registry.routes_cases.make_resource_router(platform.resources, actor))
     router.include_router(products.registry.routes_cases.make_case_router(platform.cases, actor))
     router.include_router(products.defence.routes.make_router(platform.defence, actor))
+    router.include_router(products.serving.routes_index.make_router(platform.indexes, actor))
     sheets = platform.sheets, platform.dossiers, platform.addresses
     router.include_router(products.registry.routes_cases.make_sheet_router(*sheets, actor))
     router.include_router(products.consumers.app_routes.make_router(platform.apps, actor))

@@ -17,6 +17,7 @@ from alembic.script import ScriptDirectory
 import products.consumers.store
 import products.consumers.webhook_store
 import products.defence.store
+import products.forms.querying.answers
 import products.forms.store
 import products.registry.store
 import sandbox.airlock.memory.records
@@ -43,6 +44,7 @@ from shuzha.core.work import Database
 # Imported so that METADATA holds every room's tables.
 STORES = (
     products.registry.store, products.consumers.store, products.consumers.webhook_store, products.forms.store,
+    products.forms.querying.answers,
     sandbox.airlock.memory.records, sandbox.airlock.rulebook,
     sandbox.airlock.store,
     sandbox.inbound.store, sandbox.workspaces.store, sandbox.workspaces.screen_store, sandbox.workspaces.compute_store,

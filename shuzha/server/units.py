@@ -26,11 +26,12 @@ _HUB_CONFIG = _ROOT / "sandbox" / "workspaces" / "hub" / "config.py"
 
 
 def make_units(platform: Platform, settings_file: Path) -> tuple[Unit, ...]:
-    """Return the processes in the order in which they start: writer, jailer, portal, worker, API, hub with its gate."""
+    """Return the processes in the order of their start: writer, jailer, portal, worker, forms, API, hub and gate."""
     settings = platform.settings
     environment = _environment(settings, settings_file)
     python = sys.executable
     socket_path = settings.folder("run") / "usage.sock"
+    forms_path = settings.folder("run") / "forms.sock"
     writer = [python, "-m", "shuzha.metering.writer", "--dir", str(settings.data), "--socket", str(socket_path)]
     hub_file = write_hub_settings(platform)
     return (
@@ -46,6 +47,7 @@ def make_units(platform: Platform, settings_file: Path) -> tuple[Unit, ...]:
             "portal", [python, "-m", "shuzha.server.portal_app"], _answers(settings, settings.portal_port), environment
         ),
         Unit("worker", [python, "-m", "shuzha.server.worker"], lambda: _is_marked(settings, "worker"), environment),
+        Unit("forms", [python, "-m", "products.forms"], lambda: _connects(forms_path), environment),
         Unit("api", [python, "-m", "products.serving"], _answers(settings, settings.api_port), environment),
         Unit(
             "hub",

@@ -23,6 +23,7 @@ from workbench.models import Model, model, split
 from workbench.outputs import export
 from workbench.packages import packages
 from workbench.regressions import Regression, regression
+from workbench.services import Parameter, Service, parameter, service
 from workbench.specifications import Claim, Table, Verification, claim, table, verification
 
 __all__ = [
@@ -31,7 +32,9 @@ __all__ = [
     "Datasets",
     "Figure",
     "Model",
+    "Parameter",
     "Regression",
+    "Service",
     "Table",
     "Verification",
     "WorkbenchError",
@@ -45,9 +48,11 @@ __all__ = [
     "load_ipython_extension",
     "model",
     "packages",
+    "parameter",
     "plot",
     "regression",
     "require",
+    "service",
     "split",
     "status",
     "submit",

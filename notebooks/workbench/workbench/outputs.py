@@ -18,6 +18,7 @@ from workbench.figures import Figure
 from workbench.models import Model, model
 from workbench.place import outbox
 from workbench.regressions import Regression
+from workbench.services import Service
 from workbench.specifications import Table, Verification
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -35,6 +36,7 @@ _NEXT = {
         "由平台重算重绘后出域；可先 workbench.check(…) · the platform draws it anew; try workbench.check first",
     ),
     "verification": ("核验规格", "由平台建索引 · the platform builds the index; nothing of the data is in it"),
+    "service": ("数据服务规格", "由平台逐次计算 · the platform computes and checks each answer; no data is in it"),
     "model": ("模型", "读后重写、受攻击检验，且须人工审核 · read, written anew, attacked, and judged by people"),
     "file": ("文件", "自由格式，一律人工审核 · free-form: people judge it, it never passes by itself"),
 }
@@ -123,6 +125,8 @@ def _describe(obj: Any) -> tuple[str, dict[str, Any] | None, bytes | None, str]:
             return "figure", obj.specification, None, "application/json"
         case Verification():
             return "verification", obj.specification, None, "application/json"
+        case Service():
+            return "service", obj.specification, None, "application/json"
         case Model():
             return "model", obj.specification, obj.content, "application/octet-stream"
         case pl.DataFrame():
@@ -135,7 +139,7 @@ def _describe(obj: Any) -> tuple[str, dict[str, Any] | None, bytes | None, str]:
             return "file", None, obj.encode(), "text/plain"
     raise WorkbenchError(
         f"cannot declare an output of type {type(obj).__name__}", rule="workbench.export",
-        accepted="a workbench table, regression, figure, verification or model, a polars DataFrame, text or bytes",
+        accepted="a workbench table, regression, figure, verification, service or model, a DataFrame, text or bytes",
     )  # fmt: skip
 
 

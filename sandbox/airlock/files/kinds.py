@@ -151,7 +151,7 @@ def _json(data: bytes) -> FileType:
             return FileType.NOTEBOOK
         if value.get("kind") == "report":
             return FileType.REPORT
-        if value.get("kind") in ("table", "verification"):
+        if value.get("kind") in ("table", "verification", "service"):
             return FileType.SPECIFICATION
     return FileType.JSON
 

@@ -29,6 +29,7 @@ class OutputKind(StrEnum):
     REGRESSION = "regression"
     FIGURE = "figure"
     VERIFICATION = "verification"
+    SERVICE = "service"
     MODEL = "model"
     FILE = "file"
 

@@ -60,6 +60,23 @@ def calls(made: ServingCity) -> dict[str, Call]:
         "POST /v1/products/{code}/verify": Call("product", first, second, uses=(KeyUse.VERIFY,)),
         "POST /v1/products/{code}/verify:batch": Call("product", items(first), items(second), uses=(KeyUse.BATCH,)),
         "GET /v1/products/{code}/files/{name}": Call("report", query={"purpose": "loan-review"}, uses=(KeyUse.FILES,)),
+        "POST /v1/products/{code}/predict": Call(
+            "model",
+            {"inputs": {"paid": True}, "purpose": "loan-review"},
+            {"inputs": {"paid": False}, "purpose": "loan-review"},
+            uses=(KeyUse.PREDICT,),
+        ),
+        "POST /v1/products/{code}/predict:batch": Call(
+            "model",
+            {"items": [{"paid": True}], "purpose": "loan-review"},
+            {"items": [{"paid": False}], "purpose": "loan-review"},
+            uses=(KeyUse.PREDICT,),
+        ),
+        "GET /v1/products/{code}/query": Call(
+            "service",
+            query={"purpose": "loan-review", "paid": "true"},
+            uses=(KeyUse.QUERY,),
+        ),
         "GET /v1/usage": Call(),
         "GET /v1/ledger/proof/{usage_id}": Call(),
     }
@@ -72,9 +89,12 @@ METERED = [name for name in KEYED if "/products/" in name]
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    city = ServingCity(tmp_path_factory.mktemp("refusals"))
+    # The process of the forms has the host's clock, so the city's past begins months before it.
+    city = ServingCity(tmp_path_factory.mktemp("refusals"), dt.datetime.now(dt.UTC) - dt.timedelta(days=75))
     city.start_writer()
+    city.start_forms()
     yield city
+    city.stop_forms()
     city.stop_writer()
 
 

@@ -10,8 +10,10 @@ from fastapi import APIRouter, Depends, FastAPI
 
 from policies import Context, NoScopes, Policies, Resource
 from products.forms.delivery import Copies
+from products.forms.line import FormsClient
 from products.serving.contract import make_documented_app
 from products.serving.files import Files
+from products.serving.forms import Forms
 from products.serving.gate import Gate
 from products.serving.lists import Lists, UsageFolder
 from products.serving.meter import Digests
@@ -97,6 +99,9 @@ EXCUSED_ROUTES = {
     "GET /public/products/{code}/odps.json": OPEN,
     "GET /keys": TURN,
     "GET /webhooks": TURN,
+    "GET /status": OPEN,
+    "GET /problems": OPEN,
+    "GET /problems/{code}": OPEN,
     "GET /ledger/witnesses": OPEN,
     "POST /ledger/{name}/cosignatures": "a cosigned note: its two signatures are what is checked",
     **{
@@ -150,7 +155,8 @@ def consumer_app(platform, tmp_path_factory):
     recorder, digests = Recorder(gate, None), Digests(b"0" * 32)
     files = Files(gate, recorder, digests, lambda product: folder, Copies(state.database, platform.keys))
     lists = Lists(gate, usage, folder, folder / "socket")
-    return make_documented_app(Verification(gate, recorder, digests), files, lists, Metrics())
+    forms = Forms(gate, recorder, digests, FormsClient(folder / "forms.sock"))
+    return make_documented_app(Verification(gate, recorder, digests), files, lists, Metrics(), forms=forms)
 
 
 def unasked_verbs(platform, reader):
