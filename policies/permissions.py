@@ -186,6 +186,7 @@ class Permission(StrEnum):
     PRODUCT_PASS = "product:pass"  # noqa: S105 -- a verb, no password.
     PRODUCT_PRICE = "product:price"
     PRODUCT_REFIT = "product:refit"
+    PRODUCT_REFRESH = "product:refresh"
     PRODUCT_REFUSE = "product:refuse"
     PRODUCT_REMIND = "product:remind"
     PRODUCT_RENEW = "product:renew"

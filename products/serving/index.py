@@ -39,6 +39,7 @@ from shuzha.core.work import Database
 
 LEAST_SHARE, MOST_SHARE = 0.05, 0.95
 LEAST_SUBJECTS = 10
+MOST_REASON = 1000
 MOST_CHANGED = 0.25
 """The share of changed rows from which on all rows are read: following so many changes costs more."""
 
@@ -132,6 +133,20 @@ class IndexService:
             if one.kind is ProductKind.VERIFICATION and one.state in live
             and snapshot.read_manifest(index_folder(self._folder, one.id)) is None
         )  # fmt: skip
+
+    def find_progress(self, actor: Actor, product_id: str) -> watching.BuildProgress | None:
+        """Return how far the running build of a product that the actor may see is; None where none runs."""
+        return watching.read_progress(index_folder(self._folder, self._registry.get_product(actor, product_id).id))
+
+    def cancel_build(self, actor: Actor, product_id: str, reason: str) -> None:
+        """Ask the running build of a product to end; the index stays as it was. Refuses where none runs."""
+        if not reason.strip() or len(reason) > MOST_REASON:
+            raise Invalid("a decision without a reason", rule="decision.reason", accepted="a sentence that says why")
+        product = self._registry.get_product(actor, product_id)
+        with self._database.work(actor) as work:
+            self._policies.check(actor, "product:refresh", product_resource(product), Context(at=work.now()))
+            watching.ask_to_end(index_folder(self._folder, product.id))
+            work.emit("product:refresh", product.id, f"build of the index cancelled: {reason.strip()}")
 
     def sweep(self) -> None:
         """Remove what killed builds left; where one runs, nothing is touched."""

@@ -13,7 +13,19 @@ import typer
 from desensitize.errors import DesensitizeError
 from shuzha import __version__
 from shuzha.core.errors import Conflict, Invalid, NotAllowed, NotFound, ShuzhaError, TransitionNotAllowed
-from shuzha.server.commands import duties, environment, exits, files, leaks, operations, policy, registry, statements
+from shuzha.server.commands import (
+    duties,
+    environment,
+    exits,
+    files,
+    indexes,
+    leaks,
+    operations,
+    policy,
+    registry,
+    statements,
+    tracing,
+)
 from shuzha.server.commands.session import OwnProcess
 
 REFUSED, BAD_INPUT, FAILURE = 1, 2, 3
@@ -31,7 +43,9 @@ operations.register(app)
 duties.register(app)
 environment.register(app)
 exits.register(app)
+indexes.register(app)
 policy.register(app)
+tracing.register(app)
 leaks.register(app)
 registry.register(app)
 statements.register(app)

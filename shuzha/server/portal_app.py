@@ -19,6 +19,7 @@ import products.defence.routes
 import products.forms.routes
 import products.registry.routes
 import products.registry.routes_cases
+import products.serving.routes_index
 import sandbox.airlock.routes
 import sandbox.inbound.routes
 import sandbox.workspaces.routes_api
@@ -111,6 +112,7 @@ def _api(platform: Platform) -> APIRouter:
     router.include_router(products.registry.routes_cases.make_resource_router(platform.resources, actor))
     router.include_router(products.registry.routes_cases.make_case_router(platform.cases, actor))
     router.include_router(products.defence.routes.make_router(platform.defence, actor))
+    router.include_router(products.serving.routes_index.make_router(platform.indexes, actor))
     sheets = platform.sheets, platform.dossiers, platform.addresses
     router.include_router(products.registry.routes_cases.make_sheet_router(*sheets, actor))
     router.include_router(products.consumers.app_routes.make_router(platform.apps, actor))

@@ -204,11 +204,14 @@ def test_a_cancelled_build_changes_nothing(city):
     product = city.verification(people=300)
     folder = index_folder(city.folder / "products", product.id)
     with pytest.raises(Conflict, match="no build runs"):
-        watching.ask_to_end(folder)
+        city.index.cancel_build(city.operator, product.id, "too early")
+    assert city.index.find_progress(city.operator, product.id) is None
 
     def cancel(stage, done, total):
         assert watching.is_building(folder)
-        watching.ask_to_end(folder)
+        with pytest.raises(NotAllowed):
+            city.index.cancel_build(city.consumer, product.id, "mine")
+        city.index.cancel_build(city.operator, product.id, "a wrong batch")
 
     city.zone.write(product.entry, "bat_more", _parquet(city, half_paid(320)), BatchMode.FULL, (), None)
     with pytest.raises(watching.BuildCancelled):
