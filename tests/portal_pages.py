@@ -35,7 +35,7 @@ def pages_of(city: PortalCity) -> dict[str, tuple[str, ...]]:
         "/alerts?show=every", f"/alerts/{made['alert']}", "/orders", f"/orders/{made['order']}", "/notices",
         f"/oversight/entries/{made['entry']}", f"/oversight/fen?statement={made['statement.bill']}&fen=1", *mending,
     )  # fmt: skip
-    money = ("/usage", f"/usage?period={made['month']}", "/statements")
+    money = ("/usage", f"/usage?period={made['month']}", "/statements", f"/products/{made['product']}/prices")
     return {
         "provider": (
             "/tasks", "/entries", entry, f"/entries/{made['entry.returned']}", "/authorizations", authorization,

@@ -92,7 +92,10 @@ class ProductCity(ReleaseCity):
         self.cases = CaseService(self.database, self.policies, self.law, registers)
         self.addresses = Addresses("http://api.localhost:8100", "http://portal.localhost:8000")
         self.sheets = Sheets(self.database, self.registry, scopes, self.addresses)
-        self.dossiers = Dossiers(self.registry, self.cases, self.sheets, self.shelf, scopes, self.keys, self.addresses)
+        self.dossiers = Dossiers(
+            self.registry, self.cases, self.sheets, self.shelf, scopes, self.keys, self.addresses,
+            lambda _tag, _subject: None,
+        )  # fmt: skip
         self.index = IndexService(
             self.database, self.policies, self.registry, scopes, self.zone, self.keys, self.folder / "products"
         )

@@ -1,8 +1,10 @@
 """The registration dossier: one ZIP file written from the live records, with a signed manifest of hashes.
 
+It holds the audit log's proof of the deposit, once the log has signed for it: so nobody can have dated it back.
+
 What does not hold is not written: before a dossier is made, evidence, file, certificate, commitment and the columns of
 the specification are compared with what stands in the records now, and the first that differs is the refusal. Equal
-records make equal bytes.
+records make equal bytes, but for the proof, which follows the log.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -31,10 +33,15 @@ from products.registry.sheet import Addresses, ProductSheet, Sheets
 from shuzha.core.actor import Actor
 from shuzha.core.errors import Conflict, Invalid
 from shuzha.core.keys import KeyRing
+from shuzha.ledger import verify as verifier
+from shuzha.ledger.reader import Proof
 
 FORMAT: Final = "shuzha-registration-dossier/1"
 MANIFEST: Final = "manifest.json"
+PROOF: Final = "deposit-proof.json"
 MOST_BYTES: Final = 64 * 1024**2
+Prove = Callable[[str, str], Proof | None]
+"""Returns the audit log's proof of the newest event of a tag about a thing, None before the log signed for it."""
 _FIRST = (1980, 1, 1, 0, 0, 0)
 
 
@@ -56,7 +63,7 @@ class Dossiers:
 
     def __init__(
         self, registry: RegistryService, cases: CaseService, sheets: Sheets, released: ReleasedFiles,
-        scopes: ScopeSource, keys: KeyRing, addresses: Addresses,
+        scopes: ScopeSource, keys: KeyRing, addresses: Addresses, prove: Prove,
     ) -> None:  # fmt: skip
         self._registry = registry
         self._cases = cases
@@ -65,6 +72,7 @@ class Dossiers:
         self._scopes = scopes
         self._keys = keys
         self._addresses = addresses
+        self._prove = prove
 
     def write(self, actor: Actor, product_id: str) -> bytes:
         """Return the dossier of a product that the actor may see; refuses one that the records contradict."""
@@ -113,6 +121,9 @@ class Dossiers:
         yield "lineage.json", _json(msgspec.to_builtins(product.evidence.lineage))
         yield "certificate.json", certificate
         yield "receipt.json", self._registry.read_receipt(actor, product.id)
+        proof = self._prove("product:deposit", product.id)
+        if proof is not None:
+            yield PROOF, _json(proof.document())
         yield "superseded.json", _json(msgspec.to_builtins(product.superseded))
         notice = product.notice_text or self._registry.preview_notice(actor, product.id)
         yield "notice.txt", notice.encode()
@@ -139,21 +150,42 @@ def pack(keys: KeyRing, subject: str, parts: Mapping[str, bytes]) -> bytes:
     return held.getvalue()
 
 
-def verify_dossier(content: bytes, key: bytes) -> DossierReport:
+def verify_dossier(content: bytes, key: bytes, log_key: str | None = None) -> DossierReport:
     """Return whether a dossier is the registry's and whole: no part changed, missing or added; asks nobody.
 
-    `key` is the registry's raw Ed25519 key. Raises Invalid for what is no dossier.
+    `key` is the registry's raw Ed25519 key. With the audit log's key (its line `name+id+base64`) also whether the
+    deposit stands in that log. Raises Invalid for what is no dossier.
     """
     stated, parts = _read(content)
     unsigned = {name: value for name, value in stated.items() if name != "signature"}
     listed: dict[str, Any] = stated["parts"]
     wrong = sorted(name for name, content in parts.items() if listed.get(name, {}).get("sha256") != digest_of(content))
     lost = sorted(set(listed) - set(parts))
+    logged = () if log_key is None else (_check_log(parts, str(stated["subject"]), log_key),)
     return DossierReport(str(stated["subject"]), (
         Check("signature", _is_signed(key, stated["signature"], canonical(unsigned)), "signed by the registry's key"),
         Check("parts", not wrong, f"{wrong[0]} differs" if wrong else f"{len(parts)} parts have their hashes"),
         Check("whole", not lost, f"{lost[0]} is missing" if lost else "no part is missing"),
+        *logged,
     ))  # fmt: skip
+
+
+def _check_log(parts: Mapping[str, bytes], subject: str, log_key: str) -> Check:
+    """Return whether the audit log holds the deposit of the first evidence of this very product."""
+    try:
+        proof = json.loads(parts[PROOF])
+        report = verifier.check_proof(proof, verifier.parse_key(log_key), "the dossier's proof")
+        entry = json.loads(proof["body"])["payload"]
+        receipt, earlier = json.loads(parts["receipt.json"]), json.loads(parts["superseded.json"])
+        first = str(earlier[0]["sha256"] if earlier else receipt["sha256"])
+        about = (entry["tag"], entry["subject"]) == ("product:deposit", subject) and first in entry["content"].split()
+    except KeyError:
+        return Check("audit log", False, "there is no proof that can be read: it comes with the log's next checkpoint")
+    except (verifier.BadInput, ValueError, TypeError, AttributeError, IndexError) as error:
+        return Check("audit log", False, str(error) or "the proof cannot be read")
+    faults = "; ".join(str(fault) for fault in report.faults)
+    said = faults or (f"deposited at {entry['time']}" if about else "the proven entry is another")
+    return Check("audit log", report.sound and about, said)
 
 
 def _read(content: bytes) -> tuple[dict[str, Any], dict[str, bytes]]:

@@ -78,7 +78,13 @@ class ResourceService(Objecting[DataResource]):
             )
             work.add(RESOURCES, made)
             self._keep(made, content)
-            self._tell(work, made, "deposit", "evidence deposited", {"evidence": evidence.sha256, "entry": entry.id})
+            self._tell(
+                work,
+                made,
+                "deposit",
+                f"evidence {evidence.sha256} deposited",
+                {"evidence": evidence.sha256, "entry": entry.id},
+            )
         return made
 
     def resource(self, record: DataResource) -> Resource:

@@ -80,7 +80,7 @@ class RegistryService(Objecting[Product]):
             work.add(PRODUCTS, product)
             self._outputs.keep(product, found.content)
             work.emit(
-                "product:deposit", product.id, f"evidence of a {kind.value} deposited",
+                "product:deposit", product.id, f"evidence {product.evidence.sha256} of a {kind.value} deposited",
                 data={
                     "evidence": product.evidence.sha256, "output": product.evidence.output_sha256, "export": export_id,
                 },

@@ -29,6 +29,7 @@ from shuzha.portal.oversight import OversightPages
 from shuzha.portal.oversight_usage import OversightUsagePages
 from shuzha.portal.people import PeoplePages
 from shuzha.portal.policies import PolicyPages
+from shuzha.portal.prices import PricePages
 from shuzha.portal.product_forms import ProductFormPages
 from shuzha.portal.products import ProductPages
 from shuzha.portal.public import PublicPages
@@ -124,6 +125,7 @@ def make_pages(services: Services, desk: Desk) -> APIRouter:
         ImportPages(desk, services),
         WorkspacePages(desk, services),
         ExportPages(desk, services),
+        PricePages(desk, services.pricing, services.registry),  # Before the products' verbs, which take any word.
         ProductFormPages(desk, services),
         ProductPages(desk, services),
         RegistrationPages(desk, services),

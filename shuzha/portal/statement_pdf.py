@@ -152,7 +152,7 @@ class _Sheet:
         rows = [[self._text(self._t("Party"), 8, _QUIET), self._text(self._t("Amount"), 8, _QUIET, right=True)]]
         rows += [
             [self._text(self._t(word(party)), 9), self._text(self._fen(fen), 9, right=True)]
-            for party, fen in one.shares.items()
+            for party, fen in one.as_draft().ordered_shares.items()
         ]
         total = sum(one.shares.values())
         rows.append([self._text(self._t("Sum"), 9), self._text(self._fen(total), 9, right=True)])

@@ -133,12 +133,12 @@ class StatementPages:
         resource = resource_of(found)
         return self._desk.page(
             request, "statement.html", status, errors=errors, statement=found, titles=titles, amount=Amount,
-            price=Price, uses=_uses(found), shared=sum(found.shares.values()),
+            price=Price, uses=_uses(found), shared=sum(found.shares.values()), shares=found.as_draft().ordered_shares,
             holds=found.as_draft().computed_digest() == found.digest, provides=found.kind is StatementKind.PROVIDER,
             may_trace=self._desk.can(actor, "ledger:view", Resource("ledger")),
             verbs=self._desk.verbs(actor, STATEMENT, found.state, resource, VERBS),
             may_pay=STATEMENT.can(found.state, "pay") and self._desk.can(actor, "statement:pay", resource),
-            entries=_entries(found),
+            entries={} if found.kind is StatementKind.BILL else _entries(found),
         )  # fmt: skip
 
     def _list(self, request: Request, errors: Sequence[str] = (), status: int = 200) -> Response:

@@ -33,6 +33,7 @@ from shuzha.exits.ending import Ending
 from shuzha.exits.looking import Places
 from shuzha.exits.service import ExitParts, ExitService
 from shuzha.ledger.audit import prove_event
+from shuzha.ledger.reader import Proof
 from shuzha.oversight.alerts import Alerts
 from shuzha.oversight.disclosure import Disclosure
 from shuzha.oversight.live import LiveUsage
@@ -108,8 +109,14 @@ class Platform(Workrooms):
     def dossiers(self) -> Dossiers:
         """Registration dossiers, written from the records."""
         return Dossiers(
-            self.registry, self.cases, self.sheets, AirlockFiles(self.airlock), self.scopes, self.keys, self.addresses
-        )
+            self.registry, self.cases, self.sheets, AirlockFiles(self.airlock), self.scopes, self.keys, self.addresses,
+            self._prove,
+        )  # fmt: skip
+
+    def _prove(self, tag: str, subject: str) -> Proof | None:
+        """Return the audit log's proof of the newest event of a tag about a thing, None where it has none yet."""
+        event = self.database.find_event(tag, subject)
+        return None if event is None else prove_event(self.settings.folder("logs") / "audit", event)
 
     @cached_property
     def consumers(self) -> KeyService:

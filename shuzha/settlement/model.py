@@ -28,6 +28,7 @@ INFRASTRUCTURE = "infrastructure"
 TAX = "tax"
 CARRIED = "carried"
 PARTIES = ("provider", "platform", "operator")
+SHARED = (TAX, INFRASTRUCTURE, *PARTIES, CARRIED)
 FORM = "shuzha/statement/2"
 GRACE = dt.timedelta(minutes=1)
 
@@ -221,6 +222,11 @@ class Draft:
     def computed_digest(self) -> str:
         """Return the SHA-256 of its document, in hex."""
         return hashlib.sha256(self.document()).hexdigest()
+
+    @property
+    def ordered_shares(self) -> dict[str, int]:
+        """The shares in the order in which they come off: tax, infrastructure, the parties, what is carried."""
+        return {party: self.shares[party] for party in SHARED if party in self.shares}
 
     @property
     def corrections(self) -> tuple[Line, ...]:

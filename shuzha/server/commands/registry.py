@@ -51,12 +51,19 @@ def verify_dossier_file(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The dossier as it was downloaded.")],
     *,
     registry_key: Key,
+    log_key: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="The audit log's public key, as kept.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Verify that a registration dossier is the registry's, and that no part was changed, added or taken away."""
+    """Verify that a registration dossier is the registry's, and that no part was changed, added or taken away.
+
+    With the audit log's key also that the deposit of the evidence stands in that log.
+    """
     from products.registry.dossier import verify_dossier
 
-    report = verify_dossier(file.read_bytes(), _key(registry_key))
+    logged = log_key.read_text("utf-8") if log_key is not None else None
+    report = verify_dossier(file.read_bytes(), _key(registry_key), logged)
     _say(f"dossier of {report.subject}", report.subject, report.checks, as_json=as_json)
 
 

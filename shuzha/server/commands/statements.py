@@ -11,7 +11,7 @@ import typer
 from shuzha.core.errors import Conflict, Invalid
 from shuzha.core.settings import load_settings
 from shuzha.server.commands.duties import AsJson, Login, SettingsFile
-from shuzha.server.commands.output import console, print_json, working
+from shuzha.server.commands.output import console, print_json, print_table, working
 from shuzha.server.commands.session import signed_in
 
 group = typer.Typer(no_args_is_help=True, help="Statements: export a month, compute it again offline.")
@@ -19,9 +19,28 @@ group = typer.Typer(no_args_is_help=True, help="Statements: export a month, comp
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
+    group.command("approve")(approve)
     group.command("export")(export)
     group.command("verify")(verify)
     app.add_typer(group, name="statement")
+
+
+def approve(
+    context: typer.Context,
+    *,
+    period: Annotated[str, typer.Option(help="The settled month, YYYY-MM.")],
+    login: Login = None,
+    settings: SettingsFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Issue every statement of a settled month that waits for it: from now on whom they are for see them."""
+    with signed_in(load_settings(settings), login, context.obj) as (platform, actor), working("approving"):
+        found = platform.statement_desk.approve_month(actor, period)
+    issued = [{"number": one.number, "state": one.state, "digest": one.digest} for one in found]
+    if as_json:
+        print_json({"period": period, "statements": issued})
+    else:
+        print_table(f"statements of {period}", ("number", "state", "digest"), [tuple(one.values()) for one in issued])
 
 
 def export(

@@ -10,6 +10,7 @@ import zipfile
 import pytest
 
 from products.registry.codes import ProductKind
+from products.registry.dossier import pack, verify_dossier
 from products.registry.model import Product, Registration
 from tests.portal_kit import PortalCity
 from tests.unit.portal.conftest import post
@@ -136,6 +137,26 @@ def test_receipt_and_dossier_are_given_out(sign_in, city) -> None:
     with zipfile.ZipFile(io.BytesIO(operator.get(f"/registrations/{one}/dossier").content)) as archive:
         assert "certificate.json" in archive.namelist()
         assert all(each["holds"] for each in json.loads(archive.read("checks.json")))
+
+
+def test_the_audit_log_proves_when_the_evidence_was_deposited(sign_in, city) -> None:
+    city.audit()
+    content = sign_in("operator").get(f"/registrations/{city.made['product']}/dossier").content
+    log_key = city.platform.logs.get_log(city.people["regulator"], "audit").public_key
+    key = bytes.fromhex(city.platform.registry.public_key())
+    report = verify_dossier(content, key, log_key)
+    assert report.sound, report.checks
+    assert report.checks[-1].said.startswith("deposited at ")
+
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist() if name != "manifest.json"}
+    keys = city.platform.keys
+    lacking = {name: part for name, part in parts.items() if name != "deposit-proof.json"}
+    assert not verify_dossier(pack(keys, city.made["product"], lacking), key, log_key).sound
+    other = parts | {"receipt.json": parts["receipt.json"].replace(b'"sha256":"', b'"sha256":"0')}
+    assert not verify_dossier(pack(keys, city.made["product"], other), key, log_key).checks[-1].holds
+    assert not verify_dossier(pack(keys, "prd_other", parts), key, log_key).checks[-1].holds
+    assert verify_dossier(pack(keys, city.made["product"], lacking), key).sound
 
 
 def test_sheets_are_given_out_to_programs_without_a_session(visitor, city) -> None:
