@@ -34,12 +34,13 @@ def nothing_changes(walked: Walked, allowed: frozenset[str] | set[str] = frozens
     database, used = walked.platform.database, UsageReader(walked.settings.folder("usage"))
     entry = walked.person("provider").get(f"/entries/{walked.made['entry']}")
     rows = walked.platform.raw_zone.scan(walked.made["entry"]).select(pl.len()).collect().item()
-    sequence, uses = database.last_sequence(), used.totals(UsageQuery()).uses
+    served = UsageQuery(product=walked.made["product"])
+    sequence, uses = database.last_sequence(), used.totals(served).uses
     entries = len(walked.person("provider").get("/entries")["items"])
     yield
     # What happens to the workspace meanwhile is the platform's own doing, on its clock.
     assert {tag for tag in events_after(walked, sequence) if not tag.startswith("workspace:")} <= set(allowed)
-    assert used.totals(UsageQuery()).uses == uses
+    assert used.totals(served).uses == uses
     used.close()
     assert walked.person("provider").get(f"/entries/{walked.made['entry']}") == entry
     assert walked.platform.raw_zone.scan(walked.made["entry"]).select(pl.len()).collect().item() == rows

@@ -137,6 +137,9 @@ def pending(walked: Walked) -> str:
 
 @pytest.fixture(scope="module")
 def subject(walked: Walked) -> Subject:
+    """One that may be asked about as often as these tests do."""
+    wide = {"distinct_subjects": 10_000, "subject_asks": 10_000, "negatives": 10_000, "reason": "a test that asks on"}
+    walked.person("operator").put(f"/products/{walked.made['product']}/limits", wide)
     return pick_subjects(walked.city, each=1).insured[0]
 
 
