@@ -26,7 +26,7 @@ from products.serving.verify import Recorder, Verification
 from shuzha.core.clock import Clock
 from shuzha.core.keys import KeyRing
 
-_PREFIX, _SUFFIX = "/v1/products/", "/verify"
+_PREFIX = "/v1/products/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +65,16 @@ def make_serving(parts: Parts, *, raw: bool = True) -> tuple[App, Fast]:
     forms = Forms(gate, recorder, digests, FormsClient(parts.forms_socket))
     documented = signed(capped(make_documented_app(verification, files, lists, metrics, signer, forms)), signer)
 
+    raw_ways = {"verify": ("verify", verification.verify), "verify:batch": ("verify_batch", verification.verify_batch)}
+
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if raw and scope["type"] == "http" and scope["method"] == "POST":
             path: str = scope["path"]
-            if path.startswith(_PREFIX) and path.endswith(_SUFFIX):
-                code = path[len(_PREFIX) : -len(_SUFFIX)]
-                if code and "/" not in code:
-                    await run(verification.verify, metrics, "verify", code, (scope, receive, send), signer)
-                    return
+            code, _, verb = path[len(_PREFIX) :].partition("/")
+            if path.startswith(_PREFIX) and code and verb in raw_ways:
+                name, endpoint = raw_ways[verb]
+                await run(endpoint, metrics, name, code, (scope, receive, send), signer)
+                return
         await documented(scope, receive, send)
 
     return app, Fast(gate, parts.meter, digests, metrics)

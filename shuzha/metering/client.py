@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -13,7 +15,6 @@ from shuzha.core.errors import ShuzhaError, Unavailable
 from shuzha.metering.compute import ComputeUse
 from shuzha.metering.events import Point, Recorded, Series, UsageEvent, all_usual, check_point, check_series, split
 from shuzha.metering.wire import (
-    MAX_GROUP,
     Compute,
     Declare,
     Done,
@@ -31,6 +32,7 @@ from shuzha.metering.wire import (
 
 CONNECT_SECONDS = 1.0
 ANSWER_SECONDS = 10.0
+EAGER = 16
 WATCH_SECONDS = 1.0
 MARGIN_SECONDS = 1.0  # What the writer stores in time is answered in time: nobody pays for a call that he gave up.
 
@@ -55,6 +57,7 @@ class _Line(asyncio.Protocol):
         self._told: list[Told] = []
         self._transport: asyncio.Transport | None = None
         self._number = 0
+        self._handle = -1
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -64,6 +67,7 @@ class _Line(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]
+        self._handle = transport.get_extra_info("socket").fileno()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
@@ -96,7 +100,8 @@ class _Line(asyncio.Protocol):
         self._numbers.append(number)
         self._points.append(point)
         self._told.append(told)
-        if len(self._points) >= MAX_GROUP:
+        if len(self._points) >= EAGER:
+            # The writer works, and its disk, while this turn of the loop still makes more.
             self._send_group()
 
     def ask(self, make: Callable[[int], Request]) -> asyncio.Future[Done]:
@@ -125,10 +130,16 @@ class _Line(asyncio.Protocol):
         self._watch_from_now()
 
     def _write(self, request: Request) -> None:
-        if self._transport is not None:
-            self._transport.write(frame(_ENCODE(request)))
-        else:
+        if self._transport is None:
             self._fail(_gone())
+            return
+        data = frame(_ENCODE(request))
+        if not self._transport.get_write_buffer_size():
+            # At once, where the loop would wait for the end of its turn.
+            with contextlib.suppress(BlockingIOError, ConnectionError):
+                data = data[os.write(self._handle, data) :]
+        if data:
+            self._transport.write(data)
 
     def _watch_from_now(self) -> None:
         # One timer a connection is enough: requests wait in the order in which they were sent.

@@ -16,7 +16,6 @@ from shuzha.metering.compute import ComputeUse
 from shuzha.metering.events import Point, Series
 
 MAX_FRAME = 4 * 1024 * 1024
-MAX_GROUP = 2_048
 _LENGTH = 4
 
 

@@ -230,7 +230,8 @@ class ProductPages:
         specification = read_verification(found.specification)
         subject = ", ".join(f'"{column}": "…"' for column in specification.subject)
         purpose = found.purposes[0] if found.purposes else "…"
-        body = f'{{"subject": {{{subject}}}, "claim": "{specification.claims[0].name}", "purpose": "{purpose}"}}'
+        body = f'{{"subject": {{{subject}}}, "claim": "{specification.claims[0].name}", "purpose": "{purpose}"'
+        body += ', "consent": "…"}'
         return (
             f"curl {self._api}/v1/products/{found.code}/verify \\\n"
             f'  -H "Authorization: Bearer $KEY" -H "Content-Type: application/json" \\\n'

@@ -24,6 +24,7 @@ from shuzha.server.commands import (
     policy,
     registry,
     statements,
+    tracing,
 )
 from shuzha.server.commands.session import OwnProcess
 
@@ -44,6 +45,7 @@ environment.register(app)
 exits.register(app)
 indexes.register(app)
 policy.register(app)
+tracing.register(app)
 leaks.register(app)
 registry.register(app)
 statements.register(app)

@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.root,
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can start processes as other users"),
 ]
-SERVICES = ("writer", "portal", "worker", "api", "hub", "gate")
+SERVICES = ("writer", "portal", "worker", "forms", "api", "hub", "gate")
 STRANGER = ServiceUser(61_919, 61_919)
 ASK = """
 import socket, sys

@@ -86,6 +86,24 @@ async def test_the_raw_path_answers_as_the_documented_route_does(city, parts):
             assert_documented(document, answers[0])
 
 
+async def test_a_raw_batch_is_answered_as_the_documented_route_does(city, parts):
+    path = f"/v1/products/{city.product.code}/verify:batch"
+    secrets = [city.api_keys.create_key(city.consumer, city.product.id, "x", ("loan-review",)).secret for _ in range(2)]
+    parts.state.step()
+    items = [{name: value for name, value in question(number).items() if name != "purpose"} for number in range(4)]
+    async with client(parts, secrets[0]) as raw, client(parts, secrets[1], raw=False) as documented:
+        for call in (items, [], items * 30, [items[0], {"claim": "rich"}], [items[0] | {"claim": "rich"}]):
+            body = {"purpose": "loan-review", "items": call}
+            answers = [await each.post(path, json=body) for each in (raw, documented)]
+            told = [without_chance(answer) for answer in answers]
+            if answers[0].status_code == 200:
+                results = [[one["result"] for one in answer.json()["answers"]] for answer in answers]
+                assert results == [["match", "no_match", "match", "no_match"]] * 2
+                told = [(status, headers) for status, headers, _ in told]
+            assert told[0][0] == told[1][0]
+            assert {**told[0][1], "content-length": 0} == {**told[1][1], "content-length": 0}
+
+
 def assert_documented(document, response):
     stated = document[str(response.status_code)]["content"]
     assert response.headers["content-type"] in stated
