@@ -143,6 +143,9 @@ def walked_platform(size: CitySize = SMALL) -> Iterator[Walked]:
             walked = Walked(folder, running, city, journey, password, size)
             journey.walk()
             walked.seconds = time.monotonic() - began
+            # These tests ask about one person hundreds of times.
+            wide = {"distinct_subjects": 1_000_000, "subject_asks": 60_000, "negatives": 1_000_000, "reason": "tests"}
+            walked.person("operator").put(f"/products/{walked.made['product']}/limits", wide)
             yield walked
         finally:
             running.stop()

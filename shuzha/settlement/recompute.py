@@ -24,6 +24,7 @@ from typing import Any
 
 CITY = dt.timezone(dt.timedelta(hours=8))
 WHOLE = 10_000
+COUNTED = ("consumer", "product", "price", "waived", "purpose", "claim", "kind")
 Json = dict[str, Any]
 
 
@@ -80,7 +81,10 @@ class Uses:
             while index >= cuts[stretch]:
                 stretch += 1
             day = city_day(event["occurred_at"])
-            self._found[f"{day:%Y-%m}"][stretch].append((index, event, day))
+            # Equal words are kept once: a month has few consumers, products, purposes and claims.
+            kept = {name: sys.intern(event[name]) if isinstance(event[name], str) else event[name] for name in COUNTED}
+            kept["quantity"] = event.get("quantity", 1)
+            self._found[f"{day:%Y-%m}"][stretch].append((index, kept, day))
 
     def of(self, month: str, closings: int) -> list[tuple[int, Json, dt.date]]:
         """Return the uses of a month that so many closings have counted."""

@@ -1,6 +1,6 @@
 """A typed client of the Shuzha consumer API; `Client` and `AsyncClient` have the same methods."""
 
-from .answers import Answer, BatchItem, File, Proof, Usage, Use
+from .answers import Answer, BatchItem, File, Proof, Result, Usage, Use
 from .asynchronous import AsyncClient
 from .errors import NotGenuine, Problem, Unreachable
 from .synchronous import Client
@@ -16,6 +16,7 @@ __all__ = [
     "Notice",
     "Problem",
     "Proof",
+    "Result",
     "Unreachable",
     "Usage",
     "Use",

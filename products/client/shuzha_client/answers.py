@@ -28,6 +28,17 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Result:
+    """What a model or a data service answered, as the product's sheet describes it."""
+
+    value: Mapping[str, Any]
+    usage_id: str
+    log_index: int
+    idempotency_key: str
+    signed_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class BatchItem:
     """One question of a batch."""
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 import httpx
 
 from . import calls
-from .answers import Answer, BatchItem, File, Proof, Usage, Use
+from .answers import Answer, BatchItem, File, Proof, Result, Usage, Use
 from .calls import Call, Got, make_call, product_path
 from .errors import Unreachable
 from .proofs import check_proof
@@ -66,6 +66,22 @@ class AsyncClient:
         )
         got, signed_by = await self._ask_signed(call)
         return calls.read_batch(call, got, signed_by)
+
+    async def predict(self, code: str, inputs: Mapping[str, Any], *, purpose: str, idempotency_key: str = "") -> Result:
+        """Return a model's answer to one input; raises Problem for a field that does not fit."""
+        body = {"inputs": dict(inputs), "purpose": purpose}
+        call = self._use("POST", product_path(code, "predict"), idempotency_key, body=body)
+        got, signed_by = await self._ask_signed(call)
+        return calls.read_result(call, got, "output", signed_by)
+
+    async def query(
+        self, code: str, parameters: Mapping[str, str], *, purpose: str, idempotency_key: str = ""
+    ) -> Result:
+        """Return a data service's answer; where its `withheld` is true it is metered and not charged."""
+        query = {**parameters, "purpose": purpose}
+        call = self._use("GET", product_path(code, "query"), idempotency_key, query=query)
+        got, signed_by = await self._ask_signed(call)
+        return calls.read_result(call, got, "result", signed_by)
 
     async def file(self, code: str, name: str, *, purpose: str, idempotency_key: str = "") -> File:
         """Return the file of a report or component; raises NotGenuine where its bytes are not what was said."""

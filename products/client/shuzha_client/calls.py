@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from .answers import Answer, BatchItem, File, Usage, Use
+from .answers import Answer, BatchItem, File, Result, Usage, Use
 from .errors import NotGenuine, Problem
 from .signatures import Signed, new_request
 
@@ -118,6 +118,13 @@ def read_answer(call: Call, got: Got, signed_by: str) -> Answer:
     told = got.json()
     index = int(got.fields.get("shuzha-log-index", "-1"))
     return Answer(told["result"], told["usage_id"], index, call.idempotency_key, signed_by)
+
+
+def read_result(call: Call, got: Got, name: str, signed_by: str) -> Result:
+    """Return what a model or a data service answered."""
+    told = got.json()
+    index = int(got.fields.get("shuzha-log-index", "-1"))
+    return Result(told[name], told["usage_id"], index, call.idempotency_key, signed_by)
 
 
 def read_batch(call: Call, got: Got, signed_by: str) -> tuple[Answer, ...]:

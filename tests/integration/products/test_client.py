@@ -24,8 +24,11 @@ import shuzha_client as api  # noqa: E402
 from shuzha_client import calls, ed25519, proofs  # noqa: E402
 from shuzha_client.answers import BatchItem  # noqa: E402
 
+from products.consumers.model import Scope  # noqa: E402
 from products.consumers.webhook_model import Notice, NoticeType, body_of, secret_text, signature_of  # noqa: E402
+from products.serving.app import make_app  # noqa: E402
 from tests.products_kit import who  # noqa: E402
+from tests.serving_kit import ServingCity  # noqa: E402
 
 ASK = {"claim": "insured", "purpose": "loan-review", "consent": "form-1"}
 
@@ -257,3 +260,31 @@ def test_the_client_needs_httpx_and_nothing_of_the_platform() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], cwd=FOLDER, capture_output=True, check=True, text=True)
     assert json.loads(found.stdout) == []
+
+
+@pytest.fixture
+def forms(tmp_path):
+    # The process of the forms has the host's clock, so the city's past begins months before it.
+    city = ServingCity(tmp_path, dt.datetime.now(dt.UTC) - dt.timedelta(days=75))
+    city.start_forms()
+    yield city
+    city.stop_forms()
+
+
+async def test_models_and_data_services_are_asked_alike(forms) -> None:
+    parts, ask = forms.parts(), {"purpose": "loan-review"}
+    secret = forms.key(forms.model, scope=Scope(also=(forms.service.id,))).secret
+    parts.state.step()
+    transport = httpx.ASGITransport(make_app(parts))
+    async with api.AsyncClient(
+        "http://api.localhost", secret, signed=True, transport=transport, max_age=None
+    ) as client:
+        predicted = await client.predict(forms.model.code, {"paid": True}, **ask)
+        queried = await client.query(forms.service.code, {"paid": "true"}, **ask)
+        with pytest.raises(api.Problem) as refused:
+            await client.predict(forms.model.code, {"paid": "perhaps"}, **ask)
+    assert predicted.value
+    assert "withheld" in queried.value
+    assert predicted.signed_by == queried.signed_by != ""
+    assert refused.value.status == 422
+    assert [event.usage_id for event in parts.meter.events] == [predicted.usage_id, queried.usage_id]
