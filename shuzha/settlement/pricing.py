@@ -104,8 +104,7 @@ class PricingService:
     def set_ceiling(self, actor: Actor, product_id: str, price: Price, valid_from: dt.date, source: str) -> Ceiling:
         """Return the ceiling price of a product from a day on (政府指导价上限); refuses a day before today, no source.
 
-        Plans published before keep their price to the end of the month; one above the ceiling is named in the refusal
-        of the next.
+        It binds plans that are published from now on; one published before keeps its price while it stands.
         """
         _check_source(source)
         if price.hao > MAX_HAO:
