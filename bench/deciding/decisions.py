@@ -1,8 +1,9 @@
 """One decision at 100, 10,000 and 1,000,000 policy lines: the policy layer, one plain Casbin enforcer, Cedar.
 
 Each answers the same requests over the same lines, and all answers are compared. `repeated`: the same two thousand
-questions again; `repeated_one_question`: a single one, again and again; `empty_call`: the same loop round a call that
-does nothing. `first`: a new question to a grant that the process knows. `cold`: a grant that the process has never
+questions again, and `repeated_held` as a verification asks them, whose question stands (`policies.Held`);
+`repeated_one_question`: a single one, again and again; `empty_call`: the same loop round a call that does nothing.
+`first`: a new question to a grant that the process knows. `cold`: a grant that the process has never
 seen, its record read from SQLite, decoded, compiled and asked. The plain enforcer has the same model and holds every
 line; Cedar holds one policy a line in one parsed set, and once more in a set of the one grant's policies alone, parsed
 beforehand.
@@ -19,14 +20,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import casbin
-from city import END, SHAPES, START, Records, Request, make_grants, make_request, make_shapes
+from city import DURING, END, SHAPES, START, Records, Request, make_grants, make_request, make_shapes
 
-from policies import Policies, Scope
+from policies import Held, Policies, Scope
 from policies.scopecheck import DEEDS, ask_of, columns_of
 from policies.windows import OpenHours
 from shuzha.core.calendar import WorkingCalendar
@@ -44,7 +45,7 @@ def percentiles(taken: list[int]) -> dict[str, float]:
     return {"p50_us": round(taken[len(taken) // 2] / 1e3, 2), "p99_us": round(taken[len(taken) * 99 // 100] / 1e3, 2)}
 
 
-def timed(ask: Callable[[Request], Any], requests: list[Request], seconds: float = 1e9) -> tuple[list[int], list[Any]]:
+def timed(ask: Callable[[Any], Any], requests: Sequence[Any], seconds: float = 1e9) -> tuple[list[int], list[Any]]:
     """Return nanoseconds and answers, request by request, until the time is over."""
     taken, answers, end = [], [], time.perf_counter() + seconds
     gc.collect()
@@ -71,6 +72,9 @@ def ours(records: Records, requests: list[Request], known: list[Request]) -> tup
     first, answers = timed(decide, requests)
     repeated, again = timed(decide, requests)
     one, _ = timed(decide, requests[:1] * len(requests))
+    held = [Held(policies, each.actor, each.permission, each.resource, each.context) for each in requests]
+    assert [each.decide(DURING).allowed for each in held] == answers
+    standing, _ = timed(lambda each: each.decide(DURING).allowed, held)
     empty, _ = timed(lambda request: Nothing.decide(
         request.actor, request.permission, request.resource, request.context).allowed, requests)  # fmt: skip
     assert again == answers
@@ -79,8 +83,9 @@ def ours(records: Records, requests: list[Request], known: list[Request]) -> tup
         for said, allowed in (("yes", True), ("no", False))
     }
     return {
-        "repeated": percentiles(repeated), "repeated_one_question": percentiles(one), "empty_call": percentiles(empty),
-        "first": percentiles(first), "first_by_answer": by_answer, "cold": percentiles(cold),
+        "repeated": percentiles(repeated), "repeated_held": percentiles(standing),
+        "repeated_one_question": percentiles(one), "empty_call": percentiles(empty), "first": percentiles(first),
+        "first_by_answer": by_answer, "cold": percentiles(cold),
     }, answers  # fmt: skip
 
 
