@@ -12,6 +12,7 @@ from shuzha.core.clock import end_of_day
 from shuzha.server.problems import install
 from shuzha.settlement import routes as statement_routes
 from shuzha.settlement.approving import StatementDesk
+from shuzha.settlement.contributing import ContributionService
 from shuzha.settlement.pricing import PricingService
 from shuzha.settlement.service import SettlementService
 from shuzha.settlement.sources import UsageSource
@@ -36,7 +37,11 @@ def call(city):
         product_routes.make_router(city.registry, actor),
         key_routes.make_router(city.api_keys, actor),
         statement_routes.make_router(
-            statements, StatementDesk(city.database, city.policies), PricingService(city.database, city.policies), actor
+            statements,
+            StatementDesk(city.database, city.policies),
+            PricingService(city.database, city.policies),
+            ContributionService(city.database, city.policies, city.zone),
+            actor,
         ),
     ):
         app.include_router(router, prefix="/api/v1")
