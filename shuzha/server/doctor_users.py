@@ -18,7 +18,8 @@ JAIL_USERS = range(FIRST_UID, FIRST_ROOM_UID + ROOM_UIDS)
 
 _PROGRAMS = {
     "writer": "shuzha.metering.writer", "jailer": "sandbox.workspaces.jailer", "portal": "shuzha.server.portal_app",
-    "worker": "shuzha.server.worker", "api": "products.serving", "hub": "jupyterhub", "gate": "sandbox.workspaces.gate",
+    "worker": "shuzha.server.worker", "forms": "products.forms", "api": "products.serving", "hub": "jupyterhub",
+    "gate": "sandbox.workspaces.gate",
 }  # fmt: skip
 _MAKE_ACCOUNT = f'adduser --system --group --no-create-home {ACCOUNT}, and service_user = "{ACCOUNT}" in the settings'
 
